@@ -1,0 +1,214 @@
+"""What was read from one machine at one moment: the public Snapshot format as frozen values.
+
+Sizes are bytes, times are seconds, ratios are 0..1. `None` means "not known", never zero; unknown fields in the
+input are ignored. Nothing here is derived, except `recent_cores`: rates come from two snapshots (see history).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+API_VERSION = "memguard.io/snapshot/v1"
+
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Ratio = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Base of all records of the public formats: frozen, camelCase outside, snake_case inside."""
+
+
+class NodeMemory(Record):
+    """/proc/meminfo of the node."""
+
+    total_bytes: Size
+    available_bytes: Bytes
+    free_bytes: Bytes | None = None
+    swap_total_bytes: Bytes | None = None
+    swap_free_bytes: Bytes | None = None
+    zswap_bytes: Bytes | None = None
+
+
+class Stall(Record):
+    """Cumulative PSI stall times: some tasks waited for memory, or all of them did (Documentation/accounting/psi)."""
+
+    some_total_seconds: Seconds
+    full_total_seconds: Seconds
+
+
+class NumaNode(Record):
+    """One NUMA node's own memory."""
+
+    node: int
+    total_bytes: Size
+    free_bytes: Bytes
+
+
+class Node(Record):
+    """The machine."""
+
+    memory: NodeMemory
+    name: str = ""
+    uptime_seconds: Seconds | None = None
+    cpus: Size | None = None
+    pressure: Stall | None = None
+    numa: tuple[NumaNode, ...] = ()
+
+
+class Owner(Record):
+    """The workload that a pod belongs to."""
+
+    kind: str
+    name: str
+
+
+class Memory(Record):
+    """memory.current, memory.stat and their kin of one container's cgroup.
+
+    `swap_bytes` is memory.swap.current, `zswap_bytes` the part of it held in zswap (memory.stat zswapped);
+    `kernel_bytes` already contains what zswap takes in compressed form.
+    """
+
+    current_bytes: Bytes
+    anon_bytes: Bytes | None = None
+    shmem_bytes: Bytes | None = None
+    file_bytes: Bytes | None = None
+    inactive_file_bytes: Bytes | None = None
+    kernel_bytes: Bytes | None = None
+    slab_reclaimable_bytes: Bytes | None = None
+    sock_bytes: Bytes | None = None
+    swap_bytes: Bytes | None = None
+    zswap_bytes: Bytes | None = None
+    virtual_bytes: Bytes | None = None
+    min_bytes: Bytes | None = None
+    low_bytes: Bytes | None = None
+    peak_bytes: Bytes | None = None
+
+
+class Events(Record):
+    """memory.events: cumulative counts."""
+
+    low: Count = 0
+    high: Count = 0
+    max: Count = 0
+    oom: Count = 0
+    oom_kill: Count = 0
+    oom_group_kill: Count = 0
+
+
+class Cpu(Record):
+    """CPU time used in all, and cores used lately (the one derived reading)."""
+
+    total_seconds: Seconds
+    recent_cores: Ratio | None = None
+
+
+class Processes(Record):
+    """How many processes, and in which state."""
+
+    count: Count
+    running: Count = 0
+    sleeping: Count = 0
+    uninterruptible: Count = 0
+
+
+class MemoryVolume(Record):
+    """Memory that outlives the container: a memory-backed emptyDir, a shared /dev/shm."""
+
+    kind: str
+    bytes: Bytes | None = None
+
+
+ContainerType = Literal["container", "init", "sidecar", "ephemeral", "sandbox"]
+Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
+
+
+class Container(Record):
+    """One container: its identity (cgroup and pod) and its readings."""
+
+    id: str
+    memory: Memory
+    cgroup: str = ""
+    namespace: str | None = None
+    pod: str | None = None
+    pod_uid: str | None = None
+    name: str | None = None
+    owner: Owner | None = None
+    qos: Qos | None = None
+    priority: int | None = None
+    privileged: bool | None = None
+    static: bool | None = None
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
+    restart_count: int | None = None
+    started_at: datetime | None = None
+    oom_score_adj: int | None = None
+    nice: int | None = None
+    request_bytes: Bytes | None = None
+    limit_bytes: Bytes | None = None
+    high_bytes: Bytes | None = None
+    events: Events | None = None
+    cpu: Cpu | None = None
+    pressure: Stall | None = None
+    processes: Processes | None = None
+    numa_bytes: dict[str, Bytes] | None = None
+    cpuset_mems: str | None = None
+    labels: dict[str, str] | None = None
+    type: ContainerType = "container"
+    memory_volumes: tuple[MemoryVolume, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: namespace/pod/name, or its cgroup where nothing is mapped."""
+        if self.pod:
+            return "/".join(part for part in (self.namespace, self.pod, self.name) if part)
+        return self.name or self.cgroup or self.id[:12]
+
+    @property
+    def mapped(self) -> bool:
+        """Is it known which container of which pod this cgroup is?"""
+        return bool(self.namespace and self.pod and self.name)
+
+
+class Cgroup(Record):
+    """A boundary above containers: kubepods or a pod's slice."""
+
+    path: str
+    current_bytes: Bytes
+    kind: Literal["kubepods", "pod", "other"] = "other"
+    max_bytes: Bytes | None = None
+    high_bytes: Bytes | None = None
+    unreclaimable_bytes: Bytes | None = None
+
+
+class Vmstat(Record):
+    """The counters of /proc/vmstat that tell failing reclaim from healthy cache churn: cumulative pages."""
+
+    pgscan_direct: Count = 0
+    pgsteal_direct: Count = 0
+    pgscan_kswapd: Count = 0
+    pgsteal_kswapd: Count = 0
+    workingset_refault_file: Count = 0
+    workingset_refault_anon: Count = 0
+    oom_kill: Count = 0
+
+
+class Snapshot(Record):
+    """Everything that one decision looks at, taken once and consistent for the whole pass."""
+
+    taken_at: datetime
+    node: Node
+    containers: tuple[Container, ...]
+    api_version: str = API_VERSION
+    cgroups: tuple[Cgroup, ...] = ()
+    vmstat: Vmstat | None = None
+
+    @property
+    def seconds(self) -> float:
+        """`taken_at` as seconds since the epoch."""
+        return self.taken_at.timestamp()
