@@ -24,7 +24,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False
     """Base of all records of the public formats: frozen, camelCase outside, snake_case inside."""
 
 
-class NodeMemory(Record):
+class NodeMemory(Record, frozen=True, kw_only=True):
     """/proc/meminfo of the node."""
 
     total_bytes: Size
@@ -35,14 +35,14 @@ class NodeMemory(Record):
     zswap_bytes: Bytes | None = None
 
 
-class Stall(Record):
+class Stall(Record, frozen=True, kw_only=True):
     """Cumulative PSI stall times: some tasks waited for memory, or all of them did (Documentation/accounting/psi)."""
 
     some_total_seconds: Seconds
     full_total_seconds: Seconds
 
 
-class NumaNode(Record):
+class NumaNode(Record, frozen=True, kw_only=True):
     """One NUMA node's own memory."""
 
     node: int
@@ -50,7 +50,7 @@ class NumaNode(Record):
     free_bytes: Bytes
 
 
-class Node(Record):
+class Node(Record, frozen=True, kw_only=True):
     """The machine."""
 
     memory: NodeMemory
@@ -61,14 +61,14 @@ class Node(Record):
     numa: tuple[NumaNode, ...] = ()
 
 
-class Owner(Record):
+class Owner(Record, frozen=True, kw_only=True):
     """The workload that a pod belongs to."""
 
     kind: str
     name: str
 
 
-class Memory(Record):
+class Memory(Record, frozen=True, kw_only=True):
     """memory.current, memory.stat and their kin of one container's cgroup.
 
     `swap_bytes` is memory.swap.current, `zswap_bytes` the part of it held in zswap (memory.stat zswapped);
@@ -91,7 +91,7 @@ class Memory(Record):
     peak_bytes: Bytes | None = None
 
 
-class Events(Record):
+class Events(Record, frozen=True, kw_only=True):
     """memory.events: cumulative counts."""
 
     low: Count = 0
@@ -102,14 +102,14 @@ class Events(Record):
     oom_group_kill: Count = 0
 
 
-class Cpu(Record):
+class Cpu(Record, frozen=True, kw_only=True):
     """CPU time used in all, and cores used lately (the one derived reading)."""
 
     total_seconds: Seconds
     recent_cores: Ratio | None = None
 
 
-class Processes(Record):
+class Processes(Record, frozen=True, kw_only=True):
     """How many processes, and in which state."""
 
     count: Count
@@ -118,7 +118,7 @@ class Processes(Record):
     uninterruptible: Count = 0
 
 
-class MemoryVolume(Record):
+class MemoryVolume(Record, frozen=True, kw_only=True):
     """Memory that outlives the container: a memory-backed emptyDir, a shared /dev/shm."""
 
     kind: str
@@ -129,7 +129,7 @@ ContainerType = Literal["container", "init", "sidecar", "ephemeral", "sandbox"]
 Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
 
 
-class Container(Record):
+class Container(Record, frozen=True, kw_only=True):
     """One container: its identity (cgroup and pod) and its readings."""
 
     id: str
@@ -175,7 +175,7 @@ class Container(Record):
         return bool(self.namespace and self.pod and self.name)
 
 
-class Cgroup(Record):
+class Cgroup(Record, frozen=True, kw_only=True):
     """A boundary above containers: kubepods or a pod's slice."""
 
     path: str
@@ -186,7 +186,7 @@ class Cgroup(Record):
     unreclaimable_bytes: Bytes | None = None
 
 
-class Vmstat(Record):
+class Vmstat(Record, frozen=True, kw_only=True):
     """The counters of /proc/vmstat that tell failing reclaim from healthy cache churn: cumulative pages."""
 
     pgscan_direct: Count = 0
@@ -198,7 +198,7 @@ class Vmstat(Record):
     oom_kill: Count = 0
 
 
-class Snapshot(Record):
+class Snapshot(Record, frozen=True, kw_only=True):
     """Everything that one decision looks at, taken once and consistent for the whole pass."""
 
     taken_at: datetime

@@ -1,0 +1,6 @@
+"""Simulated incidents with a truth, and a judge: does a guard choose the right victim, in time, and only when needed?
+
+The generator knows nothing of memguard: it imports nothing of it, and the truth of an incident follows from its story,
+never from a ranking formula. Read in this order: curves (how memory moves), workload (who lives on a node), kernel
+(what the node does with it), stories (what goes wrong), corpus (files), judge and baselines.
+"""

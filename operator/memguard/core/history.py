@@ -1,0 +1,133 @@
+"""What past snapshots leave behind: a short series per container and per domain. Rates come from here.
+
+`observe` is a pure function from one history to the next, so that a replayed trace builds the same history.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from memguard.core.domain import Domain
+from memguard.core.footprint import footprint
+from memguard.core.forecast import WINDOW, Sample
+from memguard.core.model import Container, Snapshot
+
+#: A container that was not seen for this long is forgotten (the guard looks at a few at a time, see guard/).
+FORGET_SECONDS = 600.0
+
+#: The stall is measured over at least this long: shorter windows are all or nothing.
+STALL_SECONDS = 0.5
+
+
+class Track(msgspec.Struct, frozen=True, gc=False):
+    """One container's recent past. `previous_bytes` is the largest footprint of its earlier incarnation."""
+
+    workload: tuple[str, str]
+    samples: tuple[Sample, ...]
+    first_seen: float
+    peak_bytes: int
+    previous_bytes: int = 0
+    replaced_at: float | None = None
+
+
+class Gauge(msgspec.Struct, frozen=True, gc=False):
+    """One domain's recent past: available and free swap, seconds and bytes."""
+
+    available: tuple[Sample, ...] = ()
+    swap_free: tuple[Sample, ...] = ()
+
+
+class Reclaim(msgspec.Struct, frozen=True, gc=False):
+    """Cumulative stall seconds and reclaim counters (pages) at one moment; None where not known."""
+
+    at: float
+    full_seconds: float | None
+    scanned_pages: int | None
+    refaulted_pages: int | None
+
+
+class History(msgspec.Struct, frozen=True, gc=False):
+    """The archive. `tracks` by container id, `workloads` maps a workload to its latest container id."""
+
+    tracks: dict[str, Track] = {}
+    gauges: dict[str, Gauge] = {}
+    workloads: dict[tuple[str, str], str] = {}
+    reclaim: tuple[Reclaim, ...] = ()
+    last: float | None = None
+
+
+def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> History:
+    """The history after this snapshot; `found` are the snapshot's domains."""
+    now = snapshot.seconds
+    tracks = {key: track for key, track in history.tracks.items() if now - track.samples[-1][0] < FORGET_SECONDS}
+    workloads = dict(history.workloads)
+    for container in snapshot.containers:
+        track = _track(container, now, tracks, workloads)
+        tracks[container.id] = track
+        workloads[track.workload] = container.id
+    gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
+    reclaim = (*history.reclaim[-WINDOW + 1 :], _reclaim(snapshot, now))
+    return History(tracks, history.gauges | gauges, workloads, reclaim, now)
+
+
+def stall_ratio(history: History) -> float:
+    """Share of the last half second or more in which everything stood still for memory, 0..1.
+
+    Stalls count only while reclaim moves: a throttled container or stale pressure must not kill (braking.md).
+    """
+    if len(history.reclaim) < 2:
+        return 0.0
+    latest = history.reclaim[-1]
+    earlier = next((r for r in reversed(history.reclaim[:-1]) if latest.at - r.at >= STALL_SECONDS), history.reclaim[0])
+    seconds = latest.at - earlier.at
+    if latest.full_seconds is None or earlier.full_seconds is None or seconds <= 0:
+        return 0.0
+    if not (_moved(earlier.scanned_pages, latest.scanned_pages)):
+        return 0.0
+    return min(1.0, max(0.0, (latest.full_seconds - earlier.full_seconds) / seconds))
+
+
+def _moved(earlier: int | None, latest: int | None) -> bool:
+    """Did the counter move? What is not known is not held against the stall."""
+    return earlier is None or latest is None or latest > earlier
+
+
+def _track(container: Container, now: float, tracks: dict[str, Track], workloads: dict[tuple[str, str], str]) -> Track:
+    used = footprint(container.memory)
+    known = tracks.get(container.id)
+    if known is not None:
+        samples = (*known.samples[-WINDOW + 1 :], (now, used))
+        return msgspec.structs.replace(known, samples=samples, peak_bytes=max(known.peak_bytes, used))
+    key = (container.pod_uid or f"{container.namespace}/{container.pod}", container.name or container.id)
+    earlier = tracks.get(workloads.get(key, ""))
+    previous = 0 if earlier is None else max(earlier.peak_bytes, earlier.previous_bytes)
+    return Track(key, ((now, used),), now, used, previous, now if earlier is not None else None)
+
+
+def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
+    return Gauge(
+        (*gauge.available[-WINDOW + 1 :], (now, domain.available_bytes)),
+        (*gauge.swap_free[-WINDOW + 1 :], (now, domain.swap_free_bytes)),
+    )
+
+
+def _reclaim(snapshot: Snapshot, now: float) -> Reclaim:
+    stall, vmstat = snapshot.node.pressure, snapshot.vmstat
+    return Reclaim(
+        now,
+        stall.full_total_seconds if stall else None,
+        vmstat.pgscan_direct + vmstat.pgscan_kswapd if vmstat else None,
+        vmstat.workingset_refault_file + vmstat.workingset_refault_anon if vmstat else None,
+    )
+
+
+def age_seconds(container: Container, now: datetime) -> float | None:
+    """Seconds since the container started; None where that is not known."""
+    return max(0.0, (now - container.started_at).total_seconds()) if container.started_at else None
+
+
+def forget_gauges(history: History) -> History:
+    """The history after a victim: what it gave back would look like a trend, so the domains start afresh."""
+    return msgspec.structs.replace(history, gauges={})

@@ -1,0 +1,57 @@
+"""What is done to the chosen one: the gentlest step that can still help in the time that is left."""
+
+from __future__ import annotations
+
+from memguard.core.footprint import footprint, lasting
+from memguard.core.model import Container
+from memguard.core.policy import Action, Rule
+from memguard.core.select import Candidate, Ranking
+
+#: From kill to memory freed for 700 MB of small pages: 330 ms in virtual time (braking.md).
+KILL_SECONDS = 0.35
+#: Several containers of a pod are worth ending together when each frees this share of the need.
+TREE_SHARE = 0.25
+
+
+def choose_action(ranking: Ranking, victim: Candidate, rule: Rule) -> Action:
+    """evict, terminate or kill; policy and time permitting."""
+    if rule.allows("evict") and _pod_is_the_unit(ranking, victim):
+        return "evict"
+    left = ranking.pressure.exhaustion_seconds
+    in_time = left is None or left > rule.grace_seconds + KILL_SECONDS
+    if rule.allows("terminate") and rule.grace_seconds > 0 and in_time and may_terminate(victim.container):
+        return "terminate"
+    return "kill"
+
+
+def may_terminate(container: Container) -> bool:
+    """Would a clean exit be taken for success? Then it must not get the chance (Jobs, restartPolicy not Always)."""
+    job = container.owner is not None and container.owner.kind == "Job"
+    return not job and container.restart_policy in (None, "Always")
+
+
+def is_virtual_machine(container: Container) -> bool:
+    """A whole machine run as a pod (KubeVirt): its controller migrates it when the pod is evicted."""
+    owner = container.owner.kind if container.owner else ""
+    return owner == "VirtualMachineInstance" or (container.labels or {}).get("kubevirt.io") == "virt-launcher"
+
+
+def _pod_is_the_unit(ranking: Ranking, victim: Candidate) -> bool:
+    """Memory that outlives the container, a virtual machine, or several containers of one pod over the threshold."""
+    container = victim.container
+    shmem = container.memory.shmem_bytes or 0
+    if lasting(container) and shmem > footprint(container.memory) / 2:
+        return True
+    return is_virtual_machine(container) or len(_guilty_siblings(ranking, victim)) > 1
+
+
+def _guilty_siblings(ranking: Ranking, victim: Candidate) -> list[Candidate]:
+    """Candidates of the victim's pod (itself among them) that each free a good part of the need."""
+    enough = ranking.pressure.need_bytes * TREE_SHARE
+    return [
+        c
+        for c in ranking.candidates
+        if c.excluded is None
+        and c.freed_bytes >= enough
+        and (c.container.namespace, c.container.pod) == (victim.container.namespace, victim.container.pod)
+    ]

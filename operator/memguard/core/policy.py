@@ -1,0 +1,125 @@
+"""What may be done to whom: the plan that every decision is made under.
+
+A plan is compiled from a file (standalone) or from the cluster's policies (agent); the guard only reads it. Every
+default is harmless: without a rule that says Enforce, memguard observes.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+import msgspec
+
+from memguard.core.model import Bytes, Container, Count, Record, Seconds
+
+Mode = Literal["Observe", "Enforce"]
+Action = Literal["notify", "reclaim", "brake", "resize", "terminate", "kill", "evict"]
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+#: Below this limit a line's margin of 16 MiB would be an eighth or more of the container (architecture.md).
+SMALLEST_GUARDED_LIMIT = 128 * MIB
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """The figures of the decision; the defaults are the documented ones (docs/score.md)."""
+
+    #: the reserve is the line that must not be crossed: a share of the domain, capped on big nodes
+    reserve_ratio: Ratio = 0.06
+    reserve_cap_bytes: Bytes = 4 * GIB
+    #: relief is enough when this multiple of the reserve is available again
+    relief_ratio: Annotated[float, msgspec.Meta(ge=1)] = 4 / 3
+    #: how far ahead of the reserve a forecast may act; the guard, which reacts in milliseconds, sets it far lower
+    horizon_seconds: Seconds = 8.0
+    #: inside the reserve: growth that would take longer than this to exhaust it is met with patience
+    patience_seconds: Seconds = 60.0
+    #: margin under a container's or pod's own limit
+    margin_ratio: Ratio = 0.05
+    margin_bytes: Bytes = 16 * MIB
+    weights: dict[str, float] = {}
+    protected_namespaces: tuple[str, ...] = ("kube-system", "memguard-system")
+
+
+class Match(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which containers a rule is for: globs, all of them must match; a missing one matches everything."""
+
+    namespace: str = "*"
+    pod: str = "*"
+    container: str = "*"
+    cgroup: str = "*"
+    labels: dict[str, str] = {}
+
+    def matches(self, container: Container) -> bool:
+        """Is the rule for this container?"""
+        labels = container.labels or {}
+        return (
+            fnmatchcase(container.namespace or "", self.namespace)
+            and fnmatchcase(container.pod or "", self.pod)
+            and fnmatchcase(container.name or "", self.container)
+            and fnmatchcase(container.cgroup, self.cgroup)
+            and all(labels.get(key) == value for key, value in self.labels.items())
+        )
+
+
+class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the containers that it matches are treated; `None` leaves the plan's own mode in force."""
+
+    match: Match = Match()
+    mode: Mode | None = None
+    adjustment: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] = 0
+    protected: bool = False
+    minimum_age_seconds: Seconds = 0.0
+    #: guard the container's (and its pod's) own limit too, with a line under it
+    guard_limit: bool = False
+    #: how long a stop signal may take before the kill; 0 kills at once
+    grace_seconds: Seconds = 0.0
+    stop_signal: str = "SIGTERM"
+    #: a signal that tells the container that memory is short, before anything else is done
+    notify_signal: str | None = None
+    actions: tuple[Action, ...] = ("notify", "reclaim", "brake", "terminate", "kill", "evict")
+
+    def allows(self, action: Action) -> bool:
+        """May this be done?"""
+        return action in self.actions
+
+
+class Budget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many kills a window may see; when it is spent, memguard only watches."""
+
+    window_seconds: Seconds = 600.0
+    per_container: Count = 3
+    per_namespace: Count = 10
+    per_node: Count = 20
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """Everything that a decision needs to know beyond the readings."""
+
+    version: str = ""
+    mode: Mode = "Observe"
+    settings: Settings = Settings()
+    rules: tuple[Rule, ...] = ()
+    budget: Budget = Budget()
+    #: learned points per workload (feedback), added to the score and bounded to +-50
+    bias: dict[str, int] = {}
+
+    def rule_for(self, container: Container) -> Rule:
+        """The first rule that matches; the harmless default where none does."""
+        return next((rule for rule in self.rules if rule.match.matches(container)), DEFAULT_RULE)
+
+    def mode_for(self, container: Container) -> Mode:
+        """Observe or Enforce for one container."""
+        return self.rule_for(container).mode or self.mode
+
+
+DEFAULT_RULE = Rule()
+
+
+def workload(container: Container) -> str:
+    """Key under which a workload's history is kept: it survives restarts and new container ids."""
+    if container.owner and container.namespace:
+        return f"{container.namespace}/{container.owner.kind}/{container.owner.name}/{container.name}"
+    return f"{container.namespace or ''}/{container.pod or container.cgroup}/{container.name or container.id}"

@@ -1,0 +1,164 @@
+"""The same decisions again, from a trace: what happened, or what would have.
+
+A victim chosen here is gone from the snapshots that follow: they are read with it removed and its bytes given back,
+and it is never chosen twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from memguard.core.explain import sentence
+from memguard.core.footprint import freed, share_on, swapped, unreclaimable
+from memguard.core.history import History, forget_gauges
+from memguard.core.ladder import choose_action
+from memguard.core.model import Cgroup, Container, Record, Snapshot
+from memguard.core.policy import Action, Plan
+from memguard.core.select import Ranking, judge
+from memguard.core.trace import Header, Line, PlanChange, Reading, decode_line
+
+#: How many candidates a decision lists.
+LISTED = 12
+
+
+class Ranked(Record, frozen=True, kw_only=True):
+    """A candidate in a decision's list."""
+
+    id: str
+    score: int
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """One choice, as `memguard replay` prints it."""
+
+    taken_at: datetime
+    domain: str
+    action: Action
+    victim: str
+    need_bytes: int
+    freed_bytes: int
+    score: int
+    badness: float
+    reason: str
+    candidates: tuple[Ranked, ...]
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """How much was replayed."""
+
+    snapshots: int
+    decisions: int
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """Everything that a replay decided."""
+
+    decisions: tuple[Decision, ...]
+    summary: Summary
+
+
+class Replayer:
+    """Feeds lines through the chain, one by one; `history` and `plan` are what the next line is judged with."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan = plan or Plan()
+        self.history = History()
+        self.gone: set[str] = set()
+        self.snapshots = 0
+        self.ranking: Ranking | None = None
+
+    def feed(self, line: Line) -> Decision | None:
+        """The decision that this line leads to, if any."""
+        if isinstance(line, Header | PlanChange):
+            self.plan = line.plan
+        if not isinstance(line, Reading):
+            return None
+        self.snapshots += 1
+        snapshot = without(line.snapshot, self.gone)
+        self.history, self.ranking = judge(self.history, snapshot, self.plan)
+        decision = decide(self.ranking, self.plan)
+        if decision is not None:
+            self.gone.add(decision.victim)
+            self.history = forget_gauges(self.history)
+        return decision
+
+
+def replay(lines: Iterable[bytes], source: str = "<trace>", plan: Plan | None = None) -> Report:
+    """All decisions of a trace; blank lines are skipped. InputError names the line that cannot be read."""
+    replayer = Replayer(plan)
+    decisions = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            decision = replayer.feed(decode_line(line, source, number))
+            if decision is not None:
+                decisions.append(decision)
+    summary = Summary(snapshots=replayer.snapshots, decisions=len(decisions))
+    return Report(decisions=tuple(decisions), summary=summary)
+
+
+def decide(ranking: Ranking, plan: Plan) -> Decision | None:
+    """The ranking's victim and what is to be done to it."""
+    victim = ranking.victim
+    if victim is None:
+        return None
+    return Decision(
+        taken_at=ranking.taken_at,
+        domain=ranking.domain.key,
+        action=choose_action(ranking, victim, plan.rule_for(victim.container)),
+        victim=victim.container.id,
+        need_bytes=ranking.pressure.need_bytes,
+        freed_bytes=victim.freed_bytes,
+        score=victim.scored.score,
+        badness=round(victim.badness, 4),
+        reason=sentence(ranking),
+        candidates=tuple(Ranked(id=c.container.id, score=c.scored.score) for c in ranking.candidates[:LISTED]),
+    )
+
+
+def without(snapshot: Snapshot, gone: set[str]) -> Snapshot:
+    """The snapshot as it would be had these containers ended: removed, and what they hold now given back."""
+    ended = [container for container in snapshot.containers if container.id in gone]
+    if not ended:
+        return snapshot
+    memory = snapshot.node.memory
+    back = sum(freed(container, swap_counts=False) for container in ended)
+    slots = sum(swapped(container.memory) for container in ended)
+    node = msgspec.structs.replace(
+        snapshot.node,
+        memory=msgspec.structs.replace(
+            memory,
+            available_bytes=min(memory.total_bytes, memory.available_bytes + back),
+            free_bytes=None if memory.free_bytes is None else min(memory.total_bytes, memory.free_bytes + back),
+            swap_free_bytes=None if memory.swap_free_bytes is None else memory.swap_free_bytes + slots,
+        ),
+        numa=tuple(
+            msgspec.structs.replace(
+                numa,
+                free_bytes=min(
+                    numa.total_bytes,
+                    numa.free_bytes + sum(int(freed(c, swap_counts=False) * share_on(c, numa.node)) for c in ended),
+                ),
+            )
+            for numa in snapshot.node.numa
+        ),
+    )
+    return msgspec.structs.replace(
+        snapshot,
+        node=node,
+        containers=tuple(c for c in snapshot.containers if c.id not in gone),
+        cgroups=tuple(_shrunk(cgroup, ended) for cgroup in snapshot.cgroups),
+    )
+
+
+def _shrunk(cgroup: Cgroup, ended: list[Container]) -> Cgroup:
+    inside = [container for container in ended if container.cgroup.startswith(cgroup.path + "/")]
+    held = sum(unreclaimable(container.memory) for container in inside)
+    used = cgroup.unreclaimable_bytes
+    return msgspec.structs.replace(
+        cgroup,
+        current_bytes=max(0, cgroup.current_bytes - sum(c.memory.current_bytes for c in inside)),
+        unreclaimable_bytes=None if used is None else max(0, used - held),
+    )

@@ -1,0 +1,227 @@
+"""The score, 0..1000: a sum of bounded factors with published weights, normalised by fixed bounds.
+
+    score = round(1000 * (sum weight * value - lowest) / (highest - lowest)) + adjustment, clamped to 0..1000
+
+The bounds come from weights and ranges and never from the other candidates, so that the same input scores the same
+on every node, and every point can be explained. docs/score.md tells users why each factor is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import log1p, log2
+
+import msgspec
+
+from memguard.core.domain import Domain
+from memguard.core.model import Container
+
+#: mu = D / 64: with D/4096 a container of 3 % and one of 30 % of the node score nearly the same; D/16 and D/4096 both
+#: cost 6-9 % utility on simulated incidents.
+SCALE_PARTS = 64
+#: The rise of a domain below which nobody's share of it says anything, as a share of the domain per second.
+GROWTH_FLOOR = 5e-5
+#: Samples after which a slope is trusted in full.
+GROWTH_WARM_UP = 6
+#: Growth within its own request is what a container was promised.
+ENTITLED_GROWTH = 0.75
+#: CPU use beyond this share of the node protects no further.
+CPU_SATURATION = 0.02
+#: log1p of the highest user priority, 2e9 in round figures: normalises the priority factor to 1.
+PRIORITY_SCALE = 21.4
+#: An earlier incarnation's footprint and restarts fade with the age of the present one.
+RESTART_FADE_SECONDS = 600.0
+
+
+class Case(msgspec.Struct, frozen=True, gc=False):
+    """One container before the court: everything its factors look at."""
+
+    container: Container
+    domain: Domain
+    footprint_bytes: int
+    pod_footprint_bytes: int
+    growth_ratio: float
+    age_seconds: float | None
+    uptime_seconds: float | None
+    cpus: int
+    previous_bytes: int
+    bias_points: int
+
+
+class Factor(msgspec.Struct, frozen=True, gc=False):
+    """One factor of the score: its weight, its range and what it measures."""
+
+    name: str
+    weight: float
+    low: float
+    high: float
+    measure: Callable[[Case], float]
+    words: str
+
+
+def log_share(used_bytes: float, scale_bytes: int) -> float:
+    """L(x): 0 for nothing, 1 for the whole domain, logarithmic between: the biggest is not always the victim."""
+    mu = scale_bytes / SCALE_PARTS
+    return min(1.0, log2(1 + used_bytes / mu) / log2(1 + SCALE_PARTS)) if scale_bytes else 0.0
+
+
+def _memory(case: Case) -> float:
+    return log_share(case.footprint_bytes, case.domain.scale_bytes)
+
+
+def _growth(case: Case) -> float:
+    return case.growth_ratio
+
+
+def _excess(case: Case) -> float:
+    over = case.footprint_bytes - (case.container.request_bytes or 0)
+    share = log_share(abs(over), case.domain.scale_bytes)
+    return share if over > 0 else -share
+
+
+def _overuse(case: Case) -> float:
+    request, used = case.container.request_bytes or 0, case.footprint_bytes
+    if used > request:
+        return (used - request) / used
+    return -(request - used) / request if request else 0.0
+
+
+def _oom_score_adj(case: Case) -> float:
+    return max(-1.0, min(1.0, (case.container.oom_score_adj or 0) / 1000))
+
+
+def _priority(case: Case) -> float:
+    priority = case.container.priority or 0
+    share = log1p(abs(priority)) / PRIORITY_SCALE
+    return max(-1.0, -share) if priority > 0 else min(1.0, 2 * share)
+
+
+def _cpu(case: Case) -> float:
+    cpu = case.container.cpu
+    if cpu is None:
+        return 0.0
+    total = cpu.total_seconds / (case.age_seconds * case.cpus) if case.age_seconds else 0.0
+    recent = (cpu.recent_cores or 0.0) / case.cpus
+    return -min(1.0, (0.3 * total + 0.7 * recent) / CPU_SATURATION)
+
+
+def _lifetime(case: Case) -> float:
+    if not case.age_seconds or not case.uptime_seconds:
+        return 0.0
+    return -min(1.0, log1p(case.age_seconds / 60) / log1p(case.uptime_seconds / 60))
+
+
+def _nice(case: Case) -> float:
+    return max(-20, min(20, case.container.nice or 0)) / 20
+
+
+def _privileged(case: Case) -> float:
+    return -1.0 if case.container.privileged else 0.0
+
+
+def _protection(case: Case) -> float:
+    memory = case.container.memory
+    covered = max(memory.min_bytes or 0, memory.low_bytes or 0)
+    return -min(1.0, covered / memory.current_bytes) if memory.current_bytes else 0.0
+
+
+def _history(case: Case) -> float:
+    """Restarts and the previous incarnation, fading with the age of this one: a crash-looping hog is not innocent."""
+    age = case.age_seconds or 0.0
+    fade = max(0.0, 1 - age / RESTART_FADE_SECONDS)
+    restarts = min(1.0, (case.container.restart_count or 0) / 5)
+    earlier = log_share(case.previous_bytes, case.domain.scale_bytes)
+    return min(1.0, fade * max(restarts, earlier))
+
+
+def _inherit(case: Case) -> float:
+    scale = case.domain.scale_bytes
+    return max(0.0, log_share(case.pod_footprint_bytes, scale) - log_share(case.footprint_bytes, scale))
+
+
+FACTORS = (
+    Factor("memory", 1.8, 0, 1, _memory, "footprint on a logarithmic scale; page cache counts nothing"),
+    Factor("growth", 1.2, 0, 1, _growth, "share of the domain's recent rise"),
+    Factor("excess", 1.0, -1, 1, _excess, "bytes over the request (under it: negative), logarithmic"),
+    Factor("overuse", 0.1, -1, 1, _overuse, "bytes over the request as a share of the footprint"),
+    Factor("oom_score_adj", 0.1, -1, 1, _oom_score_adj, "what kubelet or people set"),
+    Factor("priority", 0.1, -1, 1, _priority, "pod priority; higher protects"),
+    Factor("cpu", 0.05, -1, 0, _cpu, "the active are favoured to live; recent use counts most"),
+    Factor("lifetime", 0.05, -1, 0, _lifetime, "the long-running are favoured to live"),
+    Factor("nice", 0.05, -1, 1, _nice, "cgroup and process nice"),
+    Factor("privileged", 0.2, -1, 0, _privileged, "privileged containers score lower"),
+    Factor("protection", 0.05, -1, 0, _protection, "share covered by memory.min or memory.low"),
+    Factor("history", 0.1, 0, 1, _history, "restarts and the footprint of the earlier incarnation, fading"),
+    Factor("inherit", 0.1, 0, 1, _inherit, "from a pod that scores higher than the container alone"),
+)
+
+WEIGHTS: Mapping[str, float] = {factor.name: factor.weight for factor in FACTORS}
+
+
+class Score(msgspec.Struct, frozen=True, gc=False):
+    """A score and the raw values it came from, in the order of FACTORS; `factor_points` tells the points."""
+
+    score: int
+    values: tuple[float, ...]
+    weights: tuple[float, ...]
+    adjustment: int
+
+
+class Points(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One factor of an explained score; all points of a score add up to it exactly."""
+
+    value: float
+    weight: float
+    points: int
+
+
+def weights_of(overrides: Mapping[str, float]) -> tuple[float, ...]:
+    """The weights in the order of FACTORS, with a plan's overrides."""
+    return tuple(overrides.get(factor.name, factor.weight) for factor in FACTORS)
+
+
+def score(case: Case, weights: tuple[float, ...], adjustment: int) -> Score:
+    """Score one container; `adjustment` is the policy's and the learned bias together, in points."""
+    values = tuple(factor.measure(case) for factor in FACTORS)
+    total = round(sum(_shares(values, weights)))
+    return Score(max(0, min(1000, total + adjustment)), values, weights, adjustment)
+
+
+def factor_points(scored: Score) -> dict[str, Points]:
+    """The score, factor by factor: whole points by the largest remainder, the adjustment (after clamping) last."""
+    shares = _shares(scored.values, scored.weights)
+    points = [int(share) for share in shares]
+    total = round(sum(shares))
+    by_remainder = sorted(range(len(shares)), key=lambda index: (points[index] - shares[index], index))
+    for index in by_remainder[: total - sum(points)]:
+        points[index] += 1
+    table = {
+        factor.name: Points(value, weight, whole)
+        for factor, value, weight, whole in zip(FACTORS, scored.values, scored.weights, points, strict=True)
+    }
+    if scored.score != total:
+        table["adjustment"] = Points(scored.adjustment / 1000, 1.0, scored.score - total)
+    return table
+
+
+def _shares(values: tuple[float, ...], weights: tuple[float, ...]) -> list[float]:
+    """Each factor's points, counted from the low end of its range, so that none is negative and 1000 is the most."""
+    span = sum(weight * (factor.high - factor.low) for factor, weight in zip(FACTORS, weights, strict=True))
+    if span <= 0:
+        return [0.0] * len(values)
+    unit = 1000 / span
+    return [
+        unit * weight * (value - factor.low) for factor, weight, value in zip(FACTORS, weights, values, strict=True)
+    ]
+
+
+def growth_ratio(sample_count: int, own_rise: float, domain_rise: float, scale_bytes: int, *, entitled: bool) -> float:
+    """Own rise (bytes per second) as a share of the rise of the whole domain, 0..1.
+
+    `sample_count` readings stand behind it; `entitled` growth is still within the container's own request.
+    """
+    if own_rise <= 0:
+        return 0.0
+    whole = max(domain_rise, GROWTH_FLOOR * scale_bytes, own_rise)
+    warm = min(1.0, (sample_count - 1) / GROWTH_WARM_UP)
+    return own_rise / whole * warm * (ENTITLED_GROWTH if entitled else 1.0)

@@ -1,0 +1,191 @@
+"""Who is chosen: exclusions with a reason, badness, and a deterministic order.
+
+    badness = score/1000 + 0.1 min(freed, need)/need + 0.05 idle - 0.05 min(1, overshoot / (D/4))
+
+Ties: freed (whole MiB) descending, the youngest, the id.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from memguard.core.domain import Domain, domains
+from memguard.core.footprint import footprint, freed, share_on
+from memguard.core.forecast import rise
+from memguard.core.history import Gauge, History, age_seconds, observe, stall_ratio
+from memguard.core.model import Container, Snapshot
+from memguard.core.policy import Plan, Rule, workload
+from memguard.core.pressure import Pressure, assess
+from memguard.core.score import Case, Score, growth_ratio, score, weights_of
+
+MIB = 1 << 20
+#: Priorities from here on are the system's own (k8s.io/api/scheduling/v1 system-cluster-critical).
+SYSTEM_PRIORITY = 2_000_000_000
+UNKILLABLE_ADJ = -1000
+#: A victim that frees less than this share of the need would die for nothing.
+SMALLEST_FREED = 0.005
+#: Whoever makes this share of the growth is not protected by its youth.
+YOUTH_FORFEIT = 0.5
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """One container of the domain with its score; `excluded` says why it may not be chosen, or is None."""
+
+    container: Container
+    scored: Score
+    badness: float
+    freed_bytes: int
+    growth_ratio: float
+    excluded: str | None
+
+
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    """A domain at one moment: its pressure and its containers, those that may be chosen first, the worst first."""
+
+    taken_at: datetime
+    domain: Domain
+    pressure: Pressure
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def victim(self) -> Candidate | None:
+        """The one to act on, if the threshold lets any through."""
+        first = self.candidates[0] if self.candidates else None
+        return first if first is not None and first.excluded is None else None
+
+
+def judge(history: History, snapshot: Snapshot, plan: Plan) -> tuple[History, Ranking]:
+    """Take a snapshot into the history and rank the domain that is worst off. The whole decision in one call."""
+    found = tuple(domains(snapshot, plan))
+    history = observe(history, snapshot, found)
+    stall = stall_ratio(history)
+    assessed = [
+        (domain, assess(domain, history.gauges[domain.key], stall if domain.kind == "node" else 0.0, plan.settings))
+        for domain in found
+    ]
+    domain, pressure = max(assessed, key=lambda pair: pair[1].pressure)
+    return history, rank(history, snapshot, plan, domain, pressure)
+
+
+def rank(history: History, snapshot: Snapshot, plan: Plan, domain: Domain, pressure: Pressure) -> Ranking:
+    """Score and order the containers of one domain."""
+    members = [container for container in snapshot.containers if domain.holds(container)]
+    court = _Court(history, snapshot, plan, domain, members)
+    candidates = [_candidate(court.case(container), court, pressure) for container in members]
+    candidates.sort(key=lambda candidate: _order(candidate, snapshot.taken_at))
+    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates))
+
+
+class _Court:
+    """What all cases of one ranking share, computed once."""
+
+    def __init__(
+        self, history: History, snapshot: Snapshot, plan: Plan, domain: Domain, members: list[Container]
+    ) -> None:
+        self.snapshot, self.plan, self.domain = snapshot, plan, domain
+        self.tracks = history.tracks
+        self.weights = weights_of(plan.settings.weights)
+        self.footprints = {c.id: _local(c, domain, footprint(c.memory)) for c in members}
+        self.rises = {c.id: max(0.0, rise(self.tracks[c.id].samples)) for c in members if c.id in self.tracks}
+        own = history.gauges.get(domain.key, Gauge())
+        self.rise = max(sum(self.rises.values()), rise([(at, -available) for at, available in own.available]))
+        self.pods: dict[str, int] = {}
+        for container in members:
+            key = _pod_key(container)
+            self.pods[key] = self.pods.get(key, 0) + self.footprints[container.id]
+
+    def case(self, container: Container) -> Case:
+        """One container's case."""
+        track, used = self.tracks.get(container.id), self.footprints[container.id]
+        growth = growth_ratio(
+            len(track.samples) if track else 0,
+            self.rises.get(container.id, 0.0),
+            self.rise,
+            self.domain.scale_bytes,
+            entitled=used < (container.request_bytes or 0),
+        )
+        return Case(
+            container=container,
+            domain=self.domain,
+            footprint_bytes=used,
+            pod_footprint_bytes=self.pods[_pod_key(container)],
+            growth_ratio=growth,
+            age_seconds=age_seconds(container, self.snapshot.taken_at),
+            uptime_seconds=self.snapshot.node.uptime_seconds,
+            cpus=self.snapshot.node.cpus or 1,
+            previous_bytes=track.previous_bytes if track else 0,
+            bias_points=self.plan.bias.get(workload(container), 0) if self.plan.bias else 0,
+        )
+
+
+def _candidate(case: Case, court: _Court, pressure: Pressure) -> Candidate:
+    rule = court.plan.rule_for(case.container)
+    scored = score(case, court.weights, rule.adjustment + case.bias_points)
+    container, domain, wanted = case.container, case.domain, pressure.need_bytes
+    gain = _local(container, domain, freed(container, swap_counts=domain.kind == "node"))
+    overshoot = max(0, gain - wanted)
+    badness = (
+        scored.score / 1000
+        + 0.1 * min(gain, wanted) / wanted
+        + 0.05 * _idle(container)
+        - 0.05 * min(1.0, overshoot / (domain.scale_bytes / 4))
+    )
+    excluded = exclusion(container, rule, court.plan) or _unfit_now(case, scored, rule, gain, pressure)
+    return Candidate(container, scored, badness, gain, case.growth_ratio, excluded)
+
+
+def exclusion(container: Container, rule: Rule, plan: Plan) -> str | None:
+    """Why this container is never touched, whatever the pressure; None if it may be."""
+    adj = container.oom_score_adj
+    reasons = (
+        (container.type == "sandbox", "it is a pod's sandbox, and ending it would restart the whole pod"),
+        (not container.mapped, "it could not be mapped to a container of a pod"),
+        (container.static, "its pod is static, which kubelet treats as critical"),
+        ((container.priority or 0) >= SYSTEM_PRIORITY, "its priority is the system's own"),
+        (adj is not None and adj <= UNKILLABLE_ADJ, "it is marked unkillable (oom_score_adj -1000)"),
+        (container.namespace in plan.settings.protected_namespaces, f"namespace {container.namespace} is protected"),
+        (rule.protected, "a policy protects it"),
+    )
+    return next((words for applies, words in reasons if applies), None)
+
+
+def _unfit_now(case: Case, scored: Score, rule: Rule, gain: int, pressure: Pressure) -> str | None:
+    """Why it is not chosen at this moment."""
+    age = case.age_seconds
+    if age is not None and age < rule.minimum_age_seconds and case.growth_ratio < YOUTH_FORFEIT:
+        return f"it is {age:.0f} s old, younger than the policy's {rule.minimum_age_seconds:.0f} s"
+    if gain < SMALLEST_FREED * pressure.need_bytes:
+        return "ending it would free too little"
+    if scored.score < pressure.threshold_score:
+        return f"its score is below the threshold of {pressure.threshold_score:.0f}"
+    return None
+
+
+def _order(candidate: Candidate, now: datetime) -> tuple[bool, float, int, float, str]:
+    age = age_seconds(candidate.container, now)
+    return (
+        candidate.excluded is not None,
+        -candidate.badness,
+        -(candidate.freed_bytes // MIB),
+        age if age is not None else float("inf"),
+        candidate.container.id,
+    )
+
+
+def _pod_key(container: Container) -> str:
+    return container.pod_uid or f"{container.namespace}/{container.pod or container.id}"
+
+
+def _local(container: Container, domain: Domain, amount: int) -> int:
+    """The part of an amount that lives inside the domain: on a NUMA node only its share."""
+    if domain.kind == "numa":
+        return int(amount * share_on(container, int(domain.name)))
+    return amount
+
+
+def _idle(container: Container) -> float:
+    """1 when every process sleeps: the sleeping are preferred to the running."""
+    processes = container.processes
+    return 1 - min(1.0, processes.running / processes.count) if processes and processes.count else 0.0
