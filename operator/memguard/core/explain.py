@@ -65,5 +65,9 @@ def _why_nobody(ranking: Ranking) -> str:
         return "there is no container in it"
     if not ranking.pressure.calls_for_action:
         return f"at pressure {ranking.pressure.pressure:.2f} no score reaches the threshold"
+    if ranking.best and ranking.foreign:
+        return f"containers explain only {ranking.explained_ratio:.0%} of the growth, so ending one would not stop it"
+    if ranking.best and ranking.doubtful:
+        return f"{ranking.best.container.title} is given a moment to show whether it wants more"
     first = ranking.candidates[0]
     return f"the first of them, {first.container.title}, is not, because {first.excluded}"

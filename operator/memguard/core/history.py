@@ -17,6 +17,9 @@ from memguard.core.model import Container, Snapshot
 #: A container that was not seen for this long is forgotten (the guard looks at a few at a time, see guard/).
 FORGET_SECONDS = 600.0
 
+#: A domain that was not looked at for this long starts a new series: the old one says nothing about the present.
+EPISODE_GAP_SECONDS = 120.0
+
 #: The stall is measured over at least this long: shorter windows are all or nothing.
 STALL_SECONDS = 0.5
 
@@ -107,6 +110,8 @@ def _track(container: Container, now: float, tracks: dict[str, Track], workloads
 
 
 def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
+    if gauge.available and now - gauge.available[-1][0] > EPISODE_GAP_SECONDS:
+        gauge = Gauge()
     return Gauge(
         (*gauge.available[-WINDOW + 1 :], (now, domain.available_bytes)),
         (*gauge.swap_free[-WINDOW + 1 :], (now, domain.swap_free_bytes)),
@@ -128,6 +133,27 @@ def age_seconds(container: Container, now: datetime) -> float | None:
     return max(0.0, (now - container.started_at).total_seconds()) if container.started_at else None
 
 
+def forget_gauge(history: History, key: str) -> History:
+    """The history with one domain's series started afresh: a new episode begins (a line was crossed)."""
+    gauges = {name: gauge for name, gauge in history.gauges.items() if name != key}
+    return msgspec.structs.replace(history, gauges=gauges)
+
+
 def forget_gauges(history: History) -> History:
-    """The history after a victim: what it gave back would look like a trend, so the domains start afresh."""
+    """The history after a victim: what it gave back would look like a trend, so all domains start afresh."""
     return msgspec.structs.replace(history, gauges={})
+
+
+def recent(samples: tuple[Sample, ...], since: float, now: float) -> list[Sample]:
+    """A series over [since, now]: what was not sampled again did not change.
+
+    The guard samples a container again only when it moved, so the last value holds until now, and the last one
+    before the window holds at its beginning.
+    """
+    inside = [sample for sample in samples if sample[0] >= since]
+    older = len(samples) - len(inside)
+    if older and (not inside or inside[0][0] > since):
+        inside.insert(0, (since, samples[older - 1][1]))
+    if inside[-1][0] < now:
+        inside.append((now, inside[-1][1]))
+    return inside

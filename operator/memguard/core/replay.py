@@ -13,12 +13,12 @@ import msgspec
 
 from memguard.core.explain import sentence
 from memguard.core.footprint import freed, share_on, swapped, unreclaimable
-from memguard.core.history import History, forget_gauges
+from memguard.core.history import History, forget_gauge, forget_gauges
 from memguard.core.ladder import choose_action
 from memguard.core.model import Cgroup, Container, Record, Snapshot
 from memguard.core.policy import Action, Plan
 from memguard.core.select import Ranking, judge
-from memguard.core.trace import Header, Line, PlanChange, Reading, decode_line
+from memguard.core.trace import Event, Header, Line, PlanChange, Reading, decode_line
 
 #: How many candidates a decision lists.
 LISTED = 12
@@ -74,6 +74,8 @@ class Replayer:
         """The decision that this line leads to, if any."""
         if isinstance(line, Header | PlanChange):
             self.plan = line.plan
+        if isinstance(line, Event) and line.kind == "line":
+            self.history = forget_gauge(self.history, line.subject)
         if not isinstance(line, Reading):
             return None
         self.snapshots += 1

@@ -14,7 +14,7 @@ import msgspec
 from memguard.core.domain import Domain, domains
 from memguard.core.footprint import footprint, freed, share_on
 from memguard.core.forecast import rise
-from memguard.core.history import Gauge, History, age_seconds, observe, stall_ratio
+from memguard.core.history import Gauge, History, age_seconds, observe, recent, stall_ratio
 from memguard.core.model import Container, Snapshot
 from memguard.core.policy import Plan, Rule, workload
 from memguard.core.pressure import Pressure, assess
@@ -26,6 +26,12 @@ SYSTEM_PRIORITY = 2_000_000_000
 UNKILLABLE_ADJ = -1000
 #: A victim that frees less than this share of the need would die for nothing.
 SMALLEST_FREED = 0.005
+#: Growth that the containers explain by less than this is somebody else's (the kernel, system.slice): alarm only...
+EXPLAINED_SHARE = 0.5
+#: ... unless this much of the reserve is gone: then a container dies rather than the node.
+UNCONDITIONAL_LEVEL = 0.5
+#: Looks at a domain before its trend is evidence.
+TRUSTED_SAMPLES = 4
 #: Whoever makes this share of the growth is not protected by its youth.
 YOUTH_FORFEIT = 0.5
 
@@ -49,11 +55,31 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     pressure: Pressure
     candidates: tuple[Candidate, ...]
 
+    explained_ratio: float
+    sample_count: int
+
     @property
-    def victim(self) -> Candidate | None:
-        """The one to act on, if the threshold lets any through."""
+    def best(self) -> Candidate | None:
+        """The first that may be chosen, whether or not anybody should be."""
         first = self.candidates[0] if self.candidates else None
         return first if first is not None and first.excluded is None else None
+
+    @property
+    def foreign(self) -> bool:
+        """Do others than the containers make most of the growth? Ending a container would not stop it."""
+        trusted = self.sample_count >= TRUSTED_SAMPLES and self.domain.kind in ("node", "kubepods")
+        return trusted and self.explained_ratio < EXPLAINED_SHARE and self.pressure.level < UNCONDITIONAL_LEVEL
+
+    @property
+    def doubtful(self) -> bool:
+        """Is there margin left to look again? At a container's own limit a few looks under the brake come first."""
+        own_limit = self.domain.kind in ("pod", "container")
+        return own_limit and self.sample_count < TRUSTED_SAMPLES and self.pressure.level < UNCONDITIONAL_LEVEL
+
+    @property
+    def victim(self) -> Candidate | None:
+        """The one to act on, if anybody is to blame and nothing is left to wait for."""
+        return None if self.foreign or self.doubtful else self.best
 
 
 def judge(history: History, snapshot: Snapshot, plan: Plan) -> tuple[History, Ranking]:
@@ -75,7 +101,9 @@ def rank(history: History, snapshot: Snapshot, plan: Plan, domain: Domain, press
     court = _Court(history, snapshot, plan, domain, members)
     candidates = [_candidate(court.case(container), court, pressure) for container in members]
     candidates.sort(key=lambda candidate: _order(candidate, snapshot.taken_at))
-    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates))
+    explained = court.members_rise / court.own_rise if court.own_rise > 0 else 1.0
+    samples = len(history.gauges.get(domain.key, Gauge()).available)
+    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates), min(1.0, explained), samples)
 
 
 class _Court:
@@ -88,9 +116,14 @@ class _Court:
         self.tracks = history.tracks
         self.weights = weights_of(plan.settings.weights)
         self.footprints = {c.id: _local(c, domain, footprint(c.memory)) for c in members}
-        self.rises = {c.id: max(0.0, rise(self.tracks[c.id].samples)) for c in members if c.id in self.tracks}
-        own = history.gauges.get(domain.key, Gauge())
-        self.rise = max(sum(self.rises.values()), rise([(at, -available) for at, available in own.available]))
+        own = history.gauges.get(domain.key, Gauge()).available
+        now = snapshot.seconds
+        since = own[0][0] if own else now
+        series = {c.id: recent(self.tracks[c.id].samples, since, now) for c in members if c.id in self.tracks}
+        self.sample_counts = {key: len(samples) for key, samples in series.items()}
+        self.rises = {key: max(0.0, rise(samples)) for key, samples in series.items()}
+        self.members_rise = sum(self.rises.values())
+        self.own_rise = max(0.0, rise([(at, -available) for at, available in own])) if len(own) > 1 else 0.0
         self.pods: dict[str, int] = {}
         for container in members:
             key = _pod_key(container)
@@ -100,9 +133,9 @@ class _Court:
         """One container's case."""
         track, used = self.tracks.get(container.id), self.footprints[container.id]
         growth = growth_ratio(
-            len(track.samples) if track else 0,
+            self.sample_counts.get(container.id, 0),
             self.rises.get(container.id, 0.0),
-            self.rise,
+            max(self.members_rise, self.own_rise),
             self.domain.scale_bytes,
             entitled=used < (container.request_bytes or 0),
         )
