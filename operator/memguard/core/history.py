@@ -58,21 +58,28 @@ class History(msgspec.Struct, frozen=True, gc=False):
     gauges: dict[str, Gauge] = {}
     workloads: dict[tuple[str, str], str] = {}
     reclaim: tuple[Reclaim, ...] = ()
-    last: float | None = None
+    swept: float = 0.0
 
 
 def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> History:
     """The history after this snapshot; `found` are the snapshot's domains."""
     now = snapshot.seconds
-    tracks = {key: track for key, track in history.tracks.items() if now - track.samples[-1][0] < FORGET_SECONDS}
-    workloads = dict(history.workloads)
+    tracks, workloads, swept = _remembered(history, now)
     for container in snapshot.containers:
         track = _track(container, now, tracks, workloads)
         tracks[container.id] = track
         workloads[track.workload] = container.id
     gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
     reclaim = (*history.reclaim[-WINDOW + 1 :], _reclaim(snapshot, now))
-    return History(tracks, history.gauges | gauges, workloads, reclaim, now)
+    return History(tracks, history.gauges | gauges, workloads, reclaim, swept)
+
+
+def _remembered(history: History, now: float) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
+    """Copies to go on with, without what was not seen for long; swept now and then, since it looks at everything."""
+    if now - history.swept < FORGET_SECONDS / 10:
+        return dict(history.tracks), dict(history.workloads), history.swept
+    tracks = {key: track for key, track in history.tracks.items() if now - track.samples[-1][0] < FORGET_SECONDS}
+    return tracks, {key: value for key, value in history.workloads.items() if value in tracks}, now
 
 
 def stall_ratio(history: History) -> float:

@@ -7,6 +7,7 @@ Ties: freed (whole MiB) descending, the youngest, the id.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -82,7 +83,14 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         return None if self.foreign or self.doubtful else self.best
 
 
-def judge(history: History, snapshot: Snapshot, plan: Plan) -> tuple[History, Ranking]:
+#: Container ids that may not be acted on now, with the reason: the budget is spent, it is already ending.
+Refusals = Mapping[str, str]
+NO_REFUSALS: Refusals = {}
+
+
+def judge(
+    history: History, snapshot: Snapshot, plan: Plan, refusals: Refusals = NO_REFUSALS
+) -> tuple[History, Ranking]:
     """Take a snapshot into the history and rank the domain that is worst off. The whole decision in one call."""
     found = tuple(domains(snapshot, plan))
     history = observe(history, snapshot, found)
@@ -92,14 +100,22 @@ def judge(history: History, snapshot: Snapshot, plan: Plan) -> tuple[History, Ra
         for domain in found
     ]
     domain, pressure = max(assessed, key=lambda pair: pair[1].pressure)
-    return history, rank(history, snapshot, plan, domain, pressure)
+    return history, rank(history, snapshot, plan, domain, pressure, refusals=refusals)
 
 
-def rank(history: History, snapshot: Snapshot, plan: Plan, domain: Domain, pressure: Pressure) -> Ranking:
+def rank(
+    history: History,
+    snapshot: Snapshot,
+    plan: Plan,
+    domain: Domain,
+    pressure: Pressure,
+    *,
+    refusals: Refusals = NO_REFUSALS,
+) -> Ranking:
     """Score and order the containers of one domain."""
     members = [container for container in snapshot.containers if domain.holds(container)]
     court = _Court(history, snapshot, plan, domain, members)
-    candidates = [_candidate(court.case(container), court, pressure) for container in members]
+    candidates = [_candidate(court.case(c), court, pressure, refusals.get(c.id)) for c in members]
     candidates.sort(key=lambda candidate: _order(candidate, snapshot.taken_at))
     explained = court.members_rise / court.own_rise if court.own_rise > 0 else 1.0
     samples = len(history.gauges.get(domain.key, Gauge()).available)
@@ -153,7 +169,7 @@ class _Court:
         )
 
 
-def _candidate(case: Case, court: _Court, pressure: Pressure) -> Candidate:
+def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | None) -> Candidate:
     rule = court.plan.rule_for(case.container)
     scored = score(case, court.weights, rule.adjustment + case.bias_points)
     container, domain, wanted = case.container, case.domain, pressure.need_bytes
@@ -165,7 +181,7 @@ def _candidate(case: Case, court: _Court, pressure: Pressure) -> Candidate:
         + 0.05 * _idle(container)
         - 0.05 * min(1.0, overshoot / (domain.scale_bytes / 4))
     )
-    excluded = exclusion(container, rule, court.plan) or _unfit_now(case, scored, rule, gain, pressure)
+    excluded = exclusion(container, rule, court.plan) or refusal or _unfit_now(case, scored, rule, gain, pressure)
     return Candidate(container, scored, badness, gain, case.growth_ratio, excluded)
 
 
