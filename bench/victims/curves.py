@@ -13,6 +13,14 @@ Curve = Callable[[float], float]
 NEVER = math.inf
 
 
+def nothing(_t: float) -> float:
+    return 0.0
+
+
+def one(_t: float) -> float:
+    return 1.0
+
+
 def steady(level: float) -> Curve:
     return lambda _t: level
 
@@ -30,7 +38,7 @@ def wave(level: float, amplitude: float, period: float, phase: float) -> Curve:
     return lambda t: level + amplitude * math.sin(2 * math.pi * (t / period + phase))
 
 
-def spike(level: float, height: float, onset: float, rise: float, hold: float, fall: float) -> Curve:
+def spike(level: float, height: float, *, onset: float, rise: float, hold: float, fall: float) -> Curve:
     """Up, hold, down again: a big request, a report, a reload of a table."""
 
     def at(t: float) -> float:

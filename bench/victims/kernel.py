@@ -10,39 +10,14 @@ import math
 import random
 from dataclasses import dataclass, field
 
+from bench.victims.machine import Counters, Machine
 from bench.victims.workload import GIB, MIB, Container
 
 PAGE = 4096
 ZRAM_RATIO = 3.0
 KSWAPD_BYTES_PER_SECOND = 1.5 * GIB
-
-
-@dataclass(slots=True)
-class Machine:
-    """The hardware and its set-up. `swap_kind`: none, disk, zram or zswap."""
-
-    total: int
-    cpus: int
-    numa: int = 1
-    swap_total: int = 0
-    swap_kind: str = "none"
-    uptime: float = 86400.0
-    disk: float = 400.0 * MIB
-    kubepods_max: int | None = None
-
-
-@dataclass(slots=True)
-class Counters:
-    """/proc/vmstat, in pages, and /proc/pressure/memory's totals, in seconds."""
-
-    scan_direct: float = 0.0
-    steal_direct: float = 0.0
-    scan_kswapd: float = 0.0
-    steal_kswapd: float = 0.0
-    refault_file: float = 0.0
-    refault_anon: float = 0.0
-    some: float = 0.0
-    full: float = 0.0
+# A refault waits for the disk, some neighbours come along with it.
+REFAULT_SECONDS = {"disk": 20e-6, "ram": 3e-6}
 
 
 @dataclass(slots=True)
@@ -56,12 +31,14 @@ class Node:
     floor: float = 0.0
     zram: float = 0.0
     psi_noise: float = 0.0
-    exhausted: bool = False
+    stall_noise: float = 0.0004
     stalls: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # mapped text and other cache that reclaim doesn't get, a few tenths of a percent
         self.floor = 0.003 * self.machine.total
+        for c in self.containers:
+            self._vacate(c)
 
     # -- sizes ---------------------------------------------------------------------------------------------------
     @property
@@ -77,12 +54,6 @@ class Node:
     def swap_free(self) -> float:
         return max(self.machine.swap_total - self.swap_used, 0.0)
 
-    def watermarks(self) -> tuple[float, float, float]:
-        """min, low, high of the whole node: min_free_kbytes and watermark_scale_factor as the kernel sets them."""
-        lowest = min(math.sqrt(16 * self.machine.total / 1024) * 1024, 256 * MIB)
-        step = max(lowest / 4, 0.001 * self.machine.total)
-        return lowest, lowest + step, lowest + 2 * step
-
     def free(self, k: int) -> float:
         return self.part - sum(c.used[k] + c.file[k] for c in self.containers) - (self.zram if k == 0 else 0.0)
 
@@ -94,13 +65,13 @@ class Node:
 
     def available(self) -> float:
         """MemAvailable, si_mem_available() in mm/show_mem.c."""
-        _, low, high = self.watermarks()
+        _, low, high = self.machine.watermarks()
         cache, slab = self.file(), sum(c.slab_now for c in self.containers)
         kept = self.free_total() - high
         return max(kept + cache - min(cache / 2, low) + slab - min(slab / 2, low), 0.0)
 
     def local_available(self, k: int) -> float:
-        return max(self.free(k) + 0.95 * self.file(k) - self.watermarks()[1] / self.machine.numa, 0.0)
+        return max(self.free(k) + 0.95 * self.file(k) - self.machine.watermarks()[1] / self.machine.numa, 0.0)
 
     # -- one step ------------------------------------------------------------------------------------------------
     def step(self, t: float, dt: float) -> None:
@@ -116,7 +87,6 @@ class Node:
             self._balance(k, dt, grown)
         self._kubepods_limit(dt, grown)
         self._account(present, t, dt)
-        self._judge()
 
     def _vacate(self, c: Container) -> None:
         c.used = [0.0] * self.machine.numa
@@ -125,31 +95,33 @@ class Node:
 
     def _place(self, c: Container, want: float) -> float:
         """Makes what it wants resident (minus what is swapped); returns the growth."""
-        if not c.used:
-            self._vacate(c)
-            want = c.want(0.0, 0.0, self.rng)
         if c.limit is not None and want > 0.97 * c.limit:
             c.anon_now = max(c.anon_now - (want - 0.97 * c.limit), 64 * 1024)
             want = min(want, 0.97 * c.limit)
         c.swap = min(c.swap, 0.97 * c.anon_now)
-        delta = want - c.swap - sum(c.used)
+        c.zswapped = min(c.zswapped, c.swap)
+        delta = want - c.swap + c.zswapped / ZRAM_RATIO - sum(c.used)
         if delta < 0:
             held = sum(c.used) or 1.0
             c.used = [u * (1 + delta / held) for u in c.used]
         else:
-            c.used[self._node_for(c, 0.03)] += delta
+            for k, part in self._first_touch(c, 0.03):
+                c.used[k] += delta * part
         return delta
 
-    def _node_for(self, c: Container, reserve: float) -> int:
-        """First touch: its own NUMA node while there is room, else the emptiest, unless it is bound."""
-        if self.machine.numa == 1 or c.bound:
-            return c.home
-        free = [self.free(k) for k in range(self.machine.numa)]
-        return c.home if free[c.home] > reserve * self.part else free.index(max(free))
+    def _first_touch(self, c: Container, reserve: float) -> list[tuple[int, float]]:
+        """Where new memory goes, in parts: home mostly, and where there is no room, the emptiest; bound: home."""
+        count = self.machine.numa
+        if count == 1 or c.bound:
+            return [(c.home, 1.0)]
+        free = [self.free(k) for k in range(count)]
+        if min(free) > reserve * self.part:
+            return [(k, c.local if k == c.home else (1 - c.local) / (count - 1)) for k in range(count)]
+        return [(free.index(max(free)), 1.0)]
 
     def _read_files(self, present: list[Container], t: float, dt: float) -> None:
         """Streams and refaults; the disk is shared, and waiting for a refault is a memory stall."""
-        missing = {c.id: max(c.hot - sum(c.file), 0.0) * min(1.0, dt / 4.0) for c in present if c.hot}
+        missing = {c.id: max(c.hot - sum(c.file), 0.0) * min(1.0, dt / 2.0) for c in present if c.hot}
         asked = sum(missing.values())
         scale = min(1.0, self.machine.disk * dt / asked) if asked else 0.0
         for c in present:
@@ -162,22 +134,25 @@ class Node:
                 # the container's own limit: its cache turns over in place
                 c.max_events += int(gain / (32 * PAGE)) + 1
                 gain = max(room, 0.0)
-            c.file[self._node_for(c, 0.005)] += gain
+            for k, part in self._first_touch(c, 0.005):
+                c.file[k] += gain * part
             if back > 0.002 * c.hot:
                 self.count.refault_file += back / PAGE
-                self._stall(c, 2.0 * back / (self.machine.disk * dt))
+                self._stall(c, back / PAGE * REFAULT_SECONDS["disk"] / dt)
 
     def _swap_in(self, present: list[Container], dt: float) -> None:
-        """Hot anonymous pages that were swapped out come back."""
+        """Pages that were swapped out and are touched come back: the hot soon, of the cold a few all the time."""
+        wait = REFAULT_SECONDS["disk" if self.machine.swap_kind == "disk" else "ram"]
         for c in present:
-            hot = c.swap - c.cold * c.anon_now
-            if hot > MIB:
-                back = min(hot * min(1.0, dt / 8.0), 0.3 * self.machine.disk * dt)
-                c.swap -= back
-                c.used[c.home] += back
-                self.count.refault_anon += back / PAGE
-                cost = 8.0 if self.machine.swap_kind in ("zram", "zswap") else 1.0
-                self._stall(c, 2.0 * back / (cost * self.machine.disk * dt))
+            if c.swap < MIB:
+                continue
+            hot = max(c.swap - c.cold * c.anon_now, 0.0)
+            back = hot * min(1.0, dt / 8.0) + c.swap * (1 - c.cold) * 0.02 * min(dt, 1.0)
+            back = min(back, 0.3 * self.machine.disk * dt)
+            c.swap -= back
+            c.used[c.home] += back
+            self.count.refault_anon += back / PAGE
+            self._stall(c, back / PAGE * wait / dt)
 
     def _stall(self, c: Container, share: float) -> None:
         self.stalls[c.id] = min(self.stalls.get(c.id, 0.0) + share, 0.97)
@@ -185,7 +160,7 @@ class Node:
     # -- reclaim -------------------------------------------------------------------------------------------------
     def _balance(self, k: int, dt: float, grown: dict[str, float]) -> None:
         """Brings free memory of NUMA node k back over its high watermark, if anything can."""
-        lowest, low, high = (mark / self.machine.numa for mark in self.watermarks())
+        lowest, low, high = (mark / self.machine.numa for mark in self.machine.watermarks())
         free = self.free(k)
         if free >= low:
             return
@@ -194,7 +169,7 @@ class Node:
         got = self._drop_cache(k, need - swap) + swap
         if got < need and self.swap_free > 0:
             got += self._swap_out(k, need - got, dt)
-        self._count_reclaim(got, need, dt, lowest)
+        self._count_reclaim(got, need if self.free(k) < lowest else got, dt)
         deficit = lowest * 0.5 - self.free(k)
         if deficit > 0:
             self._refuse(k, deficit, grown)
@@ -272,12 +247,11 @@ class Node:
                 if c.used:
                     c.used[c.home] += (c.zswapped - before) / ZRAM_RATIO
 
-    def _count_reclaim(self, got: float, need: float, dt: float, lowest: float) -> None:
-        spare = max(self.file() - self.floor, 0.0)
-        yield_ratio = min(max(spare / (0.02 * self.machine.total), 0.02), 0.97)
-        direct = max(got - KSWAPD_BYTES_PER_SECOND * dt, 0.0)
-        if spare < 2 * lowest:
-            direct = max(direct, 0.5 * got)
+    def _count_reclaim(self, got: float, need: float, dt: float) -> None:
+        """kswapd does what it can; as cache runs out, allocating tasks reclaim themselves, and scan more in vain."""
+        spare = max(self.file() - self.floor, 0.0) / self.machine.total
+        yield_ratio = min(max(spare / 0.02, 0.02), 0.97)
+        direct = max(got - KSWAPD_BYTES_PER_SECOND * dt, 0.7 * got * max(0.0, 1 - spare / 0.015))
         self.count.steal_direct += direct / PAGE
         self.count.scan_direct += direct / PAGE / yield_ratio + max(need - got, 0.0) / PAGE * 8
         self.count.steal_kswapd += (got - direct) / PAGE
@@ -314,7 +288,7 @@ class Node:
         got = min(over, total)
         for c in inside:
             c.file[c.home] -= weight[c.id] * got / (total or 1.0)
-        self._count_reclaim(got, over, dt, 0.0)
+        self._count_reclaim(got, over, dt)
         if over > got:
             self._refuse(0, over - got, grown)
 
@@ -331,23 +305,7 @@ class Node:
             c.peak = max(c.peak, c.current)
             c.cpu_now = max(c.cores * c.busy(t) * self.rng.uniform(0.8, 1.2) * (1 - 0.7 * c.stalled), 0.0)
             c.cpu_total += c.cpu_now * dt
-        self.psi_noise = max(0.0, 0.9 * self.psi_noise + self.rng.gauss(0.0, 0.0004))
+        self.psi_noise = max(0.0, 0.9 * self.psi_noise + self.rng.gauss(0.0, self.stall_noise))
         some = min(1 - calm + self.psi_noise, 0.99)
         self.count.some += some * dt
         self.count.full += 0.6 * some * some * dt
-
-    def _judge(self) -> None:
-        """Out of memory: the kernel's own killer would fire about here."""
-        machine = self.machine
-        no_swap = self.swap_free <= 0.02 * machine.swap_total
-        node = self.available() < 0.01 * machine.total and no_swap
-        bound = {c.home for c in self.containers if c.bound and c.used}
-        local = machine.numa > 1 and any(self.local_available(k) < 0.01 * self.part for k in bound)
-        self.exhausted = node or local or (no_swap and self.kubepods_left() < 0.01)
-
-    def kubepods_left(self) -> float:
-        """The part of kubepods' limit that is neither used nor to be had by reclaim."""
-        if self.machine.kubepods_max is None:
-            return 1.0
-        held = sum(sum(c.used) - c.slab_now for c in self.containers if not c.hidden and c.used)
-        return 1 - held / self.machine.kubepods_max

@@ -8,7 +8,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from bench.victims.curves import NEVER, Curve, steady
+from bench.victims.curves import NEVER, Curve, nothing, one
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -22,9 +22,9 @@ TASK_BYTES = 56 * 1024
 class Kind:
     """Habits of a kind of workload.
 
-    `weight` is its relative size, `hot` its hot page cache as a multiple of its anonymous memory, `request` the range of
-    request over usual footprint (an honest database against a careless web service), `no_request` how often none is set,
-    `cost` what its loss costs (1 = one of many replicas is restarted).
+    `weight` is its relative size, `hot` its hot page cache as a multiple of its anonymous memory, `request` the range
+    of request over usual footprint (an honest database against a careless web service), `no_request` how often none is
+    set, `cost` what its loss costs (1 = one of many replicas is restarted), `share` how common it is.
     """
 
     name: str
@@ -48,11 +48,13 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("web", 1.0, 1, "Deployment", (0.4, 1.2), 0.2, wobble=0.03, cores=0.15, processes=(1, 12), share=34),
-        Kind("jvm", 3.2, 3, "Deployment", (0.7, 1.2), 0.08, wobble=0.012, cores=0.3, virtual=2.5, share=16),
+        Kind("jvm", 3.2, 3, "Deployment", (0.7, 1.2), 0.08, wobble=0.012, cores=0.3, virtual=2.5, important=0.12,
+             share=16),
         Kind("database", 6.0, 25, "StatefulSet", (0.85, 1.4), 0.05, hot=1.2, shmem=0.35, wobble=0.006, cores=0.4,
              processes=(1, 60), important=0.8, share=8),
-        Kind("cache", 3.5, 5, "Deployment", (0.8, 1.3), 0.08, hot=0.0, wobble=0.008, cores=0.2, share=6),
-        Kind("queue", 3.0, 15, "StatefulSet", (0.8, 1.3), 0.05, hot=2.0, cores=0.3, virtual=3.0, important=0.6, share=4),
+        Kind("cache", 3.5, 5, "Deployment", (0.8, 1.3), 0.08, hot=0.0, wobble=0.008, cores=0.2, important=0.3, share=6),
+        Kind("queue", 3.0, 15, "StatefulSet", (0.8, 1.3), 0.05, hot=2.0, cores=0.3, virtual=3.0, important=0.6,
+             share=4),
         Kind("batch", 2.5, 3, "Job", (0.4, 1.1), 0.3, hot=0.3, wobble=0.02, cores=0.9, restart="OnFailure", share=6),
         Kind("worker", 1.6, 1.5, "Deployment", (0.4, 1.1), 0.25, wobble=0.025, cores=0.4, processes=(2, 24), share=10),
         Kind("agent", 0.4, 2, "DaemonSet", (0.5, 1.2), 0.1, hot=0.3, cores=0.05, share=6),
@@ -81,7 +83,11 @@ class Pod:
 
 @dataclass(slots=True, eq=False)
 class Container:
-    """One container: who it is, what it wants over time, and what it holds now (bytes; lists are per NUMA node)."""
+    """One container: who it is, what it wants over time, and what it holds now (bytes; lists are per NUMA node).
+
+    `pinned`: the story depends on its request, so the scheduler's limit is kept at the others' expense. `local`: the
+    share of its memory that it touches first on its home NUMA node; its threads run on the others too, unless `bound`.
+    """
 
     id: str
     pod: Pod
@@ -91,17 +97,18 @@ class Container:
     type: str = "container"
     request: int | None = None
     limit: int | None = None
-    shmem: Curve = steady(0.0)
+    pinned: bool = False
+    shmem: Curve = nothing
     volume: str | None = None
     hot: float = 0.0
-    stream: Curve = steady(0.0)
+    stream: Curve = nothing
     cold: float = 0.3
     kernel_base: float = 2.0 * MIB
     socket: float = 0.2 * MIB
-    processes: Curve = steady(1.0)
+    processes: Curve = one
     largest_process: float = 0.9
     cores: float = 0.05
-    busy: Curve = steady(1.0)
+    busy: Curve = one
     nice: int = 0
     privileged: bool = False
     adj: int = 1000
@@ -112,6 +119,7 @@ class Container:
     begins: float = -NEVER
     ends: float = NEVER
     home: int = 0
+    local: float = 1.0
     bound: bool = False
     hidden: bool = False
     important: bool = False
@@ -179,4 +187,4 @@ def settle_pod(containers: list[Container], capacity: int) -> None:
     regular = [c.adj for c in containers if c.type == "container"]
     for c in containers:
         if c.type == "sidecar" and regular:
-            c.adj = min(c.adj, min(regular))
+            c.adj = min(c.adj, *regular)

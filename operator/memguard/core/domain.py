@@ -6,7 +6,7 @@ Victims are chosen only inside the domain that breaks, which is the kernel's own
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,8 @@ from memguard.core.model import Cgroup, Container, NumaNode, Snapshot
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT, Plan, Settings
 
 Kind = Literal["node", "kubepods", "numa", "pod", "container"]
+#: Widest first.
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: A container belongs to a NUMA domain when at least this share of its memory lives there and its cpuset is unknown.
 BOUND_SHARE = 0.95
@@ -37,6 +39,11 @@ class Domain(msgspec.Struct, frozen=True, gc=False):
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
     @property
+    def width(self) -> int:
+        """Rank from the node (0), which holds all others, to a single container."""
+        return KINDS.index(self.kind)
+
+    @property
     def scale_bytes(self) -> int:
         """D of the score: RAM and swap together."""
         return self.size_bytes + self.swap_total_bytes
@@ -55,8 +62,10 @@ class Domain(msgspec.Struct, frozen=True, gc=False):
                 return _bound(container, int(self.name))
             case "container":
                 return container.id == self.name
-            case _:
-                return container.cgroup.startswith(self.name + "/") or not container.cgroup
+            case "kubepods":
+                return _inside(container, self.name) or not container.cgroup
+            case "pod":
+                return _inside(container, self.name)
 
 
 def domains(snapshot: Snapshot, plan: Plan) -> Iterator[Domain]:
@@ -104,20 +113,18 @@ def _node(snapshot: Snapshot, settings: Settings) -> Domain:
 
 
 def _numa(snapshot: Snapshot, numa: NumaNode, settings: Settings) -> Domain:
-    """A full NUMA node is normal: page cache there is headroom, estimated by each container's share of the node."""
-    cache = sum(
-        int(share_on(container, numa.node) * _cache(container))
-        for container in snapshot.containers
-        if container.numa_bytes
-    )
+    """A full NUMA node is normal: page cache there is headroom; where not known, by each container's share of it."""
+    cache = numa.reclaimable_bytes
+    if cache is None:
+        cache = sum(int(share_on(c, numa.node) * _cache(c)) for c in snapshot.containers if c.numa_bytes)
     available = min(numa.total_bytes, numa.free_bytes + cache)
     return Domain("numa", str(numa.node), numa.total_bytes, available, reserve(numa.total_bytes, settings))
 
 
 def _slice(snapshot: Snapshot, cgroup: Cgroup, plan: Plan) -> Domain | None:
-    if cgroup.kind == "other" or cgroup.max_bytes is None:
+    if cgroup.kind == "other" or not cgroup.max_bytes:
         return None
-    members = [c for c in snapshot.containers if c.cgroup.startswith(cgroup.path + "/")]
+    members = [c for c in snapshot.containers if _inside(c, cgroup.path)]
     used = cgroup.unreclaimable_bytes
     if used is None:
         used = sum(unreclaimable(c.memory) for c in members)
@@ -134,6 +141,10 @@ def _container(container: Container, settings: Settings) -> Domain:
     limit = container.limit_bytes or 0
     available = max(0, limit - unreclaimable(container.memory))
     return Domain("container", container.id, limit, available, margin(limit, settings))
+
+
+def _inside(container: Container, path: str) -> bool:
+    return container.cgroup.startswith(path + "/")
 
 
 def _cache(container: Container) -> int:

@@ -17,10 +17,12 @@ VIRTUAL_CAP_OF_ANON = 0.02
 
 
 def private(memory: Memory) -> int:
-    """Bytes of anonymous memory; where memory.stat is not known, everything that is not known to be file cache."""
+    """Bytes of anonymous memory; where memory.stat is not known, everything that is not known to be something else."""
     if memory.anon_bytes is not None:
         return memory.anon_bytes
-    return max(0, memory.current_bytes - (memory.file_bytes or 0))
+    # file contains shmem, kernel contains slab; sock is charged beside them (Documentation/admin-guide/cgroup-v2)
+    cache = memory.shmem_bytes or 0 if memory.file_bytes is None else memory.file_bytes
+    return max(0, memory.current_bytes - cache - (memory.kernel_bytes or 0) - (memory.sock_bytes or 0))
 
 
 def kernel(memory: Memory) -> int:
@@ -54,13 +56,14 @@ def lasting(container: Container) -> bool:
     return bool(container.memory_volumes)
 
 
-def freed(container: Container, *, swap_counts: bool) -> int:
+def freed(container: Container, *, swap_counts: bool, with_pod: bool = False) -> int:
     """Bytes that a kill gives back to a domain; `swap_counts` where the domain's headroom contains swap.
 
-    Dying shared memory cannot be told from lasting shared memory, so none is expected where a volume may hold it.
+    Dying shared memory cannot be told from lasting shared memory, so none is expected where a volume may hold it,
+    unless it ends `with_pod`: an eviction takes the volumes too.
     """
     memory = container.memory
-    shmem = 0 if lasting(container) else memory.shmem_bytes or 0
+    shmem = 0 if lasting(container) and not with_pod else memory.shmem_bytes or 0
     swap = swapped(memory) if swap_counts else 0
     return private(memory) + shmem + kernel(memory) + swap
 

@@ -65,13 +65,16 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
     """The history after this snapshot; `found` are the snapshot's domains."""
     now = snapshot.seconds
     tracks, workloads, swept = _remembered(history, now)
-    for container in snapshot.containers:
+    for container in sorted(snapshot.containers, key=lambda container: container.id):
         track = _track(container, now, tracks, workloads)
         tracks[container.id] = track
         workloads[track.workload] = container.id
     gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
     reclaim = (*history.reclaim[-WINDOW + 1 :], _reclaim(snapshot, now))
-    return History(tracks, history.gauges | gauges, workloads, reclaim, swept)
+    kept = history.gauges
+    if swept != history.swept:
+        kept = {key: gauge for key, gauge in kept.items() if not _stale(gauge, now)}
+    return History(tracks, kept | gauges, workloads, reclaim, swept)
 
 
 def _remembered(history: History, now: float) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
@@ -117,7 +120,7 @@ def _track(container: Container, now: float, tracks: dict[str, Track], workloads
 
 
 def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
-    if gauge.available and now - gauge.available[-1][0] > EPISODE_GAP_SECONDS:
+    if _stale(gauge, now):
         gauge = Gauge()
     return Gauge(
         (*gauge.available[-WINDOW + 1 :], (now, domain.available_bytes)),
@@ -125,14 +128,24 @@ def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
     )
 
 
+def _stale(gauge: Gauge, now: float) -> bool:
+    return bool(gauge.available) and now - gauge.available[-1][0] > EPISODE_GAP_SECONDS
+
+
 def _reclaim(snapshot: Snapshot, now: float) -> Reclaim:
     stall, vmstat = snapshot.node.pressure, snapshot.vmstat
     return Reclaim(
         now,
         stall.full_total_seconds if stall else None,
-        vmstat.pgscan_direct + vmstat.pgscan_kswapd if vmstat else None,
-        vmstat.workingset_refault_file + vmstat.workingset_refault_anon if vmstat else None,
+        _total(vmstat.pgscan_direct, vmstat.pgscan_kswapd) if vmstat else None,
+        _total(vmstat.workingset_refault_file, vmstat.workingset_refault_anon) if vmstat else None,
     )
+
+
+def _total(*counts: int | None) -> int | None:
+    """The sum of those that are known; None where none is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def age_seconds(container: Container, now: datetime) -> float | None:

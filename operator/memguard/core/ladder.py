@@ -15,13 +15,18 @@ TREE_SHARE = 0.25
 
 def choose_action(ranking: Ranking, victim: Candidate, rule: Rule) -> Action:
     """evict, terminate or kill; policy and time permitting."""
-    if rule.allows("evict") and _pod_is_the_unit(ranking, victim):
+    if rule.allows("evict") and (not rule.allows("kill") or _pod_is_the_unit(ranking, victim)):
         return "evict"
     left = ranking.pressure.exhaustion_seconds
     in_time = left is None or left > rule.grace_seconds + KILL_SECONDS
     if rule.allows("terminate") and rule.grace_seconds > 0 and in_time and may_terminate(victim.container):
         return "terminate"
     return "kill"
+
+
+def relief_is_coming(pending_bytes: int, deficit_bytes: int, reserve_bytes: int) -> bool:
+    """Is what victims are still giving back enough, so that nobody else need die? Not when half the reserve is gone."""
+    return pending_bytes > 0 and deficit_bytes <= min(pending_bytes, reserve_bytes // 2)
 
 
 def may_terminate(container: Container) -> bool:

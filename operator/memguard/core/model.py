@@ -13,11 +13,17 @@ import msgspec
 
 API_VERSION = "memguard.io/snapshot/v1"
 
-Bytes = Annotated[int, msgspec.Meta(ge=0)]
-Size = Annotated[int, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+#: The kernel's own bounds: an integer beyond them is a broken file, and would overflow the arithmetic of the score.
+LARGEST = (1 << 63) - 1
+
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Size = Annotated[int, msgspec.Meta(gt=0, le=LARGEST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Number = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Ratio = Annotated[float, msgspec.Meta(ge=0)]
+#: A moment without its time zone would mean another moment on another machine.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -43,11 +49,12 @@ class Stall(Record, frozen=True, kw_only=True):
 
 
 class NumaNode(Record, frozen=True, kw_only=True):
-    """One NUMA node's own memory."""
+    """One NUMA node's own memory; `reclaimable_bytes` are its file pages and reclaimable slab."""
 
-    node: int
+    node: Number
     total_bytes: Size
     free_bytes: Bytes
+    reclaimable_bytes: Bytes | None = None
 
 
 class Node(Record, frozen=True, kw_only=True):
@@ -113,9 +120,9 @@ class Processes(Record, frozen=True, kw_only=True):
     """How many processes, and in which state."""
 
     count: Count
-    running: Count = 0
-    sleeping: Count = 0
-    uninterruptible: Count = 0
+    running: Count | None = None
+    sleeping: Count | None = None
+    uninterruptible: Count | None = None
 
 
 class MemoryVolume(Record, frozen=True, kw_only=True):
@@ -141,14 +148,14 @@ class Container(Record, frozen=True, kw_only=True):
     name: str | None = None
     owner: Owner | None = None
     qos: Qos | None = None
-    priority: int | None = None
+    priority: Number | None = None
     privileged: bool | None = None
     static: bool | None = None
     restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
-    restart_count: int | None = None
-    started_at: datetime | None = None
-    oom_score_adj: int | None = None
-    nice: int | None = None
+    restart_count: Count | None = None
+    started_at: Moment | None = None
+    oom_score_adj: Number | None = None
+    nice: Number | None = None
     request_bytes: Bytes | None = None
     limit_bytes: Bytes | None = None
     high_bytes: Bytes | None = None
@@ -189,19 +196,19 @@ class Cgroup(Record, frozen=True, kw_only=True):
 class Vmstat(Record, frozen=True, kw_only=True):
     """The counters of /proc/vmstat that tell failing reclaim from healthy cache churn: cumulative pages."""
 
-    pgscan_direct: Count = 0
-    pgsteal_direct: Count = 0
-    pgscan_kswapd: Count = 0
-    pgsteal_kswapd: Count = 0
-    workingset_refault_file: Count = 0
-    workingset_refault_anon: Count = 0
-    oom_kill: Count = 0
+    pgscan_direct: Count | None = None
+    pgsteal_direct: Count | None = None
+    pgscan_kswapd: Count | None = None
+    pgsteal_kswapd: Count | None = None
+    workingset_refault_file: Count | None = None
+    workingset_refault_anon: Count | None = None
+    oom_kill: Count | None = None
 
 
 class Snapshot(Record, frozen=True, kw_only=True):
     """Everything that one decision looks at, taken once and consistent for the whole pass."""
 
-    taken_at: datetime
+    taken_at: Moment
     node: Node
     containers: tuple[Container, ...]
     api_version: str = API_VERSION

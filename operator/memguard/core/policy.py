@@ -24,6 +24,10 @@ GIB = 1 << 30
 SMALLEST_GUARDED_LIMIT = 128 * MIB
 
 
+#: What feedback may add to or take from a score at most: it breaks near ties, it must not lead (docs/score.md).
+LEARNED_POINTS = 50
+
+
 class Settings(Record, frozen=True, kw_only=True):
     """The figures of the decision; the defaults are the documented ones (docs/score.md)."""
 
@@ -39,7 +43,7 @@ class Settings(Record, frozen=True, kw_only=True):
     #: margin under a container's or pod's own limit
     margin_ratio: Ratio = 0.05
     margin_bytes: Bytes = 16 * MIB
-    weights: dict[str, float] = {}
+    weights: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
     protected_namespaces: tuple[str, ...] = ("kube-system", "memguard-system")
 
 
@@ -103,8 +107,8 @@ class Plan(Record, frozen=True, kw_only=True):
     settings: Settings = Settings()
     rules: tuple[Rule, ...] = ()
     budget: Budget = Budget()
-    #: learned points per workload (feedback), added to the score and bounded to +-50
-    bias: dict[str, int] = {}
+    #: learned points per workload (feedback), added to the score
+    bias: dict[str, Annotated[int, msgspec.Meta(ge=-LEARNED_POINTS, le=LEARNED_POINTS)]] = {}
 
     def rule_for(self, container: Container) -> Rule:
         """The first rule that matches; the harmless default where none does."""

@@ -67,7 +67,7 @@ def assess(domain: Domain, gauge: Gauge, stall: float, settings: Settings) -> Pr
 def need(domain: Domain, settings: Settings) -> int:
     """Bytes that bring the domain back to its relief line, at least 1 % of it."""
     wanted = int(domain.reserve_bytes * settings.relief_ratio) - domain.available_bytes
-    return max(wanted, int(domain.size_bytes * SMALLEST_NEED))
+    return max(wanted, int(domain.size_bytes * SMALLEST_NEED), 1)
 
 
 def _helpful_swap(domain: Domain, fall: float, swap_fall: float, stall: float) -> float:

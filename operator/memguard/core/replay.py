@@ -6,7 +6,7 @@ and it is never chosen twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 import msgspec
@@ -67,6 +67,7 @@ class Replayer:
         self.plan = plan or Plan()
         self.history = History()
         self.gone: set[str] = set()
+        self.evicted: set[str] = set()
         self.snapshots = 0
         self.ranking: Ranking | None = None
 
@@ -79,11 +80,14 @@ class Replayer:
         if not isinstance(line, Reading):
             return None
         self.snapshots += 1
-        snapshot = without(line.snapshot, self.gone)
-        self.history, self.ranking = judge(self.history, snapshot, self.plan)
+        snapshot = without(line.snapshot, self.gone, self.evicted)
+        self.history, self.ranking = judge(self.history, snapshot, self.plan, within=line.domain)
         decision = decide(self.ranking, self.plan)
         if decision is not None:
             self.gone.add(decision.victim)
+            if decision.action == "evict":
+                self.evicted |= _pod_of(decision.victim, snapshot)
+                self.gone |= self.evicted
             self.history = forget_gauges(self.history)
         return decision
 
@@ -120,13 +124,17 @@ def decide(ranking: Ranking, plan: Plan) -> Decision | None:
     )
 
 
-def without(snapshot: Snapshot, gone: set[str]) -> Snapshot:
-    """The snapshot as it would be had these containers ended: removed, and what they hold now given back."""
+def without(snapshot: Snapshot, gone: Set[str], evicted: Set[str] = frozenset()) -> Snapshot:
+    """The snapshot as it would be had these containers ended: removed, and what they hold now given back.
+
+    Those `evicted` among them ended with their pods, so that memory-backed volumes are given back too.
+    """
     ended = [container for container in snapshot.containers if container.id in gone]
     if not ended:
         return snapshot
     memory = snapshot.node.memory
-    back = sum(freed(container, swap_counts=False) for container in ended)
+    returned = {c.id: freed(c, swap_counts=False, with_pod=c.id in evicted) for c in ended}
+    back = sum(returned.values())
     slots = sum(swapped(container.memory) for container in ended)
     node = msgspec.structs.replace(
         snapshot.node,
@@ -141,7 +149,7 @@ def without(snapshot: Snapshot, gone: set[str]) -> Snapshot:
                 numa,
                 free_bytes=min(
                     numa.total_bytes,
-                    numa.free_bytes + sum(int(freed(c, swap_counts=False) * share_on(c, numa.node)) for c in ended),
+                    numa.free_bytes + sum(int(returned[c.id] * share_on(c, numa.node)) for c in ended),
                 ),
             )
             for numa in snapshot.node.numa
@@ -153,6 +161,13 @@ def without(snapshot: Snapshot, gone: set[str]) -> Snapshot:
         containers=tuple(c for c in snapshot.containers if c.id not in gone),
         cgroups=tuple(_shrunk(cgroup, ended) for cgroup in snapshot.cgroups),
     )
+
+
+def _pod_of(container_id: str, snapshot: Snapshot) -> set[str]:
+    """The ids of all containers of its pod, its own among them."""
+    victim = next(c for c in snapshot.containers if c.id == container_id)
+    pod = (victim.namespace, victim.pod, victim.pod_uid)
+    return {c.id for c in snapshot.containers if (c.namespace, c.pod, c.pod_uid) == pod}
 
 
 def _shrunk(cgroup: Cgroup, ended: list[Container]) -> Cgroup:

@@ -73,17 +73,29 @@ def _growth(case: Case) -> float:
     return case.growth_ratio
 
 
+def request(container: Container) -> int | None:
+    """What it was promised, in bytes; BestEffort means nothing was, else a missing request is not known."""
+    if container.request_bytes is None and container.qos == "BestEffort":
+        return 0
+    return container.request_bytes
+
+
 def _excess(case: Case) -> float:
-    over = case.footprint_bytes - (case.container.request_bytes or 0)
+    promised = request(case.container)
+    if promised is None:
+        return 0.0
+    over = case.footprint_bytes - promised
     share = log_share(abs(over), case.domain.scale_bytes)
     return share if over > 0 else -share
 
 
 def _overuse(case: Case) -> float:
-    request, used = case.container.request_bytes or 0, case.footprint_bytes
-    if used > request:
-        return (used - request) / used
-    return -(request - used) / request if request else 0.0
+    promised, used = request(case.container), case.footprint_bytes
+    if promised is None:
+        return 0.0
+    if used > promised:
+        return (used - promised) / used
+    return -(promised - used) / promised if promised else 0.0
 
 
 def _oom_score_adj(case: Case) -> float:
@@ -101,7 +113,7 @@ def _cpu(case: Case) -> float:
     if cpu is None:
         return 0.0
     total = cpu.total_seconds / (case.age_seconds * case.cpus) if case.age_seconds else 0.0
-    recent = (cpu.recent_cores or 0.0) / case.cpus
+    recent = total if cpu.recent_cores is None else cpu.recent_cores / case.cpus
     return -min(1.0, (0.3 * total + 0.7 * recent) / CPU_SATURATION)
 
 
@@ -127,8 +139,9 @@ def _protection(case: Case) -> float:
 
 def _history(case: Case) -> float:
     """Restarts and the previous incarnation, fading with the age of this one: a crash-looping hog is not innocent."""
-    age = case.age_seconds or 0.0
-    fade = max(0.0, 1 - age / RESTART_FADE_SECONDS)
+    if case.age_seconds is None:
+        return 0.0
+    fade = max(0.0, 1 - case.age_seconds / RESTART_FADE_SECONDS)
     restarts = min(1.0, (case.container.restart_count or 0) / 5)
     earlier = log_share(case.previous_bytes, case.domain.scale_bytes)
     return min(1.0, fade * max(restarts, earlier))

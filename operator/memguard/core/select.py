@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import fsum
 
 import msgspec
 
@@ -19,7 +20,7 @@ from memguard.core.history import Gauge, History, age_seconds, observe, recent, 
 from memguard.core.model import Container, Snapshot
 from memguard.core.policy import Plan, Rule, workload
 from memguard.core.pressure import Pressure, assess
-from memguard.core.score import Case, Score, growth_ratio, score, weights_of
+from memguard.core.score import Case, Score, growth_ratio, request, score, weights_of
 
 MIB = 1 << 20
 #: Priorities from here on are the system's own (k8s.io/api/scheduling/v1 system-cluster-critical).
@@ -89,18 +90,33 @@ NO_REFUSALS: Refusals = {}
 
 
 def judge(
-    history: History, snapshot: Snapshot, plan: Plan, refusals: Refusals = NO_REFUSALS
+    history: History,
+    snapshot: Snapshot,
+    plan: Plan,
+    refusals: Refusals = NO_REFUSALS,
+    within: str | None = None,
 ) -> tuple[History, Ranking]:
-    """Take a snapshot into the history and rank the domain that is worst off. The whole decision in one call."""
-    found = tuple(domains(snapshot, plan))
+    """Take a snapshot into the history and rank the domain that is worst off. The whole decision in one call.
+
+    Of several that are equally badly off it is the widest: what is freed there may relieve the others too. A domain in
+    which somebody is to be chosen comes before a worse one in which nobody can be. `within` names the only domain that
+    the snapshot has all containers of (a line was crossed there).
+    """
+    everywhere = tuple(domains(snapshot, plan))
+    found = tuple(domain for domain in everywhere if domain.key == within) or everywhere
     history = observe(history, snapshot, found)
     stall = stall_ratio(history)
     assessed = [
         (domain, assess(domain, history.gauges[domain.key], stall if domain.kind == "node" else 0.0, plan.settings))
         for domain in found
     ]
-    domain, pressure = max(assessed, key=lambda pair: pair[1].pressure)
-    return history, rank(history, snapshot, plan, domain, pressure, refusals=refusals)
+    assessed.sort(key=lambda pair: (-pair[1].pressure, pair[0].width, pair[0].key))
+    rankings = [
+        rank(history, snapshot, plan, domain, pressure, refusals=refusals)
+        for domain, pressure in assessed
+        if pressure is assessed[0][1] or pressure.calls_for_action
+    ]
+    return history, next((ranking for ranking in rankings if ranking.victim), rankings[0])
 
 
 def rank(
@@ -138,7 +154,7 @@ class _Court:
         series = {c.id: recent(self.tracks[c.id].samples, since, now) for c in members if c.id in self.tracks}
         self.sample_counts = {key: len(samples) for key, samples in series.items()}
         self.rises = {key: max(0.0, rise(samples)) for key, samples in series.items()}
-        self.members_rise = sum(self.rises.values())
+        self.members_rise = fsum(self.rises.values())  # exact, so that the order of the containers cannot matter
         self.own_rise = max(0.0, rise([(at, -available) for at, available in own])) if len(own) > 1 else 0.0
         self.pods: dict[str, int] = {}
         for container in members:
@@ -153,7 +169,7 @@ class _Court:
             self.rises.get(container.id, 0.0),
             max(self.members_rise, self.own_rise),
             self.domain.scale_bytes,
-            entitled=used < (container.request_bytes or 0),
+            entitled=used < (request(container) or 0),
         )
         return Case(
             container=container,
@@ -173,7 +189,7 @@ def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | Non
     rule = court.plan.rule_for(case.container)
     scored = score(case, court.weights, rule.adjustment + case.bias_points)
     container, domain, wanted = case.container, case.domain, pressure.need_bytes
-    gain = _local(container, domain, freed(container, swap_counts=domain.kind == "node"))
+    gain = _freed(case, with_pod=False)
     overshoot = max(0, gain - wanted)
     badness = (
         scored.score / 1000
@@ -181,7 +197,7 @@ def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | Non
         + 0.05 * _idle(container)
         - 0.05 * min(1.0, overshoot / (domain.scale_bytes / 4))
     )
-    excluded = exclusion(container, rule, court.plan) or refusal or _unfit_now(case, scored, rule, gain, pressure)
+    excluded = exclusion(container, rule, court.plan) or refusal or _unfit_now(case, scored, rule, pressure)
     return Candidate(container, scored, badness, gain, case.growth_ratio, excluded)
 
 
@@ -196,20 +212,26 @@ def exclusion(container: Container, rule: Rule, plan: Plan) -> str | None:
         (adj is not None and adj <= UNKILLABLE_ADJ, "it is marked unkillable (oom_score_adj -1000)"),
         (container.namespace in plan.settings.protected_namespaces, f"namespace {container.namespace} is protected"),
         (rule.protected, "a policy protects it"),
+        (not (rule.allows("kill") or rule.allows("evict")), "its policy allows neither to kill nor to evict it"),
     )
     return next((words for applies, words in reasons if applies), None)
 
 
-def _unfit_now(case: Case, scored: Score, rule: Rule, gain: int, pressure: Pressure) -> str | None:
+def _unfit_now(case: Case, scored: Score, rule: Rule, pressure: Pressure) -> str | None:
     """Why it is not chosen at this moment."""
     age = case.age_seconds
     if age is not None and age < rule.minimum_age_seconds and case.growth_ratio < YOUTH_FORFEIT:
         return f"it is {age:.0f} s old, younger than the policy's {rule.minimum_age_seconds:.0f} s"
-    if gain < SMALLEST_FREED * pressure.need_bytes:
+    if _freed(case, with_pod=rule.allows("evict")) < SMALLEST_FREED * pressure.need_bytes:
         return "ending it would free too little"
     if scored.score < pressure.threshold_score:
         return f"its score is below the threshold of {pressure.threshold_score:.0f}"
     return None
+
+
+def _freed(case: Case, *, with_pod: bool) -> int:
+    gain = freed(case.container, swap_counts=case.domain.kind == "node", with_pod=with_pod)
+    return _local(case.container, case.domain, gain)
 
 
 def _order(candidate: Candidate, now: datetime) -> tuple[bool, float, int, float, str]:
@@ -237,4 +259,8 @@ def _local(container: Container, domain: Domain, amount: int) -> int:
 def _idle(container: Container) -> float:
     """1 when every process sleeps: the sleeping are preferred to the running."""
     processes = container.processes
-    return 1 - min(1.0, processes.running / processes.count) if processes and processes.count else 0.0
+    if processes is None or processes.running is None:
+        return 0.0
+    seen = processes.running + (processes.sleeping or 0) + (processes.uninterruptible or 0)
+    looked_at = seen if processes.sleeping is not None else max(seen, processes.count)
+    return 1 - processes.running / looked_at if looked_at else 0.0

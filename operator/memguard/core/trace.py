@@ -27,11 +27,16 @@ class PlanChange(Record, frozen=True, kw_only=True, tag_field="type", tag="plan"
     at: datetime | None = None
 
 
+#: The `domain` of a snapshot that was only taken into the history: nothing was decided on it.
+LEARNING = "none"
+
+
 class Reading(Record, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
-    """A snapshot that decisions are made on."""
+    """A snapshot that decisions are made on; `domain` where it shows the containers of one domain only."""
 
     snapshot: Snapshot
     at: datetime | None = None
+    domain: str | None = None
 
 
 class Event(Record, frozen=True, kw_only=True, tag_field="type", tag="event"):
@@ -70,25 +75,35 @@ _line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _snapshot = msgspec.json.Decoder(Snapshot)
 
 
+#: What msgspec raises for bytes that are no such record; RecursionError: nested thousands deep.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def decode_line(line: bytes, source: str = "<trace>", number: int | None = None) -> Line:
     """One line of a trace; a bare snapshot is a Reading. InputError names the line and the field."""
     try:
         probe = _probe.decode(line)
         if probe.type is None:
-            return Reading(snapshot=_snapshot.decode(line))
-        if probe.type == "snapshot" and probe.snapshot is None:
-            return Reading(snapshot=_inline(line, probe), at=probe.at)
-        return _line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            found: Line = Reading(snapshot=_snapshot.decode(line))
+        elif probe.type == "snapshot" and probe.snapshot is None:
+            found = Reading(snapshot=_inline(line, probe), at=probe.at)
+        else:
+            found = _line.decode(line)
+    except UNREADABLE as error:
         raise input_error(error, source, number) from None
+    if isinstance(found, Reading):
+        _check_ids(found.snapshot, source, number)
+    return found
 
 
 def decode_snapshot(text: bytes, source: str = "<snapshot>") -> Snapshot:
     """A single snapshot, pretty-printed or not."""
     try:
-        return _snapshot.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        snapshot = _snapshot.decode(text)
+    except UNREADABLE as error:
         raise input_error(error, source, _line_of(text, error)) from None
+    _check_ids(snapshot, source, None)
+    return snapshot
 
 
 def encode_line(line: Line) -> bytes:
@@ -107,12 +122,50 @@ def _inline(line: bytes, probe: _Probe) -> Snapshot:
 def input_error(error: Exception, source: str, line: int | None) -> InputError:
     """msgspec's words as ours: problem, field (a JSON path) and what to do."""
     problem, _, path = str(error).partition(" - at `")
+    path = path.rstrip("`")
+    _, missing, name = problem.partition("missing required field `")
+    if missing:
+        path = f"{path or '$'}.{name.rstrip('`')}"
     remedy = "Compare it with docs/formats.md, or write a new one with `memguard snapshot`."
-    return InputError(source, problem, remedy=remedy, line=line, field=path.rstrip("`") or None)
+    return InputError(source, problem, remedy=remedy, line=line, field=path or None)
+
+
+def _check_ids(snapshot: Snapshot, source: str, line: int | None) -> None:
+    """Every container has its own id: with two of the same, what happens to which would be chance."""
+    seen: set[str] = set()
+    for index, container in enumerate(snapshot.containers):
+        if container.id in seen:
+            words = f"a container with the id {container.id!r} is listed twice"
+            remedy = "Give every container its own id."
+            raise InputError(source, words, remedy=remedy, line=line, field=f"$.containers[{index}].id")
+        seen.add(container.id)
 
 
 def _line_of(text: bytes, error: Exception) -> int | None:
-    """The line of a syntax error in a multi-line document; a wrong field has no line of its own."""
-    _, _, offset = str(error).rpartition("(byte ")
-    digits = offset.rstrip(")")
-    return text[: int(digits)].count(b"\n") + 1 if digits.isdecimal() else None
+    """The line of a syntax error, or where the deepest part of a wrong field's path begins that is there."""
+    problem, _, path = str(error).partition(" - at `")
+    digits = problem.rpartition("(byte ")[2].rstrip(")")
+    if digits.isdecimal():
+        return text[: int(digits)].count(b"\n") + 1
+    if not isinstance(error, msgspec.ValidationError):
+        return text.count(b"\n") + 1
+    place, part = 0, text
+    for step in path.rstrip("`").replace("[", ".").replace("]", "").split(".")[1:]:
+        try:
+            offset, part = _member(part, step)
+        except (LookupError, ValueError):
+            break
+        place += offset
+    return text[:place].count(b"\n") + 1
+
+
+def _member(text: bytes, step: str) -> tuple[int, bytes]:
+    """Offset and text of one member of a JSON array or object. LookupError or ValueError where there is none."""
+    if not step.isdecimal():
+        value = bytes(msgspec.json.decode(text, type=dict[str, msgspec.Raw])[step])
+        return text.index(value, text.index(f'"{step}"'.encode()) + len(step) + 2), value
+    end = 0
+    for item in msgspec.json.decode(text, type=list[msgspec.Raw])[: int(step) + 1]:
+        value = bytes(item)
+        end = text.index(value, end) + len(value)
+    return end - len(value), value

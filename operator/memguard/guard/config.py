@@ -76,6 +76,15 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The plan that decisions are made under."""
         return Plan(mode=self.mode, settings=self.settings, rules=self.rules, budget=self.budget)
 
+    @property
+    def extra_directories(self) -> tuple[str, ...]:
+        """Directories outside of kubepods whose cgroups are named in `containers`."""
+        return tuple({i.cgroup.rpartition("/")[0] for i in self.containers if "kubepods" not in i.cgroup} - {""})
+
+    def watches(self, cgroup: str) -> bool:
+        """Is a cgroup that is no Kubernetes container named here?"""
+        return any(fnmatchcase(cgroup, i.cgroup) for i in self.containers)
+
     def identify(self, cgroup: str, container_id: str) -> Container:
         """The container that a cgroup is; without a match it stays unmapped, and is never touched."""
         found = next((i for i in self.containers if fnmatchcase(cgroup, i.cgroup)), None)

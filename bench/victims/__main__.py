@@ -1,0 +1,102 @@
+"""`python -m bench.victims generate | judge`: see --help."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from bench.victims import baselines
+from bench.victims import judge as judging
+from bench.victims.corpus import KINDS, TEST_SEED, TRAIN_SEED, write_corpus
+
+FOLDER = Path("build/victims")
+COMMAND = ".venv/bin/memguard replay"
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    return int(options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.victims", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    shared.add_argument("--kinds", nargs="*", default=[], choices=list(KINDS), metavar="KIND")
+
+    generate = commands.add_parser("generate", parents=[shared], help="write the train and test corpora")
+    generate.add_argument("--out", type=Path, default=FOLDER)
+    generate.add_argument("--per-kind", type=int, default=10)
+    generate.set_defaults(run=_generate)
+
+    judge = commands.add_parser("judge", parents=[shared], help="judge a guard on a corpus")
+    judge.add_argument("--corpus", type=Path, default=FOLDER / "test")
+    guard = judge.add_mutually_exclusive_group()
+    guard.add_argument(
+        "--command", default=COMMAND, help="gets the trace and `-o json` appended (default: %(default)s)"
+    )
+    guard.add_argument("--in-process", metavar="MODULE:FUNCTION", nargs="?", const="memguard.core.replay:replay")
+    guard.add_argument("--baseline", choices=[*baselines.RANKERS, "all"])
+    judge.add_argument("--json", type=Path, help="write the report here")
+    judge.add_argument("--misses", action="store_true", help="list the incidents that went wrong")
+    judge.add_argument("--gate", action="store_true", help="exit 1 unless the issue's bounds hold")
+    judge.set_defaults(run=_judge)
+    return parser
+
+
+def _generate(options: argparse.Namespace) -> int:
+    for name, seed in (("train", TRAIN_SEED), ("test", TEST_SEED)):
+        begin, snapshots, size, per_kind = time.monotonic(), 0, 0, Counter[str]()
+        written = write_corpus(options.out / name, seed, options.per_kind, options.kinds or list(KINDS), options.jobs)
+        for kind, count, length in written:
+            per_kind[kind] += 1
+            snapshots += count
+            size += length
+        seconds = time.monotonic() - begin
+        print(
+            f"{options.out / name}: {per_kind.total()} incidents of {len(per_kind)} kinds, {snapshots} snapshots, "
+            f"{size / 1e6:.0f} MB unpacked, {seconds:.1f} s"
+        )
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    if options.baseline == "all":
+        return _judge_baselines(options)
+    guard = judging.Guard("command", options.command)
+    if options.in_process:
+        guard = judging.Guard("function", options.in_process)
+    elif options.baseline:
+        guard = judging.Guard("baseline", options.baseline)
+    begin = time.monotonic()
+    judged = judging.run(guard, options.corpus, options.jobs, options.kinds)
+    verdicts = [verdict for _, _, verdict in judged]
+    print(judging.table(judging.summaries(verdicts)))
+    print(f"{guard.name} on {options.corpus}: {len(judged)} incidents in {time.monotonic() - begin:.1f} s")
+    if options.misses:
+        print(judging.failures(judged))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(judging.report(guard, options.corpus, judged), indent=1), encoding="utf-8")
+    held = judging.gate(verdicts)
+    if options.gate and not all(held.values()):
+        print(f"not held: {', '.join(name for name, ok in held.items() if not ok)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _judge_baselines(options: argparse.Namespace) -> int:
+    rows = []
+    for name in baselines.RANKERS:
+        judged = judging.run(judging.Guard("baseline", name), options.corpus, options.jobs, options.kinds)
+        rows.append(judging.summarise(name, [verdict for _, _, verdict in judged]))
+    print(judging.table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

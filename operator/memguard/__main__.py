@@ -1,0 +1,51 @@
+"""The door: `guard` goes straight to the guard, every other command to the command line of people.
+
+The guard's container has the standard library and msgspec and nothing else, and every module that is imported there
+is locked memory: so typer, rich and yaml are imported on the other path only.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from memguard import __version__
+from memguard.errors import MemguardError
+
+#: What the `cli` extra brings; anything else that is missing is a broken installation and may say so loudly.
+CLI_MODULES = frozenset({"typer", "rich", "yaml"})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 ok, 1 unfit or failed, 2 bad input."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(arguments)
+    except MemguardError as error:
+        sys.stderr.write(f"memguard: {error}\n")
+        return error.exit_code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["guard"]:
+        from memguard.guard.main import main as guard
+
+        return guard(arguments[1:])
+    if arguments == ["--version"]:
+        sys.stdout.write(f"memguard {__version__}\n")
+        return 0
+    return _run_cli(arguments)
+
+
+def _run_cli(arguments: list[str]) -> int:
+    try:
+        from memguard.cli.app import run
+    except ModuleNotFoundError as error:
+        if error.name not in CLI_MODULES:
+            raise
+        sys.stderr.write(f"memguard: {error.name} is missing. Install it with: pip install 'memguard[cli]'\n")
+        return 2
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from memguard import __version__
+from memguard.cli.doctor import doctor
+from memguard.cli.explain import explain
+from memguard.cli.rank import rank
+from memguard.cli.record import record
+from memguard.cli.replay import replay
+from memguard.cli.snapshot import snapshot
+from memguard.errors import MemguardError
+
+COMMANDS = (snapshot, record, rank, replay, explain, doctor)
+
+app = typer.Typer(
+    name="memguard",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memguard {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _memguard(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Rank, brake and stop whole containers before the kernel's OOM killer fires, and explain every decision."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line. Returns the exit code; raises MemguardError for what a person must be told."""
+    # A name that this terminal's encoding cannot show must not end the program.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return MemguardError.exit_code
+    except OSError as error:
+        _drop_output()
+        raise MemguardError(f"{error.filename or 'output'}: {error.strerror}. The output is not complete.") from None
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        app(args=arguments, prog_name="memguard")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go: without this, Python tries once more at exit, and complains."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,78 @@
+"""What this process may do: capabilities, real-time scheduling, descriptors, signals through AppArmor."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from memguard.cli.checks.check import Check, Place, fail, ok, warn
+from memguard.errors import KernelFileError
+from memguard.kernel.files import read_once
+from memguard.kernel.selfguard import OPEN_FILES, schedule_real_time
+
+#: Bit in CapEff (linux/capability.h) and what it is for; the fewest that a real kubelet's node proved necessary.
+CAPABILITIES = {
+    "KILL": (5, "signals cannot be sent to containers: no graceful stop"),
+    "IPC_LOCK": (14, "the guard's memory may be paged out when it is needed most"),
+    "SYS_NICE": (23, "a swarm of processes can starve the guard"),
+    "SYS_RESOURCE": (24, "no PSI triggers, no own oom_score_adj, no more open files"),
+}
+
+
+def capabilities(place: Place) -> Check:
+    """The four capabilities of the Enforce profile."""
+    name, data = "capabilities", read_once(f"{place.proc_root}/self/status")
+    held = _effective(data or b"")
+    if held is None:
+        return fail(name, f"{place.proc_root}/self/status does not tell", "Mount proc, or say where with --proc-root.")
+    missing = [capability for capability, (bit, _) in CAPABILITIES.items() if not held >> bit & 1]
+    if not missing:
+        return ok(name, f"{', '.join(CAPABILITIES)} held")
+    costs = "; ".join(CAPABILITIES[capability][1] for capability in missing)
+    remedy = f"Add {', '.join(missing)} to the container's or the unit's capabilities."
+    return (fail if "KILL" in missing else warn)(name, f"{', '.join(missing)} missing: {costs}", remedy)
+
+
+def real_time(_place: Place) -> Check:
+    """SCHED_FIFO: a guard that is merely nice needs a second to freeze a swarm of 50, a real-time one 3 ms."""
+    applied = schedule_real_time()
+    if applied.ok:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        return ok("real-time", "SCHED_FIFO is granted")
+    return warn(
+        "real-time", f"SCHED_FIFO is refused: {applied.detail}", "Grant SYS_NICE; some kernels need cpu.rt_runtime."
+    )
+
+
+def open_files(_place: Place) -> Check:
+    """Descriptors for every container's files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
+        return ok("open files", f"up to {hard} allowed")
+    return warn("open files", f"only {hard} allowed, {OPEN_FILES} wanted", f"Set LimitNOFILE={OPEN_FILES}.")
+
+
+def apparmor(place: Place) -> Check:
+    """A runtime's default profile lets a process signal only its own kind (cgroup.kill is not hindered)."""
+    profile = _profile(f"{place.proc_root}/self/attr/current")
+    if profile.endswith("(enforce)"):
+        remedy = "Give the guard a profile of its own (the chart does) or Unconfined."
+        return warn("AppArmor", f"confined by {profile}: SIGTERM to containers may be refused", remedy)
+    return ok("AppArmor", "not confined")
+
+
+def _profile(path: str) -> str:
+    """The profile that confines us; empty where no security module is loaded, which reads as EINVAL."""
+    try:
+        data = read_once(path) or b""
+    except KernelFileError:
+        return ""
+    return data.decode("utf-8", "replace").strip("\0 \n")
+
+
+def _effective(status: bytes) -> int | None:
+    """CapEff as a bit set."""
+    for line in status.splitlines():
+        if line.startswith(b"CapEff:"):
+            return int(line.split()[1], 16)
+    return None

@@ -1,0 +1,60 @@
+"""`memguard doctor`: is this machine fit to be guarded, and if not, what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from memguard.cli.checks import hierarchy, neighbours, privileges
+from memguard.cli.checks.check import DoctorReport, Place
+from memguard.cli.options import PROC_ROOT, CgroupRoot, Output, ProcRoot
+from memguard.cli.output import Format, emit
+from memguard.kernel.cgroup import CGROUP_ROOT
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TREE_CHECKS = (hierarchy.memory_controller, hierarchy.files, hierarchy.writable, hierarchy.mapping)
+CHECKS = (
+    neighbours.pressure,
+    privileges.capabilities,
+    privileges.real_time,
+    privileges.open_files,
+    privileges.apparmor,
+    neighbours.runtime,
+    neighbours.rivals,
+    neighbours.zfs,
+)
+
+
+def doctor(output: Output = Format.TABLE, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None) -> None:
+    """Say whether this machine is fit to be guarded; every finding comes with its remedy.
+
+    \b
+    Examples:
+      memguard doctor
+      sudo memguard doctor -o json
+      memguard doctor --cgroup-root /host/sys/fs/cgroup
+
+    \b
+    Exit codes: 0 fit (warnings make a weaker guard), 1 unfit, 2 bad input.
+    """
+    report = diagnose(Place(cgroup_root=cgroup_root or CGROUP_ROOT, proc_root=proc_root or PROC_ROOT))
+
+    def view() -> RenderableType:
+        from memguard.cli.view.checks import checks_view
+
+        return checks_view(report)
+
+    emit(report, output, view)
+    raise typer.Exit(0 if report.fit else 1)
+
+
+def diagnose(place: Place) -> DoctorReport:
+    """All checks."""
+    tree = hierarchy.version(place)
+    # In a tree that is not v2 nothing else about it means anything.
+    questions = (*(TREE_CHECKS if tree.status == "ok" else ()), *CHECKS)
+    checks = (tree, *(ask(place) for ask in questions))
+    return DoctorReport(fit=all(check.status != "fail" for check in checks), checks=checks)

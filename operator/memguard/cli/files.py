@@ -1,0 +1,126 @@
+"""Files that a person hands us: snapshots and traces, plain or gzip, from disk or standard input.
+
+Whatever is wrong with one becomes an InputError that names the file, the line and what to do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from itertools import chain
+from typing import IO, cast
+
+import msgspec
+
+from memguard.core.trace import Line, Reading, decode_line, decode_snapshot
+from memguard.errors import InputError
+
+STDIN = "-"
+GZIP_MAGIC = b"\x1f\x8b"
+#: 250 containers are half a megabyte of JSON; without a bound, `memguard rank /dev/zero` would eat the machine.
+LONGEST_BYTES = 64 << 20
+REMEDY = "Compare it with docs/formats.md, or write a new one with `memguard snapshot` or `memguard record`."
+PATH_REMEDY = "Give the path of a snapshot or trace, or - for standard input."
+
+
+def read_trace(source: str) -> Iterator[Line]:
+    """The lines of a trace; a single snapshot, pretty-printed or not, is a trace of one reading.
+
+    `source` is a path or `-`. Raises InputError, also when there is no line at all.
+    """
+    numbered = numbered_lines(source)
+    first = next(numbered, None)
+    if first is None:
+        raise InputError(name_of(source), "it is empty", remedy=REMEDY)
+    if not is_json(first[1]):
+        yield _document(chain([first], numbered), name_of(source))
+        return
+    for number, line in chain([first], numbered):
+        yield _line(line, name_of(source), number)
+
+
+def numbered_lines(source: str) -> Iterator[tuple[int, bytes]]:
+    """Number and text of every line that is not blank. Raises InputError for what cannot be read or unpacked."""
+    name = name_of(source)
+    with _opened(source) as file:
+        number = 1
+        while line := _read_line(file, name, number):
+            if line.strip():
+                yield number, line
+            number += 1
+
+
+def name_of(source: str) -> str:
+    """What messages call it."""
+    return "<stdin>" if source == STDIN else source
+
+
+def is_json(text: bytes) -> bool:
+    """Is this a whole JSON value?"""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _opened(source: str) -> IO[bytes]:
+    try:
+        file: IO[bytes] = sys.stdin.buffer if source == STDIN else open(source, "rb")  # noqa: SIM115
+        packed = isinstance(file, BufferedReader) and file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+    except OSError as error:
+        raise _unreadable(error, name_of(source)) from None
+    return cast("IO[bytes]", gzip.open(file)) if packed else file
+
+
+def _read_line(file: IO[bytes], name: str, number: int) -> bytes:
+    """The next line, empty at the end of the file."""
+    try:
+        line = file.readline(LONGEST_BYTES)
+    except EOFError:
+        problem = "the gzip stream ends in the middle"
+        raise InputError(name, problem, line=number, remedy="Copy the whole file again.") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(name, f"gzip is damaged ({error})", line=number, remedy="Copy the file again.") from None
+    except OSError as error:
+        raise _unreadable(error, name) from None
+    if len(line) == LONGEST_BYTES:
+        raise _too_long(name, number)
+    return line
+
+
+def _document(numbered: Iterator[tuple[int, bytes]], name: str) -> Reading:
+    """One snapshot over several lines."""
+    text, lines = bytearray(), 0
+    for number, line in numbered:
+        # Blank lines were dropped: they are put back so that an error's line is the file's.
+        text += b"\n" * (number - 1 - lines) + line
+        lines = number
+        if len(text) > LONGEST_BYTES:
+            raise _too_long(name, number)
+    try:
+        return Reading(snapshot=decode_snapshot(bytes(text), name))
+    except RecursionError:
+        raise _too_deep(name, None) from None
+
+
+def _line(text: bytes, name: str, number: int) -> Line:
+    try:
+        return decode_line(text, name, number)
+    except RecursionError:
+        raise _too_deep(name, number) from None
+
+
+def _unreadable(error: OSError, name: str) -> InputError:
+    return InputError(name, f"cannot be read: {error.strerror or error}", remedy=PATH_REMEDY)
+
+
+def _too_long(name: str, number: int) -> InputError:
+    return InputError(name, f"more than {LONGEST_BYTES >> 20} MiB in one value", line=number, remedy=REMEDY)
+
+
+def _too_deep(name: str, number: int | None) -> InputError:
+    return InputError(name, "JSON is nested too deeply", line=number, remedy=REMEDY)

@@ -1,0 +1,24 @@
+"""Options and arguments that several commands share, each written once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memguard.cli.output import Format
+from memguard.kernel.cgroup import CGROUP_ROOT
+
+PROC_ROOT = "/proc"
+
+Output = Annotated[Format, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
+Source = Annotated[str, typer.Argument(metavar="FILE", help="A snapshot or a trace, also .gz; - reads standard input.")]
+PlanFile = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="TOML", help="Decide under the plan of this guard configuration, not the trace's."),
+]
+CgroupRoot = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Where the cgroup v2 tree is mounted.", show_default=CGROUP_ROOT)
+]
+ProcRoot = Annotated[str | None, typer.Option(metavar="DIR", help="Where proc is mounted.", show_default=PROC_ROOT)]
+Interval = Annotated[float, typer.Option(metavar="SECONDS", min=0.01, help="Time between two readings.")]

@@ -1,0 +1,68 @@
+"""How a result leaves: a table for people, JSON or YAML for programs.
+
+Colour and width are the terminal's business: without one there is no colour, and NO_COLOR is honoured (rich does).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+#: Columns where nobody watches: wide enough that no table of ours is cut.
+PIPE_WIDTH = 200
+
+
+class Format(StrEnum):
+    """`-o`."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def emit(document: msgspec.Struct, form: Format, view: Callable[[], RenderableType]) -> None:
+    """Print a document; `view` draws it for people, and imports rich for them only (80 ms)."""
+    if form is Format.TABLE:
+        console().print(view())
+    else:
+        write(encode(document, form))
+
+
+def encode(document: msgspec.Struct, form: Format, *, indent: int = 2) -> bytes:
+    """The document as JSON or YAML in UTF-8, with its newline; `indent` -1 puts JSON on one line."""
+    if form is Format.YAML:
+        import yaml
+
+        # JSON is YAML, and goes through the same encoder: both forms say the same to the last digit.
+        plain = msgspec.json.decode(msgspec.json.encode(document))
+        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=PIPE_WIDTH)
+        return text.encode()
+    return msgspec.json.format(msgspec.json.encode(document), indent=indent) + b"\n"
+
+
+def write(data: bytes) -> None:
+    """Bytes to standard output, at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def console() -> Console:
+    """Where tables go. Names come from others' files, so nothing in them is markup, an emoji or a control code."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def plain(text: str) -> str:
+    """The text without what would move a cursor or recolour a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

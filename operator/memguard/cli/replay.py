@@ -1,0 +1,47 @@
+"""`memguard replay`: the decisions of a trace, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from memguard.cli.judging import lines_under, no_snapshot
+from memguard.cli.options import Output, PlanFile, Source
+from memguard.cli.output import Format, emit
+from memguard.core.replay import Replayer, Report, Summary
+from memguard.core.trace import Line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def replay(source: Source, output: Output = Format.TABLE, plan: PlanFile = None) -> None:
+    """Make the decisions of a trace again: the same input gives the same decisions, bit for bit.
+
+    A victim chosen here is gone from the snapshots that follow, and is never chosen twice.
+
+    \b
+    Examples:
+      memguard record --duration 60 -o incident.jsonl.gz
+      memguard replay incident.jsonl.gz
+      memguard replay incident.jsonl.gz -o json --plan stricter.toml
+
+    \b
+    Exit codes: 0 replayed, 2 bad input.
+    """
+    report = _replayed(lines_under(source, plan))
+    if not report.summary.snapshots:
+        raise no_snapshot(source)
+
+    def view() -> RenderableType:
+        from memguard.cli.view.decisions import decisions_view
+
+        return decisions_view(report)
+
+    emit(report, output, view)
+
+
+def _replayed(lines: Iterable[Line]) -> Report:
+    replayer = Replayer()
+    decisions = tuple(decision for line in lines if (decision := replayer.feed(line)) is not None)
+    return Report(decisions=decisions, summary=Summary(snapshots=replayer.snapshots, decisions=len(decisions)))

@@ -1,0 +1,1 @@
+"""How results look to people: documents in, rich renderables out. Nothing is read or decided here."""

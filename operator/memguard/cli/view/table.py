@@ -1,0 +1,25 @@
+"""The one look of all our tables."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from memguard.cli.output import plain
+
+GOOD, WARNING, BAD, QUIET = "green", "yellow", "bold red", "dim"
+
+
+def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A table with these headings; the `numbers` among them are aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        right = column in numbers
+        made.add_column(column, justify="right" if right else "left", no_wrap=right)
+    return made
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A cell whose text is shown as it is, whoever wrote it."""
+    return Text(plain(str(value)), style)

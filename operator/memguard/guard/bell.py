@@ -1,0 +1,122 @@
+"""The bell: a line under a container's or a pod's own limit, and what to make of it when it rings.
+
+Page cache crosses a line all day (50-60 times a second); then the line is lifted and the bell rests for a while, and
+a tick of its own watches the margin meanwhile. Only where acting is allowed: a line without a kill behind it is an
+endless crawl.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from memguard.core.domain import margin
+from memguard.core.policy import SMALLEST_GUARDED_LIMIT, Settings
+from memguard.guard.config import Tuning
+from memguard.guard.pace import pause_seconds
+from memguard.guard.ward import Ward
+from memguard.kernel.brake import Line
+from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.files import UNLIMITED
+from memguard.kernel.outcome import Outcome
+from memguard.kernel.record import Records
+
+#: After a false alarm: 0.5 wake-ups a second, no measurable slowdown of the cache user (braking.md).
+REST_SECONDS = 2.0
+#: A doubtful suspect is watched under the brake for at most this long; less where swap exists, since the brake would
+#: push its memory out.
+PROBATION_SECONDS = 0.5
+PROBATION_WITH_SWAP_SECONDS = 0.1
+#: Unreclaimable memory this close under the line is an alarm: the kernel reclaims a little before it gives in.
+SLACK_BYTES = 4 << 20
+#: Between two looks during probation.
+LOOK_SECONDS = 0.005
+NEVER = float("inf")
+
+State = Literal["off", "armed", "probation", "resting"]
+
+
+class Bell:
+    """The line under one limit. `due` is when it wants to be looked at; `state` what it is doing."""
+
+    def __init__(
+        self, cgroup: Cgroup, domain: str, limit_bytes: int, records: Records, *, settings: Settings, tuning: Tuning
+    ) -> None:
+        self.cgroup = cgroup
+        self.domain = domain
+        self.limit_bytes = limit_bytes
+        self.line_bytes = limit_bytes - margin(limit_bytes, settings)
+        self.state: State = "off"
+        self.due = NEVER
+        self.probation_seconds = PROBATION_SECONDS
+        self._tuning = tuning
+        self._line = Line(cgroup, records)
+        self._until = 0.0
+
+    def fileno(self) -> int:
+        """memory.events.local, to poll for POLLPRI while armed."""
+        return self.cgroup.file("memory.events.local").fileno()
+
+    def arm(self) -> Outcome:
+        """Put the line up; reading the events first arms their notification."""
+        self.cgroup.events_local()
+        outcome = self._line.arm(self.line_bytes)
+        if outcome.ok:
+            self.state, self.due = "armed", NEVER
+        return outcome
+
+    def check(self) -> Outcome:
+        """Is the line still there? systemd's set-property takes it away without a word; somebody else's stays."""
+        outcome = self._line.check()
+        if outcome.verdict in ("foreign", "vanished"):
+            self.state, self.due = "off", NEVER
+        return outcome
+
+    def ring(self, now: float) -> bool:
+        """The line was crossed: True if by memory that stays, and then a probation begins; else the bell rests."""
+        self.cgroup.events_local()
+        if self.state != "armed":
+            return self.state == "probation"
+        used = self.cgroup.unreclaimable()
+        if used is None or used < self.line_bytes - SLACK_BYTES:
+            self.rest(now)
+            return False
+        self.state, self.due, self._until = "probation", now, now + self.probation_seconds
+        return True
+
+    def look(self, now: float) -> bool:
+        """Its time has come: True if the domain is to be judged now."""
+        if self.state == "probation":
+            self.due = now + LOOK_SECONDS
+            if now >= self._until:
+                self.rest(now)
+            return self.state == "probation"
+        used = self.cgroup.unreclaimable()
+        if used is None:
+            self.state, self.due = "off", NEVER
+            return False
+        if used >= self.line_bytes:
+            self.due = now + pause_seconds(self.limit_bytes - used, 0, self._tuning)
+            return True
+        if now < self._until or not self._rearmed():
+            self.due = now + pause_seconds(self.line_bytes - used, 0, self._tuning)
+        return False
+
+    def rest(self, now: float) -> None:
+        """Lift the line, come back later, and watch the margin by ticks meanwhile."""
+        self._line.lift()
+        self.state, self.due, self._until = "resting", now + LOOK_SECONDS, now + REST_SECONDS
+
+    def lift(self) -> Outcome:
+        """Take the line away for good."""
+        self.state, self.due = "off", NEVER
+        return self._line.lift()
+
+    def _rearmed(self) -> bool:
+        """The line can stand again once memory.current is below it: the write itself must not reclaim."""
+        return (self.cgroup.current() or UNLIMITED) < self.line_bytes and self.arm().ok
+
+
+def may_guard(ward: Ward, limit_bytes: int | None) -> bool:
+    """Only where acting is allowed now, and on limits that leave room for a margin."""
+    wanted = ward.forbidden is None and ward.rule.guard_limit and ward.rule.allows("brake")
+    return wanted and limit_bytes is not None and SMALLEST_GUARDED_LIMIT <= limit_bytes < UNLIMITED

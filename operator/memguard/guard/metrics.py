@@ -1,0 +1,117 @@
+"""The guard's counters in Prometheus' text format, for node_exporter's textfile collector (standalone mode).
+
+Names follow the conventions of Prometheus and cAdvisor: one prefix, base units, counters end in _total.
+"""
+
+from __future__ import annotations
+
+import os
+
+from memguard import __version__
+from memguard.core.model import Container
+from memguard.core.policy import Action
+
+#: The fast path is well under a millisecond on real hardware; buckets in seconds.
+REACTION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+
+HELP = {
+    "memguard_decisions_total": ("counter", "Decisions by mode, action and namespace of the victim"),
+    "memguard_freed_bytes_total": ("counter", "Memory that actions gave back"),
+    "memguard_reaction_seconds": ("histogram", "From wake-up to the action taken"),
+    "memguard_release_seconds_total": ("counter", "From action to memory given back, summed"),
+    "memguard_outcomes_total": ("counter", "Actions that came to their end"),
+    "memguard_foreign_growth_alarms_total": ("counter", "Growth that no container explains"),
+    "memguard_kernel_oom_kills_total": ("counter", "Processes that the kernel killed since the guard started"),
+    "memguard_node_headroom_bytes": ("gauge", "Available memory above the nearest reserve"),
+    "memguard_containers": ("gauge", "Containers under watch"),
+    "memguard_unmapped_containers": ("gauge", "Containers that could not be mapped: observed, never touched"),
+    "memguard_lines": ("gauge", "Lines by state"),
+    "memguard_journal_dropped_lines_total": ("counter", "Log lines that nobody took"),
+    "memguard_guard_cpu_seconds_total": ("counter", "The guard's own CPU time"),
+    "memguard_last_look_timestamp_seconds": ("gauge", "When the guard last looked"),
+    "memguard_build_info": ("gauge", "1, with the version as a label"),
+}
+
+
+class Metrics:
+    """Counters of one guard."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[tuple[str, str, str], int] = {}
+        self.freed_bytes: dict[str, int] = {}
+        self.outcomes: dict[str, int] = {}
+        self.release_seconds: dict[str, float] = {}
+        self.foreign_alarms = 0
+        self._buckets = [0] * len(REACTION_BUCKETS)
+        self._reactions, self._reaction_seconds = 0, 0.0
+
+    def decided(self, victim: Container, action: Action, seconds: float) -> None:
+        """Count a decision that was carried out."""
+        self._count("Enforce", action, victim)
+        self._reactions += 1
+        self._reaction_seconds += seconds
+        for index, bound in enumerate(REACTION_BUCKETS):
+            self._buckets[index] += seconds <= bound
+
+    def observed(self, victim: Container, action: Action) -> None:
+        """Count a decision that was not."""
+        self._count("Observe", action, victim)
+
+    def finished(self, action: Action, freed_bytes: int, seconds: float) -> None:
+        """Count what an action achieved."""
+        self.freed_bytes[action] = self.freed_bytes.get(action, 0) + freed_bytes
+        self.outcomes[action] = self.outcomes.get(action, 0) + 1
+        self.release_seconds[action] = self.release_seconds.get(action, 0.0) + seconds
+
+    def _count(self, mode: str, action: Action, victim: Container) -> None:
+        key = (mode, action, victim.namespace or "")
+        self.decisions[key] = self.decisions.get(key, 0) + 1
+
+    def render(self, gauges: dict[str, float], lines: dict[str, int]) -> str:
+        """The exposition text; `gauges` by metric name, `lines` by state."""
+        samples: dict[str, list[str]] = {name: [] for name in HELP}
+        for (mode, action, namespace), count in sorted(self.decisions.items()):
+            labels = f'{{mode="{mode}",action="{action}",namespace="{_escaped(namespace)}"}}'
+            samples["memguard_decisions_total"].append(f"memguard_decisions_total{labels} {count}")
+        for name, values in (
+            ("memguard_freed_bytes_total", self.freed_bytes),
+            ("memguard_outcomes_total", self.outcomes),
+            ("memguard_release_seconds_total", self.release_seconds),
+        ):
+            samples[name] = [f'{name}{{action="{action}"}} {value}' for action, value in sorted(values.items())]
+        samples["memguard_reaction_seconds"] = self._histogram()
+        samples["memguard_lines"] = [f'memguard_lines{{state="{state}"}} {n}' for state, n in sorted(lines.items())]
+        gauges["memguard_foreign_growth_alarms_total"] = self.foreign_alarms
+        for name, value in gauges.items():
+            samples[name].append(f"{name} {value}")
+        samples["memguard_build_info"].append(f'memguard_build_info{{version="{__version__}"}} 1')
+        return "".join(_family(name, samples[name]) for name in HELP if samples[name])
+
+    def _histogram(self) -> list[str]:
+        name = "memguard_reaction_seconds"
+        rows = [
+            f'{name}_bucket{{le="{bound}"}} {count}'
+            for bound, count in zip(REACTION_BUCKETS, self._buckets, strict=True)
+        ]
+        total = f'{name}_bucket{{le="+Inf"}} {self._reactions}'
+        return [*rows, total, f"{name}_sum {self._reaction_seconds}", f"{name}_count {self._reactions}"]
+
+
+def write_textfile(path: str, text: str) -> None:
+    """Replace the file at once, so that the collector never reads half of it."""
+    temporary = f"{path}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+
+
+def _family(name: str, samples: list[str]) -> str:
+    kind, words = HELP[name]
+    return "\n".join((f"# HELP {name} {words}", f"# TYPE {name} {kind}", *samples)) + "\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

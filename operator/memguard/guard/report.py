@@ -1,0 +1,193 @@
+"""What the guard says about itself: journal, trace and metrics, all of them after the deed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from memguard import __version__
+from memguard.core.explain import sentence
+from memguard.core.model import Container
+from memguard.core.policy import Action, workload
+from memguard.core.replay import LISTED
+from memguard.core.score import factor_points
+from memguard.core.select import Candidate, Ranking
+from memguard.core.trace import Line, encode_line
+from memguard.guard.course import Course
+from memguard.guard.journal import Journal
+from memguard.guard.metrics import Metrics, write_textfile
+from memguard.kernel.outcome import Outcome
+
+#: The same thing about the same container is not said again for this long.
+REPEAT_SECONDS = 10.0
+
+
+class Trigger(msgspec.Struct, frozen=True, gc=False):
+    """What woke the guard (tick, line, psi), and when (monotonic seconds)."""
+
+    source: str
+    at: float
+
+
+class Report:
+    """One guard's journal, trace and metrics. `monotonic` and `now` are the guard's clock."""
+
+    version = __version__
+
+    def __init__(
+        self,
+        journal: Journal,
+        metrics: Metrics,
+        trace_path: str | None,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._journal, self._metrics = journal, metrics
+        self._now, self._monotonic = now, monotonic
+        self._trace = os.open(trace_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if trace_path else None
+        self._lines: list[Line] = []
+        self._said: dict[str, float] = {}
+        self._decisions = 0
+
+    # --- decisions
+
+    def decided(self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger, struck: float) -> str:
+        """A victim is on its way out; returns the decision's id."""
+        victim = ranking.candidates[0]
+        self._metrics.decided(victim.container, done, struck - trigger.at)
+        timing = {"wakeToActSeconds": round(struck - trigger.at, 6)}
+        return self._decision(ranking, done, trigger, mode="Enforce", wanted=wanted, timing=timing)
+
+    def would(self, ranking: Ranking, action: Action, why_not: str, trigger: Trigger) -> None:
+        """What would have been done, had it been allowed."""
+        if self._fresh(f"would {ranking.candidates[0].container.id}"):
+            self._metrics.observed(ranking.candidates[0].container, action)
+            self._decision(ranking, action, trigger, mode="Observe", notDoneBecause=why_not)
+
+    def nobody(self, ranking: Ranking) -> None:
+        """The threshold could be reached, or growth is foreign, and nobody was chosen: said now and then."""
+        if ranking.foreign and self._fresh(f"foreign {ranking.domain.key}"):
+            self._metrics.foreign_alarms += 1
+            self._journal.write("alarm", domain=ranking.domain.key, reason=sentence(ranking))
+        elif ranking.pressure.calls_for_action and self._fresh(f"nobody {ranking.domain.key}"):
+            self._journal.write("nobody", domain=ranking.domain.key, reason=sentence(ranking))
+
+    def refused(self, ranking: Ranking, course: Course) -> None:
+        """The kernel did not take the kill."""
+        why = course.refusal
+        self._journal.write("refused", victim=_identity(course.ward.container), reason=why, domain=ranking.domain.key)
+
+    def finished(self, course: Course, headroom_bytes: int) -> None:
+        """The victim is gone, or will not go."""
+        self._metrics.finished(course.action, course.freed_bytes, course.seconds)
+        self._journal.write(
+            "outcome",
+            id=course.decision,
+            victim=_identity(course.ward.container),
+            action=course.action,
+            complete=course.stage == "ended",
+            seconds=round(course.seconds, 4),
+            expectedBytes=course.expected_bytes,
+            freedBytes=course.freed_bytes,
+            headroomBytes=headroom_bytes,
+        )
+
+    def _decision(self, ranking: Ranking, action: Action, trigger: Trigger, *, mode: str, **facts: Any) -> str:
+        victim = ranking.candidates[0]
+        self._decisions += 1
+        decision = f"{self._now():%Y%m%dT%H%M%S}-{self._decisions}-{victim.container.id[:12]}"
+        self._journal.write(
+            "decision",
+            id=decision,
+            mode=mode,
+            action=action,
+            domain=ranking.domain.key,
+            trigger=trigger.source,
+            victim=_identity(victim.container),
+            reason=sentence(ranking),
+            pressure=round(ranking.pressure.pressure, 4),
+            thresholdScore=round(ranking.pressure.threshold_score, 1),
+            availableBytes=ranking.domain.available_bytes,
+            reserveBytes=ranking.domain.reserve_bytes,
+            fallBytesPerSecond=round(ranking.pressure.fall_bytes_per_second),
+            needBytes=ranking.pressure.need_bytes,
+            expectedBytes=victim.freed_bytes,
+            score=victim.scored.score,
+            badness=round(victim.badness, 4),
+            factors=factor_points(victim.scored),
+            candidates=[_ranked(candidate) for candidate in ranking.candidates[:LISTED]],
+            **facts,
+        )
+        return decision
+
+    # --- everything else
+
+    def say(self, kind: str, **facts: Any) -> None:
+        """A line of its own kind: start, stop, reload, unavailable, unarmed, line, stability."""
+        self._journal.write(kind, **facts)
+
+    def unarmed(self, domain: str, outcome: Outcome) -> None:
+        """A line that cannot be put up: somebody else's stands there, or the kernel refuses."""
+        self._journal.write("unarmed", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
+
+    def line_changed(self, domain: str, outcome: Outcome) -> None:
+        """Our line was not as we left it."""
+        self._journal.write("line", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
+
+    @property
+    def dropped_lines(self) -> int:
+        """Journal lines that nobody took."""
+        return self._journal.dropped_lines
+
+    def publish(self, path: str, gauges: dict[str, float], lines: dict[str, int]) -> None:
+        """Write the metrics; a full disk is said, and no reason to stop guarding."""
+        try:
+            write_textfile(path, self._metrics.render(gauges, lines))
+        except OSError as error:
+            if self._fresh("textfile"):
+                self._journal.write("unavailable", what=path, reason=error.strerror)
+
+    def trace(self, line: Line) -> None:
+        """Keep a line for the trace; it is written when there is time."""
+        if self._trace is not None:
+            self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._journal.flush()
+        if self._trace is not None and self._lines:
+            os.write(self._trace, b"".join(encode_line(line) for line in self._lines))
+            self._lines.clear()
+
+    def _fresh(self, what: str) -> bool:
+        """Was this not said for a while?"""
+        now = self._monotonic()
+        self._said = {key: at for key, at in self._said.items() if now - at < REPEAT_SECONDS}
+        return self._said.setdefault(what, now) == now
+
+
+def _identity(container: Container) -> dict[str, str | None]:
+    return {
+        "id": container.id,
+        "namespace": container.namespace,
+        "pod": container.pod,
+        "name": container.name,
+        "workload": workload(container),
+        "cgroup": container.cgroup,
+    }
+
+
+def _ranked(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "id": candidate.container.id,
+        "title": candidate.container.title,
+        "score": candidate.scored.score,
+        "badness": round(candidate.badness, 4),
+        "freedBytes": candidate.freed_bytes,
+        "growthRatio": round(candidate.growth_ratio, 3),
+        "excluded": candidate.excluded,
+    }

@@ -1,0 +1,127 @@
+"""The machine around the containers: how much is left, and the node part of a snapshot."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from memguard.core.domain import reserve
+from memguard.core.model import Cgroup as CgroupReading
+from memguard.core.model import Container, Node, NodeMemory, NumaNode, Snapshot, Stall, Vmstat
+from memguard.core.policy import Settings
+from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.files import UNLIMITED, KernelFile
+from memguard.kernel.host import cpus, uptime_seconds
+from memguard.kernel.meminfo import MeminfoFile
+from memguard.kernel.numa import NumaFiles, numa_nodes
+from memguard.kernel.paths import find_kubepods
+from memguard.kernel.psi import read_stall
+from memguard.kernel.vmstat import VmstatFile
+
+
+class Scene:
+    """Readings of the node and of kubepods, their files held open."""
+
+    def __init__(self, cgroup_root: str, proc_root: str, settings: Settings, sys_root: str = "/sys") -> None:
+        self._proc_root = proc_root
+        self._meminfo = MeminfoFile(proc_root)
+        self._pressure = KernelFile(f"{proc_root}/pressure/memory")
+        self._vmstat = VmstatFile(proc_root)
+        memory = self._meminfo.read()
+        self.total_bytes = memory.total_bytes
+        self.has_swap = bool(memory.swap_total_bytes)
+        self.reserve_bytes = reserve(self.total_bytes, settings)
+        self._settings = settings
+        self._name, self._cpus = os.uname().nodename, cpus()
+        self.has_numa = len(numa_nodes(sys_root)) > 1
+        self._numa = NumaFiles(sys_root) if self.has_numa else None
+        path = find_kubepods(cgroup_root)
+        self.kubepods = Cgroup(path, cgroup_root) if path else None
+
+    def headroom(self) -> int:
+        """Bytes above the nearest reserve, the node's or kubepods': two or three reads, the whole cost of a tick."""
+        node = self._meminfo.available() - self.reserve_bytes
+        return min(node, self._kubepods_headroom())
+
+    def _kubepods_headroom(self) -> int:
+        """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""
+        if self.kubepods is None:
+            return UNLIMITED
+        limit, current = self.kubepods.max(), self.kubepods.current()
+        if limit is None or current is None or limit == UNLIMITED:
+            return UNLIMITED
+        kept = reserve(limit, self._settings)
+        if limit - current > kept:
+            return limit - current - kept
+        used = self.kubepods.unreclaimable()
+        return UNLIMITED if used is None else limit - used - kept
+
+    def snapshot(
+        self, taken_at: datetime, containers: tuple[Container, ...], pods: tuple[CgroupReading, ...], *, reclaim: bool
+    ) -> Snapshot:
+        """The snapshot of these containers; `reclaim` also reads /proc/vmstat (120 us), for stalls."""
+        return Snapshot(
+            taken_at=taken_at,
+            node=self._node(),
+            containers=containers,
+            cgroups=(*self._kubepods_reading(), *pods),
+            vmstat=self.vmstat() if reclaim else None,
+        )
+
+    def vmstat(self) -> Vmstat | None:
+        """Reclaim counters and the kernel's own kills."""
+        return self._vmstat.read()
+
+    def stall(self) -> Stall | None:
+        """The node's stall totals; None with psi=0."""
+        return read_stall(self._pressure)
+
+    def _node(self) -> Node:
+        memory = self._meminfo.read()
+        return Node(
+            name=self._name,
+            uptime_seconds=uptime_seconds(self._proc_root),
+            cpus=self._cpus,
+            memory=NodeMemory(
+                total_bytes=memory.total_bytes,
+                available_bytes=memory.available_bytes,
+                free_bytes=memory.free_bytes,
+                swap_total_bytes=memory.swap_total_bytes,
+                swap_free_bytes=memory.swap_free_bytes,
+                zswap_bytes=memory.zswap_bytes,
+            ),
+            pressure=self.stall(),
+            numa=self._numa_nodes(),
+        )
+
+    def _numa_nodes(self) -> tuple[NumaNode, ...]:
+        readings = self._numa.read() if self._numa else ()
+        return tuple(
+            NumaNode(
+                node=reading.node,
+                total_bytes=reading.total_bytes,
+                free_bytes=reading.free_bytes,
+                reclaimable_bytes=reading.active_file_bytes
+                + reading.inactive_file_bytes
+                + reading.slab_reclaimable_bytes,
+            )
+            for reading in readings
+        )
+
+    def _kubepods_reading(self) -> tuple[CgroupReading, ...]:
+        reading = read_boundary(self.kubepods, "kubepods") if self.kubepods else None
+        return (reading,) if reading else ()
+
+
+def read_boundary(cgroup: Cgroup, kind: str) -> CgroupReading | None:
+    """A slice with its limit and what cannot be reclaimed in it; None when it is gone or has no limit."""
+    limit, current = cgroup.max(), cgroup.current()
+    if limit is None or current is None or limit == UNLIMITED:
+        return None
+    return CgroupReading(
+        path=cgroup.path,
+        kind="kubepods" if kind == "kubepods" else "pod",
+        current_bytes=current,
+        max_bytes=limit,
+        unreclaimable_bytes=cgroup.unreclaimable(),
+    )

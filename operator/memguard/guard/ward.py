@@ -1,0 +1,177 @@
+"""One container under watch: its cgroup's open files, who it is, and what was last read of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from memguard.core.footprint import footprint
+from memguard.core.model import Container, Cpu, Memory, Processes
+from memguard.core.policy import Plan, Rule
+from memguard.core.select import exclusion
+from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.files import UNLIMITED
+from memguard.kernel.memory_stat import MemoryStat
+from memguard.kernel.process import process
+
+#: Processes of a container that are looked at one by one.
+LOOKED_AT = 4
+#: What a configuration tells of a container, as opposed to what is read.
+IDENTITY_FIELDS = ("namespace", "pod", "name", "owner", "priority", "privileged", "static", "request_bytes", "labels")
+
+
+class Ward:
+    """A container's cgroup with its identity. `container` is the latest full knowledge, for a snapshot."""
+
+    __slots__ = (
+        "cgroup",
+        "container",
+        "current_bytes",
+        "discount_bytes",
+        "footprint_bytes",
+        "forbidden",
+        "read_at",
+        "risen_bytes",
+        "rule",
+    )
+
+    def __init__(self, cgroup: Cgroup, container: Container) -> None:
+        self.cgroup = cgroup
+        self.container = container
+        self.rule = Rule()
+        self.forbidden: str | None = None
+        #: memory.current when last glanced at
+        self.current_bytes = 0
+        #: the part of memory.current that is no footprint (page cache), as of the last memory.stat
+        self.discount_bytes = 0
+        self.footprint_bytes = 0
+        #: how much the footprint rose between the last two glances
+        self.risen_bytes = 0
+        self.read_at = 0.0
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self.container.id
+
+    @property
+    def excess_bytes(self) -> int:
+        """Footprint over the request."""
+        return self.footprint_bytes - (self.container.request_bytes or 0)
+
+    def assume(self, identity: Container, plan: Plan) -> None:
+        """A new configuration may know better who this is; the readings stay."""
+        facts = {name: getattr(identity, name) for name in IDENTITY_FIELDS}
+        self.container = msgspec.structs.replace(self.container, **facts)
+        self.adopt(plan)
+
+    def adopt(self, plan: Plan) -> None:
+        """Look up the rule for this container once, not on every decision."""
+        self.rule = plan.rule_for(self.container)
+        self.forbidden = exclusion(self.container, self.rule, plan)
+        if self.forbidden is None and plan.mode_for(self.container) != "Enforce":
+            self.forbidden = "its mode is Observe"
+
+    def glance(self) -> bool:
+        """Read memory.current alone (4 us): the footprint moves with it as long as the cache stays. False: gone."""
+        current = self.cgroup.current()
+        if current is None:
+            return False
+        used = max(0, current - self.discount_bytes)
+        self.risen_bytes = used - self.footprint_bytes
+        self.current_bytes, self.footprint_bytes = current, used
+        return True
+
+    def read(self) -> bool:
+        """Read memory.current and memory.stat (40 us): the footprint as the score counts it. False: gone."""
+        current, stat = self.cgroup.current(), self.cgroup.stat()
+        if current is None or stat is None:
+            return False
+        memory = self._memory(current, stat)
+        used = footprint(memory)
+        self.risen_bytes = used - self.footprint_bytes
+        self.current_bytes, self.footprint_bytes, self.discount_bytes = current, used, current - used
+        self.container = msgspec.structs.replace(self.container, memory=memory)
+        return True
+
+    def _memory(self, current: int, stat: MemoryStat) -> Memory:
+        known = self.container.memory
+        return Memory(
+            current_bytes=current,
+            anon_bytes=stat.anon_bytes,
+            shmem_bytes=stat.shmem_bytes,
+            file_bytes=stat.file_bytes,
+            inactive_file_bytes=stat.inactive_file_bytes,
+            kernel_bytes=stat.kernel_bytes,
+            slab_reclaimable_bytes=stat.slab_reclaimable_bytes,
+            sock_bytes=stat.sock_bytes,
+            swap_bytes=self.cgroup.swap_current() if known.swap_bytes is not None else None,
+            zswap_bytes=stat.zswapped_bytes,
+            virtual_bytes=known.virtual_bytes,
+            min_bytes=known.min_bytes,
+            low_bytes=known.low_bytes,
+            peak_bytes=known.peak_bytes,
+        )
+
+    def study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool = False) -> bool:
+        """Read everything that a score looks at: at discovery, and now and then (one ward a tick). False: gone."""
+        cgroup, known = self.cgroup, self.container
+        limit = cgroup.max()
+        if limit is None:
+            return False
+        processes = _Processes(cgroup.pids() or [], proc_root)
+        nices = [nice for nice in (cgroup.nice(), processes.nice) if nice is not None]
+        self.container = msgspec.structs.replace(
+            known,
+            memory=msgspec.structs.replace(
+                known.memory,
+                min_bytes=cgroup.min(),
+                low_bytes=cgroup.low(),
+                swap_bytes=0 if swap else None,
+                virtual_bytes=processes.virtual_bytes,
+            ),
+            limit_bytes=None if limit == UNLIMITED else limit,
+            events=cgroup.events(),
+            nice=max(nices) if nices else None,
+            cpu=self._cpu(cgroup.cpu_seconds(), monotonic),
+            started_at=known.started_at or now,
+            oom_score_adj=processes.oom_score_adj,
+            processes=processes.states,
+            numa_bytes=_by_name(cgroup.numa_bytes()) if numa else None,
+            cpuset_mems=cgroup.cpuset_mems() if numa else None,
+        )
+        self.read_at = monotonic
+        return self.read()
+
+    def _cpu(self, total: float | None, monotonic: float) -> Cpu | None:
+        if total is None:
+            return None
+        before = self.container.cpu
+        seconds = monotonic - self.read_at
+        recent = (total - before.total_seconds) / seconds if before and self.read_at and seconds > 0 else None
+        return Cpu(total_seconds=total, recent_cores=max(0.0, recent) if recent is not None else None)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self.cgroup.close()
+
+
+class _Processes:
+    """What the first few processes of a container tell: never cmdline, smaps or maps (process.py)."""
+
+    def __init__(self, pids: list[int], proc_root: str) -> None:
+        seen = [found for pid in pids[:LOOKED_AT] if (found := process(pid, proc_root)) is not None]
+        running = sum(one.state == "R" for one in seen)
+        waiting = sum(one.state == "D" for one in seen)
+        self.states = Processes(
+            count=len(pids), running=running, sleeping=len(seen) - running - waiting, uninterruptible=waiting
+        )
+        biggest = max(seen, key=lambda one: one.rss_bytes, default=None)
+        self.oom_score_adj = biggest.oom_score_adj if biggest else None
+        self.nice = biggest.nice if biggest else None
+        self.virtual_bytes = sum(one.virtual_bytes for one in seen) if seen else None
+
+
+def _by_name(numa_bytes: dict[int, int] | None) -> dict[str, int] | None:
+    return None if numa_bytes is None else {str(node): count for node, count in numa_bytes.items()}

@@ -1,0 +1,133 @@
+"""All containers of the node: found as they come and go, glanced at as the headroom falls, studied one at a time.
+
+At idle nothing here costs more with more containers: discovery sleeps in inotify, and each tick studies one ward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from heapq import nlargest
+
+from memguard.core.model import Container
+from memguard.core.policy import Plan
+from memguard.guard.ward import Ward
+from memguard.kernel.cgroup import Cgroup
+
+#: memory.stat readings per sweep and in a shortlist: 40 us each of the kernel's own work; at most 20 are allowed.
+GROWERS, LARGEST, OVER_REQUEST, CACHE_HOLDERS = 3, 3, 2, 2
+#: Movements below this are not worth a sample.
+MOVED_BYTES = 1 << 20
+
+
+class Watch:
+    """The wards of one machine, by cgroup path."""
+
+    def __init__(self, plan: Plan, cgroup_root: str, proc_root: str, *, swap: bool, numa: bool) -> None:
+        self.plan = plan
+        self.cgroup_root, self.proc_root = cgroup_root, proc_root
+        self.swap, self.numa = swap, numa
+        self.wards: dict[str, Ward] = {}
+        self.front: list[Ward] = []
+        self._queue: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.wards)
+
+    def add(self, path: str, identity: Container, now: datetime, monotonic: float) -> Ward | None:
+        """Take a cgroup under watch; None if it is gone already, or is watched."""
+        if path in self.wards:
+            return None
+        ward = Ward(Cgroup(path, self.cgroup_root), identity)
+        if not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
+            ward.close()
+            return None
+        ward.adopt(self.plan)
+        ward.cgroup.prepare()
+        self.wards[path] = ward
+        return ward
+
+    def remove(self, path: str) -> Ward | None:
+        """Forget a cgroup and close its files."""
+        ward = self.wards.pop(path, None)
+        if ward is not None:
+            self.front = [other for other in self.front if other is not ward]
+            ward.close()
+        return ward
+
+    def follow(self, plan: Plan) -> None:
+        """A new plan: every ward looks up its rule again."""
+        self.plan = plan
+        for ward in self.wards.values():
+            ward.adopt(plan)
+
+    def by_id(self, container_id: str) -> Ward | None:
+        """The ward of a container."""
+        return next((ward for ward in self.wards.values() if ward.id == container_id), None)
+
+    def inside(self, path: str) -> list[Ward]:
+        """The wards at or below a cgroup."""
+        return [ward for at, ward in self.wards.items() if at == path or at.startswith(path + "/")]
+
+    def study_next(self, now: datetime, monotonic: float) -> Ward | None:
+        """Study one ward, in turn; None if there is none or it is gone."""
+        if not self._queue:
+            self._queue = list(self.wards)
+        path = self._queue.pop() if self._queue else None
+        ward = self.wards.get(path) if path else None
+        if ward is None or not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
+            return None
+        return ward
+
+    def sweep(self) -> list[Ward]:
+        """Glance at all, and read those whose cache may hide their growth; the wards that moved since the last time.
+
+        It also chooses the front: those that any decision must be among (who grows, who is large, who is over its
+        request), so that nothing looks at all containers between a wake-up and a kill.
+        """
+        for path in [path for path, ward in self.wards.items() if not ward.glance()]:
+            self.remove(path)
+        wards = self.wards.values()
+        growers = nlargest(GROWERS, wards, key=_risen)
+        for ward in {*growers, *nlargest(CACHE_HOLDERS, wards, key=_discount)}:
+            before = ward.footprint_bytes - ward.risen_bytes
+            ward.read()
+            ward.risen_bytes = ward.footprint_bytes - before
+        front = {*growers, *nlargest(LARGEST, wards, key=_footprint), *nlargest(OVER_REQUEST, wards, key=_excess)}
+        self.front = sorted(front, key=_risen, reverse=True)
+        return [ward for ward in wards if abs(ward.risen_bytes) >= MOVED_BYTES]
+
+    def shortlist(self) -> list[Ward]:
+        """The front, freshly read; those that are gone left out."""
+        return [ward for ward in self.front if ward.read()]
+
+    def suspects(self) -> list[Ward]:
+        """The fastest growers of the front by a fresh glance, the fastest first."""
+        growing = [ward for ward in self.front if ward.glance() and ward.risen_bytes > 0]
+        return sorted(growing, key=_risen, reverse=True)[:GROWERS]
+
+    def close(self) -> None:
+        """Close everything."""
+        for path in list(self.wards):
+            self.remove(path)
+
+
+def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:
+    """The latest readings of some wards, for a snapshot."""
+    return tuple(ward.container for ward in wards)
+
+
+def _risen(ward: Ward) -> int:
+    return ward.risen_bytes
+
+
+def _footprint(ward: Ward) -> int:
+    return ward.footprint_bytes
+
+
+def _excess(ward: Ward) -> int:
+    return ward.excess_bytes
+
+
+def _discount(ward: Ward) -> int:
+    return ward.discount_bytes

@@ -1,0 +1,90 @@
+"""The machine itself: CPUs, uptime, kernel, and whether its cgroup tree is one that can be guarded."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Literal
+
+import msgspec
+
+from memguard.errors import KernelFileError
+from memguard.kernel.cgroup import CGROUP_ROOT
+from memguard.kernel.files import read_once
+
+_CGROUP2_MAGIC: Final = 0x63677270
+_CGROUP1_MAGIC: Final = 0x27E0EB
+_TMPFS_MAGIC: Final = 0x01021994
+
+CgroupVersion = Literal["v2", "hybrid", "v1", "none"]
+
+
+class Host(msgspec.Struct, frozen=True):
+    """Facts that do not change while we run, except `uptime_seconds`."""
+
+    cpus: int
+    uptime_seconds: float
+    kernel_release: str
+    cgroup_version: CgroupVersion
+    controllers: tuple[str, ...]
+    page_bytes: int
+
+
+def host(root: str = CGROUP_ROOT, proc: str = "/proc") -> Host:
+    """Everything about the host. `controllers` are those of the unified tree's root."""
+    return Host(
+        cpus=cpus(),
+        uptime_seconds=uptime_seconds(proc) or 0.0,
+        kernel_release=os.uname().release,
+        cgroup_version=cgroup_version(root),
+        controllers=controllers(root),
+        page_bytes=os.sysconf("SC_PAGE_SIZE"),
+    )
+
+
+def cpus() -> int:
+    """CPUs that are online: not those that this process may use."""
+    return os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+def uptime_seconds(proc: str = "/proc") -> float | None:
+    """Seconds since boot; None without /proc. Raises KernelFileError."""
+    source = f"{proc}/uptime"
+    data = read_once(source)
+    if data is None:
+        return None
+    try:
+        return float(data.split()[0])
+    except (ValueError, IndexError):
+        raise KernelFileError(source, "not `uptime idle`", line=1) from None
+
+
+def cgroup_version(root: str = CGROUP_ROOT) -> CgroupVersion:
+    """v2: `root` is a cgroup2 mount. hybrid: one lies at root/unified beside v1. none: no cgroup tree here.
+
+    systemd.io/CGROUP_DELEGATION calls them unified, hybrid and legacy.
+    """
+    magic = _magic(root)
+    if magic == _CGROUP2_MAGIC:
+        return "v2"
+    if magic == _CGROUP1_MAGIC:
+        return "v1"
+    if magic != _TMPFS_MAGIC:
+        return "none"
+    if _magic(f"{root}/unified") == _CGROUP2_MAGIC:
+        return "hybrid"
+    return "v1" if _magic(f"{root}/memory") == _CGROUP1_MAGIC else "none"
+
+
+def controllers(root: str = CGROUP_ROOT) -> tuple[str, ...]:
+    """cgroup.controllers of the root; empty where there is none."""
+    data = read_once(f"{root}/cgroup.controllers")
+    return tuple(data.decode("ascii", "replace").split()) if data else ()
+
+
+def _magic(path: str) -> int | None:
+    from memguard.kernel.syscalls import statfs_magic
+
+    try:
+        return statfs_magic(path)
+    except OSError:
+        return None

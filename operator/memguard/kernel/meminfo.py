@@ -1,0 +1,123 @@
+"""/proc/meminfo: available memory on the tick, everything in a snapshot (Documentation/filesystems/proc.rst).
+
+One pread is 6 us natively, 28 us in virtual time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from memguard.errors import KernelFileError
+from memguard.kernel.files import KernelFile
+from memguard.kernel.parse import digits
+
+_KIB: Final = 1024
+# MemTotal, MemFree and MemAvailable are the first three lines, 28 bytes each.
+_HEAD_BYTES: Final = 96
+
+
+class Meminfo(msgspec.Struct, frozen=True, gc=False):
+    """/proc/meminfo in bytes; None where this kernel does not write the line.
+
+    `zswap_bytes` is what zswap's pool takes, `zswapped_bytes` what is held in it. HugeTLB pages are no part of
+    MemAvailable.
+    """
+
+    total_bytes: int
+    free_bytes: int
+    available_bytes: int
+    buffers_bytes: int | None = None
+    cached_bytes: int | None = None
+    unevictable_bytes: int | None = None
+    swap_total_bytes: int | None = None
+    swap_free_bytes: int | None = None
+    zswap_bytes: int | None = None
+    zswapped_bytes: int | None = None
+    dirty_bytes: int | None = None
+    writeback_bytes: int | None = None
+    anon_bytes: int | None = None
+    shmem_bytes: int | None = None
+    slab_reclaimable_bytes: int | None = None
+    slab_unreclaimable_bytes: int | None = None
+    kernel_stack_bytes: int | None = None
+    page_tables_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+
+
+# In the order of the struct's fields, which is the kernel's.
+_LINES: Final = tuple(
+    b"\n%b:" % name.encode()
+    for name in (
+        "MemTotal",
+        "MemFree",
+        "MemAvailable",
+        "Buffers",
+        "Cached",
+        "Unevictable",
+        "SwapTotal",
+        "SwapFree",
+        "Zswap",
+        "Zswapped",
+        "Dirty",
+        "Writeback",
+        "AnonPages",
+        "Shmem",
+        "SReclaimable",
+        "SUnreclaim",
+        "KernelStack",
+        "PageTables",
+        "Hugetlb",
+    )
+)
+
+
+class MeminfoFile:
+    """/proc/meminfo held open."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self._file = KernelFile(f"{proc}/meminfo")
+
+    def available(self) -> int:
+        """MemAvailable in bytes. Raises KernelFileError."""
+        data = self._file.head(_HEAD_BYTES) or b""
+        at = data.find(b"MemAvailable:")
+        end = data.find(b"kB", at)
+        try:
+            return int(data[at + 13 : end]) * _KIB
+        except ValueError:
+            raise KernelFileError(str(self._file), "no MemAvailable among the first lines", line=3) from None
+
+    def read(self) -> Meminfo:
+        """Everything. Raises KernelFileError."""
+        return parse_meminfo(self._file.read() or b"", self._file)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._file.close()
+
+
+def parse_meminfo(data: bytes, source: object) -> Meminfo:
+    """The content of a meminfo file. Raises KernelFileError, also when a required line is missing."""
+    text = b"\n" + data
+    values = [_kib(text, line, source) for line in _LINES]
+    total, free, available = values[:3]
+    if total is None or free is None or available is None:
+        raise KernelFileError(str(source), "MemTotal, MemFree or MemAvailable is missing")
+    return Meminfo(total, free, available, *values[3:])
+
+
+def _kib(text: bytes, needle: bytes, source: object) -> int | None:
+    start = text.find(needle)
+    if start < 0:
+        return None
+    start += len(needle)
+    end = text.find(b"\n", start)
+    shown = text[start : end if end >= 0 else len(text)].removesuffix(b" kB").strip()
+    value = digits(shown)
+    if value is None:
+        raise KernelFileError(str(source), f"{shown[:40]!r} is not a size in kB", line=text.count(b"\n", 0, start))
+    return value * _KIB

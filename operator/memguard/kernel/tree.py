@@ -1,0 +1,191 @@
+"""Containers as they come and go, told by inotify: nothing is read while nothing changes.
+
+Watched are the directories that can hold a container: the root and its children (kubelet may start after us), every
+kubepods, QoS and pod directory, and what the caller adds. A container's own directory never is: what it nests is its
+own business.
+
+A directory is watched first and listed second, and what is known already is not reported again: so a cgroup that was
+created between its parent's event and the new watch is found in the listing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+from memguard.kernel.cgroup import CGROUP_ROOT
+from memguard.kernel.paths import ContainerPath, holds_containers, parents_of_containers, parse_container_path
+from memguard.kernel.syscalls import (
+    IN_CREATE,
+    IN_DELETE,
+    IN_IGNORED,
+    IN_ISDIR,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    IN_ONLYDIR,
+    IN_Q_OVERFLOW,
+    inotify_add_watch,
+    inotify_init,
+)
+
+_MASK: Final = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR
+_GONE: Final = IN_DELETE | IN_MOVED_FROM
+_HEADER: Final = struct.Struct("iIII")
+# Room for some 200 events in one read.
+_READ_BYTES: Final = 16384
+_VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A cgroup came or went. `container` None: it holds containers, or is none (a unit of an extra directory)."""
+
+    kind: Literal["added", "removed"]
+    path: str
+    container: ContainerPath | None = None
+
+
+class Tree:
+    """The cgroup tree below `root`, as far as it can hold containers.
+
+    `extra`: further directories whose direct children are reported, too ("system.slice"). Raises OSError when
+    inotify itself cannot be had.
+    """
+
+    __slots__ = ("_extra", "_fd", "_known", "_parents", "_paths", "_watches", "complete", "root")
+
+    def __init__(self, root: str = CGROUP_ROOT, extra: Iterable[str] = ()) -> None:
+        self.root = root
+        self._extra = frozenset(path.strip("/") for path in extra)
+        self._fd = inotify_init()
+        self._watches: dict[int, str] = {}
+        self._paths: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._parents: frozenset[str] = frozenset()
+        #: False once the kernel's watches ran out (fs.inotify.max_user_watches): call rescan() now and then
+        self.complete = True
+
+    def fileno(self) -> int:
+        """The inotify descriptor, for poll: readable when changes() has something to say."""
+        return self._fd
+
+    def start(self) -> list[Change]:
+        """Watch everything; all that exists comes back as added."""
+        self._parents = parents_of_containers(self.root)
+        changes: list[Change] = []
+        self._watch("", changes)
+        return changes
+
+    def changes(self) -> list[Change]:
+        """What came and went since the last call, in order. Never waits."""
+        changes: list[Change] = []
+        while data := self._read():
+            for watch, mask, name in _events(data):
+                if mask & IN_Q_OVERFLOW:
+                    changes += self.rescan()
+                else:
+                    self._apply(watch, mask, name, changes)
+        return changes
+
+    def rescan(self) -> list[Change]:
+        """Compare with what is really there: after events were lost, or where watches are missing."""
+        before = self._known
+        self._known = set()
+        self._watches.clear()  # a directory that is still the same one gets its old number back
+        self._paths.clear()
+        found = self.start()
+        gone = sorted(before - self._known, reverse=True)
+        removed = [Change("removed", path, parse_container_path(path)) for path in gone if self._reported(path)]
+        return removed + [change for change in found if change.path not in before]
+
+    def close(self) -> None:
+        """Stop watching."""
+        os.close(self._fd)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+
+    def _apply(self, watch: int, mask: int, name: str, changes: list[Change]) -> None:
+        parent = self._watches.get(watch)
+        if mask & IN_IGNORED:
+            self._watches.pop(watch, None)
+            if parent is not None and self._paths.get(parent) == watch:
+                del self._paths[parent]
+        elif parent is None or not mask & IN_ISDIR:
+            return
+        elif mask & _GONE:
+            self._remove(f"{parent}/{name}" if parent else name, changes)
+        else:
+            self._add(f"{parent}/{name}" if parent else name, changes)
+
+    def _add(self, path: str, changes: list[Change]) -> None:
+        if path in self._known:
+            return
+        self._known.add(path)
+        container = parse_container_path(path)
+        if self._reported(path):
+            changes.append(Change("added", path, container))
+        if container is None and self._watched(path):
+            self._watch(path, changes)
+
+    def _remove(self, path: str, changes: list[Change]) -> None:
+        # A parent's removal can overtake its children's: they go with it.
+        below = [known for known in self._known if known.startswith(f"{path}/")]
+        for gone in (*sorted(below, reverse=True), path):
+            if gone in self._known:
+                self._known.discard(gone)
+                self._unwatch(gone)
+                if self._reported(gone):
+                    changes.append(Change("removed", gone, parse_container_path(gone)))
+
+    def _watch(self, path: str, changes: list[Change]) -> None:
+        directory = f"{self.root}/{path}" if path else self.root
+        try:
+            watch = inotify_add_watch(self._fd, directory, _MASK)
+        except OSError as error:
+            if error.errno not in _VANISHED:
+                self.complete = False
+        else:
+            self._watches[watch] = path
+            self._paths[path] = watch
+        for name in _children(directory):
+            self._add(f"{path}/{name}" if path else name, changes)
+
+    def _unwatch(self, path: str) -> None:
+        # The kernel drops the watch with its directory; only our names for it must go, lest a new one inherit them.
+        watch = self._paths.pop(path, None)
+        if watch is not None:
+            self._watches.pop(watch, None)
+
+    def _reported(self, path: str) -> bool:
+        parent = path.rpartition("/")[0]
+        return parent in self._extra or holds_containers(path) or parse_container_path(path) is not None
+
+    def _watched(self, path: str) -> bool:
+        if "/" not in path or path in self._extra or path in self._parents or holds_containers(path):
+            return True
+        return any(extra.startswith(f"{path}/") for extra in self._extra)
+
+
+def _events(data: bytes) -> Iterable[tuple[int, int, str]]:
+    at = 0
+    while at + _HEADER.size <= len(data):
+        watch, mask, _, length = _HEADER.unpack_from(data, at)
+        at += _HEADER.size
+        yield watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0"))
+        at += length
+
+
+def _children(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []  # removed under the listing
