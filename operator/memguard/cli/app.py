@@ -12,13 +12,15 @@ import typer
 from memguard import __version__
 from memguard.cli.doctor import doctor
 from memguard.cli.explain import explain
+from memguard.cli.guard import guard
 from memguard.cli.rank import rank
 from memguard.cli.record import record
 from memguard.cli.replay import replay
 from memguard.cli.snapshot import snapshot
+from memguard.cli.top import top
 from memguard.errors import MemguardError
 
-COMMANDS = (snapshot, record, rank, replay, explain, doctor)
+COMMANDS = (top, snapshot, record, rank, replay, explain, doctor)
 
 app = typer.Typer(
     name="memguard",
@@ -28,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+# Its options are its own: the guard reads them without this library.
+app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(guard)
 for _command in COMMANDS:
     app.command()(_command)
 

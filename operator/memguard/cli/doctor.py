@@ -29,7 +29,9 @@ CHECKS = (
 
 
 def doctor(output: Output = Format.TABLE, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None) -> None:
-    """Say whether this machine is fit to be guarded; every finding comes with its remedy.
+    """Check whether this machine is fit.
+
+    Every finding comes with its remedy.
 
     \b
     Examples:

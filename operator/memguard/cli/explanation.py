@@ -20,10 +20,10 @@ NAMED = 2
 
 
 class Change(Record, frozen=True, kw_only=True):
-    """One thing that would have led to another choice: points of the score, or bytes of anonymous memory."""
+    """One thing that would have led to another choice: points of the score, bytes of anonymous memory, or a rule."""
 
-    kind: Literal["points", "bytes"]
-    amount: int
+    kind: Literal["points", "bytes", "rule"]
+    amount: int | None
     words: str
 
 
@@ -131,6 +131,8 @@ def _changes(judged: Judgement, subject: Candidate) -> Iterator[Change]:
         yield from _ways_to_lose(judged)
     elif subject.excluded is None or subject.scored.score < ranking.pressure.threshold_score:
         yield from _ways_to_win(judged, subject)
+    else:
+        yield Change(kind="rule", amount=None, words=f"no score does, as long as {subject.excluded}")
 
 
 def _ways_to_lose(judged: Judgement) -> Iterator[Change]:

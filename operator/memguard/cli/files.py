@@ -15,7 +15,7 @@ from typing import IO, cast
 
 import msgspec
 
-from memguard.core.trace import Line, Reading, decode_line, decode_snapshot
+from memguard.core.trace import UNREADABLE, Line, Reading, decode_line, decode_snapshot
 from memguard.errors import InputError
 
 STDIN = "-"
@@ -31,15 +31,20 @@ def read_trace(source: str) -> Iterator[Line]:
 
     `source` is a path or `-`. Raises InputError, also when there is no line at all.
     """
-    numbered = numbered_lines(source)
+    return parse_trace(numbered_lines(source), name_of(source))
+
+
+def parse_trace(numbered: Iterator[tuple[int, bytes]], name: str) -> Iterator[Line]:
+    """The same from lines that are at hand; `name` is what errors call them."""
     first = next(numbered, None)
     if first is None:
-        raise InputError(name_of(source), "it is empty", remedy=REMEDY)
-    if not is_json(first[1]):
-        yield _document(chain([first], numbered), name_of(source))
-        return
-    for number, line in chain([first], numbered):
-        yield _line(line, name_of(source), number)
+        raise InputError(name, "it is empty", remedy=REMEDY)
+    numbered = chain([first], numbered)
+    if is_json(first[1]):
+        for number, line in numbered:
+            yield decode_line(line, name, number)
+    else:
+        yield Reading(snapshot=decode_snapshot(_joined(numbered, name), name))
 
 
 def numbered_lines(source: str) -> Iterator[tuple[int, bytes]]:
@@ -62,7 +67,7 @@ def is_json(text: bytes) -> bool:
     """Is this a whole JSON value?"""
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 
@@ -92,8 +97,8 @@ def _read_line(file: IO[bytes], name: str, number: int) -> bytes:
     return line
 
 
-def _document(numbered: Iterator[tuple[int, bytes]], name: str) -> Reading:
-    """One snapshot over several lines."""
+def _joined(numbered: Iterator[tuple[int, bytes]], name: str) -> bytes:
+    """One document over several lines."""
     text, lines = bytearray(), 0
     for number, line in numbered:
         # Blank lines were dropped: they are put back so that an error's line is the file's.
@@ -101,17 +106,7 @@ def _document(numbered: Iterator[tuple[int, bytes]], name: str) -> Reading:
         lines = number
         if len(text) > LONGEST_BYTES:
             raise _too_long(name, number)
-    try:
-        return Reading(snapshot=decode_snapshot(bytes(text), name))
-    except RecursionError:
-        raise _too_deep(name, None) from None
-
-
-def _line(text: bytes, name: str, number: int) -> Line:
-    try:
-        return decode_line(text, name, number)
-    except RecursionError:
-        raise _too_deep(name, number) from None
+    return bytes(text)
 
 
 def _unreadable(error: OSError, name: str) -> InputError:
@@ -120,7 +115,3 @@ def _unreadable(error: OSError, name: str) -> InputError:
 
 def _too_long(name: str, number: int) -> InputError:
     return InputError(name, f"more than {LONGEST_BYTES >> 20} MiB in one value", line=number, remedy=REMEDY)
-
-
-def _too_deep(name: str, number: int | None) -> InputError:
-    return InputError(name, "JSON is nested too deeply", line=number, remedy=REMEDY)

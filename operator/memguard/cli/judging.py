@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from memguard.cli.files import REMEDY, name_of, read_trace
-from memguard.core.history import History
+from memguard.cli.files import REMEDY
+from memguard.core.history import History, forget_gauge
 from memguard.core.model import Record, Snapshot
 from memguard.core.policy import Plan
 from memguard.core.select import Ranking, judge
-from memguard.core.trace import Header, Line, PlanChange, Reading
+from memguard.core.trace import Event, Header, Line, PlanChange, Reading
 from memguard.errors import InputError
 from memguard.guard.config import load_config
 
@@ -23,31 +23,36 @@ class Judgement(Record, frozen=True, kw_only=True):
     plan: Plan
 
 
-def lines_under(source: str, plan_file: str | None) -> Iterator[Line]:
-    """The trace's lines; a plan file takes the place of every plan in them. Raises InputError."""
+def lines_under(plan_file: str | None, lines: Iterable[Line]) -> Iterator[Line]:
+    """The trace's lines; a plan file takes the place of every plan in them. Raises ConfigError."""
     if plan_file is None:
-        yield from read_trace(source)
+        yield from lines
         return
     yield PlanChange(plan=load_config(plan_file).plan)
-    for line in read_trace(source):
+    for line in lines:
         if not isinstance(line, Header | PlanChange):
             yield line
 
 
-def judge_last(lines: Iterable[Line], source: str) -> Judgement:
-    """Rank the last snapshot with the history before it. Raises InputError when there is no snapshot."""
+def judge_last(lines: Iterable[Line], name: str) -> Judgement:
+    """Rank the last snapshot with the history before it; nobody is taken away, as a replay would.
+
+    Raises InputError when there is no snapshot; `name` is what it calls the trace.
+    """
     plan, history, last = Plan(), History(), None
     for line in lines:
         if isinstance(line, Header | PlanChange):
             plan = line.plan
+        elif isinstance(line, Event) and line.kind == "line":
+            history = forget_gauge(history, line.subject)
         elif isinstance(line, Reading):
-            history, ranking = judge(history, line.snapshot, plan)
+            history, ranking = judge(history, line.snapshot, plan, within=line.domain)
             last = Judgement(snapshot=line.snapshot, history=history, ranking=ranking, plan=plan)
     if last is None:
-        raise no_snapshot(source)
+        raise no_snapshot(name)
     return last
 
 
-def no_snapshot(source: str) -> InputError:
+def no_snapshot(name: str) -> InputError:
     """The error for a trace without a reading."""
-    return InputError(name_of(source), "there is no snapshot in it", remedy=REMEDY)
+    return InputError(name, "there is no snapshot in it", remedy=REMEDY)

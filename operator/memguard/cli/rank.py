@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memguard.cli.files import name_of, read_trace
 from memguard.cli.judging import judge_last, lines_under
 from memguard.cli.options import Output, PlanFile, Source
 from memguard.cli.output import Format, emit
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def rank(source: Source, output: Output = Format.TABLE, plan: PlanFile = None) -> None:
-    """Rank the containers of a snapshot, or of a trace's last one with the history before it.
+    """Say who would be chosen now.
 
-    The boundary that is worst off is judged; every container is listed, the excluded ones with the reason.
+    Ranks the containers of a snapshot, or of a trace's last one with the history before it. The boundary that is worst
+    off is judged; every container is listed, the excluded ones with the reason.
 
     \b
     Examples:
@@ -27,7 +29,7 @@ def rank(source: Source, output: Output = Format.TABLE, plan: PlanFile = None) -
     \b
     Exit codes: 0 ranked, whether or not somebody is chosen; 2 bad input.
     """
-    judged = judge_last(lines_under(source, plan), source)
+    judged = judge_last(lines_under(plan, read_trace(source)), name_of(source))
     report = rank_report(judged.ranking, judged.snapshot)
 
     def view() -> RenderableType:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from memguard import __version__
+from memguard.cli.beats import beats
 from memguard.cli.machine import Machine, configuration, now
 from memguard.cli.options import CgroupRoot, Interval, PlanFile, ProcRoot
 from memguard.cli.tracefile import TraceFile
 from memguard.core.trace import Header, Reading
-
-#: What ends a recording; blocked meanwhile, so that a snapshot in the making is always written whole.
-ENDS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 File = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="Append to this trace (.gz packs it); - prints it.")
@@ -35,9 +30,10 @@ def record(
     cgroup_root: CgroupRoot = None,
     proc_root: ProcRoot = None,
 ) -> None:
-    """Record this machine until told to stop; Ctrl-C and SIGTERM end it with a whole trace.
+    """Record this machine into a trace.
 
-    Each snapshot is written at once. An existing trace is continued.
+    Each snapshot is written at once, until the count, the duration, Ctrl-C or SIGTERM ends it. An existing trace is
+    continued.
 
     \b
     Examples:
@@ -50,23 +46,7 @@ def record(
     """
     config = configuration(plan, cgroup_root, proc_root)
     with Machine(config) as machine, TraceFile(output) as trace:
-        for at in _beats(interval, count, duration):
-            if at == 0:
+        for beat in beats(interval, count, duration):
+            if beat == 0:
                 trace.write(Header(at=now(), version=__version__, plan=config.plan))
             trace.write(Reading(snapshot=machine.snapshot()))
-
-
-def _beats(interval: float, count: int | None, duration: float | None) -> Iterator[int]:
-    """0, 1, 2 ... in time, until the count, the duration or a signal ends it; a late beat is not made up for."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    start = due = time.monotonic()
-    beat = 0
-    try:
-        while (count is None or beat < count) and (duration is None or due - start <= duration):
-            if signal.sigtimedwait(ENDS, max(0.0, due - time.monotonic())) is not None:
-                return
-            yield beat
-            beat += 1
-            due = max(due + interval, time.monotonic())
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

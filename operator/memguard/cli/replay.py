@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from memguard.cli.files import name_of, read_trace
 from memguard.cli.judging import lines_under, no_snapshot
 from memguard.cli.options import Output, PlanFile, Source
 from memguard.cli.output import Format, emit
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def replay(source: Source, output: Output = Format.TABLE, plan: PlanFile = None) -> None:
-    """Make the decisions of a trace again: the same input gives the same decisions, bit for bit.
+    """Make a trace's decisions again.
 
-    A victim chosen here is gone from the snapshots that follow, and is never chosen twice.
+    The same input gives the same decisions, bit for bit. A victim chosen here is gone from the snapshots that
+    follow, and is never chosen twice.
 
     \b
     Examples:
@@ -29,9 +31,9 @@ def replay(source: Source, output: Output = Format.TABLE, plan: PlanFile = None)
     \b
     Exit codes: 0 replayed, 2 bad input.
     """
-    report = _replayed(lines_under(source, plan))
+    report = _replayed(lines_under(plan, read_trace(source)))
     if not report.summary.snapshots:
-        raise no_snapshot(source)
+        raise no_snapshot(name_of(source))
 
     def view() -> RenderableType:
         from memguard.cli.view.decisions import decisions_view

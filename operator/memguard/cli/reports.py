@@ -63,7 +63,7 @@ def rank_report(ranking: Ranking, snapshot: Snapshot) -> RankReport:
 def factor_reports(scored: Score) -> dict[str, FactorReport]:
     """The factors of a score with their reasons."""
     return {
-        name: FactorReport(value=round(row.value, 4), weight=row.weight, points=row.points, reason=WORDS[name])
+        name: FactorReport(value=round(row.value, 4) + 0.0, weight=row.weight, points=row.points, reason=WORDS[name])
         for name, row in factor_points(scored).items()
     }
 

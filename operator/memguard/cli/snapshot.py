@@ -19,7 +19,9 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="How to print; js
 def snapshot(
     *, output: Output = Format.JSON, plan: PlanFile = None, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None
 ) -> None:
-    """Read this machine once: node, containers and boundaries (docs/formats.md).
+    """Read this machine once.
+
+    Node, containers and boundaries in the format of docs/formats.md, which all other commands read.
 
     \b
     Examples:

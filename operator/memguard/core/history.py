@@ -70,7 +70,7 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
         tracks[container.id] = track
         workloads[track.workload] = container.id
     gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
-    reclaim = (*history.reclaim[-WINDOW + 1 :], _reclaim(snapshot, now))
+    reclaim = (*_thinned(history.reclaim)[-WINDOW + 1 :], _reclaim(snapshot, now))
     kept = history.gauges
     if swept != history.swept:
         kept = {key: gauge for key, gauge in kept.items() if not _stale(gauge, now)}
@@ -130,6 +130,12 @@ def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
 
 def _stale(gauge: Gauge, now: float) -> bool:
     return bool(gauge.available) and now - gauge.available[-1][0] > EPISODE_GAP_SECONDS
+
+
+def _thinned(reclaim: tuple[Reclaim, ...]) -> tuple[Reclaim, ...]:
+    """Readings a tenth of STALL_SECONDS apart or more: a window of them is long enough at every tick."""
+    dense = len(reclaim) > 1 and reclaim[-1].at - reclaim[-2].at < STALL_SECONDS / 10
+    return reclaim[:-1] if dense else reclaim
 
 
 def _reclaim(snapshot: Snapshot, now: float) -> Reclaim:

@@ -118,9 +118,8 @@ def _cpu(case: Case) -> float:
 
 
 def _lifetime(case: Case) -> float:
-    if not case.age_seconds or not case.uptime_seconds:
-        return 0.0
-    return -min(1.0, log1p(case.age_seconds / 60) / log1p(case.uptime_seconds / 60))
+    uptime = log1p((case.uptime_seconds or 0.0) / 60)
+    return -min(1.0, log1p((case.age_seconds or 0.0) / 60) / uptime) if uptime else 0.0
 
 
 def _nice(case: Case) -> float:

@@ -181,13 +181,14 @@ class Guard:
 
     def _judge_node(self, source: str, now: float) -> None:
         """Hold the suspects, rank, and act on the one that is chosen."""
-        trigger = Trigger(source, self.clock.monotonic())
+        trigger = Trigger(source, self.clock.monotonic)
         self._judged_at, self._judged_headroom = now, self._headroom
         if now - self._swept_at > FRESH_SECONDS:
             self._sample(now)
         try:
             if self.config.tuning.hold and self._headroom <= 0:
                 self.hold.take(self.watch.suspects())
+                trigger.mark("held")
             self._decide(self.watch.shortlist(), (), trigger, reclaim=source == "psi")
         finally:
             self.hold.release()
@@ -204,7 +205,7 @@ class Guard:
 
     def _judge_limit(self, bell: Bell, now: float) -> None:
         """A container's or pod's own limit: only those inside it are asked."""
-        trigger = Trigger("line", now)
+        trigger = Trigger("line", self.clock.monotonic)
         inside = [w for w in self.watch.inside(bell.cgroup.path) if w.id not in self.courses and w.read()]
         reading = None if bell.domain.startswith("container:") else read_boundary(bell.cgroup, "pod")
         if self._decide(inside, (reading,) if reading else (), trigger, within=bell.domain):
@@ -239,7 +240,9 @@ class Guard:
         """Judge these wards and act; True if somebody is on the way out now."""
         present = {ward.id: ward for ward in wards if ward.id not in self.courses}
         snapshot = self.scene.snapshot(self.clock.now(), containers(present.values()), pods, reclaim=reclaim)
+        trigger.mark("read")
         self.history, ranking = judge(self.history, snapshot, self.plan, self._refusals(present.values()), within)
+        trigger.mark("ranked")
         self.report.trace(Reading(snapshot=snapshot, domain=within))
         victim = ranking.victim
         if victim is None:
@@ -267,13 +270,13 @@ class Guard:
         if course.action == "kill" and not course.kill():
             self.report.refused(ranking, course)
             return False
-        struck = self.clock.monotonic()
+        trigger.mark("acted")
         self.hold.release()
         self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
         self.courses[ward.id] = course
         self.history = forget_gauges(self.history)
         self._poller.register(course.fd, select.POLLPRI)
-        course.decision = self.report.decided(ranking, action, course.action, trigger, struck)
+        course.decision = self.report.decided(ranking, action, course.action, trigger)
         return True
 
     def _terminated(self, course: Course) -> bool:

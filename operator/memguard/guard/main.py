@@ -58,8 +58,9 @@ def guard(path: str, config: Config) -> int:
     from memguard.guard.loop import Guard
     from memguard.guard.metrics import Metrics
     from memguard.guard.report import Report
-    from memguard.kernel.selfguard import protect
+    from memguard.kernel.selfguard import protect, raise_open_files
 
+    raise_open_files()
     clock = Clock()
     report = Report(Journal(sys.stdout.fileno(), clock.now), Metrics(), config.trace, clock.now, clock.monotonic)
     wakeup = _wakeup_pipe()

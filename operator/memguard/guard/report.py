@@ -26,11 +26,23 @@ from memguard.kernel.outcome import Outcome
 REPEAT_SECONDS = 10.0
 
 
-class Trigger(msgspec.Struct, frozen=True, gc=False):
-    """What woke the guard (tick, line, psi), and when (monotonic seconds)."""
+class Trigger:
+    """What woke the guard (tick, line, psi), and how the time went from then on, in monotonic seconds."""
 
-    source: str
-    at: float
+    def __init__(self, source: str, monotonic: Callable[[], float]) -> None:
+        self.source = source
+        self.marks: list[tuple[str, float]] = []
+        self._monotonic = monotonic
+        self._woke = monotonic()
+
+    def mark(self, step: str) -> None:
+        """A step is done."""
+        self.marks.append((step, self._monotonic() - self._woke))
+
+    @property
+    def seconds(self) -> float:
+        """From the wake-up to the latest step."""
+        return self.marks[-1][1] if self.marks else 0.0
 
 
 class Report:
@@ -55,11 +67,11 @@ class Report:
 
     # --- decisions
 
-    def decided(self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger, struck: float) -> str:
+    def decided(self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger) -> str:
         """A victim is on its way out; returns the decision's id."""
         victim = ranking.candidates[0]
-        self._metrics.decided(victim.container, done, struck - trigger.at)
-        timing = {"wakeToActSeconds": round(struck - trigger.at, 6)}
+        self._metrics.decided(victim.container, done, trigger.seconds)
+        timing = {step: round(seconds, 6) for step, seconds in trigger.marks}
         return self._decision(ranking, done, trigger, mode="Enforce", wanted=wanted, timing=timing)
 
     def would(self, ranking: Ranking, action: Action, why_not: str, trigger: Trigger) -> None:

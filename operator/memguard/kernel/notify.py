@@ -30,14 +30,14 @@ _RESOLVE: Final = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 
 def notify_cgroup(cgroup: Cgroup, text: bytes) -> Outcome:
     """Leave `text` on the container's cgroup; empty text takes the notice away."""
+    if not cgroup.alive():
+        return VANISHED
     try:
         if text:
             os.setxattr(cgroup.directory.fd, NOTICE_XATTR, text[:_LONGEST_BYTES])
         else:
             os.removexattr(cgroup.directory.fd, NOTICE_XATTR)
     except OSError as error:
-        if not cgroup.alive():
-            return VANISHED
         return Outcome("unchanged") if not text else Outcome("refused", f"{cgroup}: {error.strerror}")
     return Outcome("done")
 

@@ -158,6 +158,8 @@ def _cpu(readers: Readers, cgroup: Cgroup, now: float) -> model.Cpu | None:
 
 
 def _processes(count: int, looked_at: list[Process]) -> model.Processes:
+    if len(looked_at) < count:
+        return model.Processes(count=count)
     return model.Processes(
         count=count,
         running=sum(found.state == "R" for found in looked_at),

@@ -39,10 +39,8 @@ class VmstatFile:
 
 
 def parse_vmstat(data: bytes, source: object) -> Vmstat:
-    """The content of a vmstat file; what this kernel does not count is 0. Raises KernelFileError."""
-    refault_anon, refault_file, steal_kswapd, steal_direct, scan_kswapd, scan_direct, kills = (
-        value or 0 for value in cut(data, _KEYS, source)
-    )
+    """The content of a vmstat file; what this kernel does not count is None. Raises KernelFileError."""
+    refault_anon, refault_file, steal_kswapd, steal_direct, scan_kswapd, scan_direct, kills = cut(data, _KEYS, source)
     return Vmstat(
         pgscan_direct=scan_direct,
         pgsteal_direct=steal_direct,

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from memguard.cli.explanation import Explanation
-from memguard.cli.view.table import QUIET, cell, table
+from memguard.cli.view.table import QUIET, cell, label, table
 
 
 def explanation_view(explanation: Explanation) -> Group:
@@ -42,5 +42,5 @@ def _factors(explanation: Explanation) -> Table:
 def _others(explanation: Explanation) -> Table:
     made = table("container", "score", "badness", "why not", numbers=("score", "badness"))
     for other in explanation.others:
-        made.add_row(*map(cell, (other.title, other.score, f"{other.badness:.2f}", other.why_not)))
+        made.add_row(*map(cell, (label(other.title), other.score, f"{other.badness:.2f}", other.why_not)))
     return made

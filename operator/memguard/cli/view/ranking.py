@@ -7,7 +7,7 @@ from rich.table import Table
 
 from memguard.cli.judging import Judgement
 from memguard.cli.reports import CandidateReport, RankReport
-from memguard.cli.view.table import BAD, QUIET, cell, table
+from memguard.cli.view.table import BAD, QUIET, cell, label, table
 from memguard.core.explain import size, strongest
 from memguard.core.select import Candidate
 
@@ -33,7 +33,7 @@ def _table(report: RankReport, judged: Judgement) -> Table:
         style = _style(row, report)
         values = (
             number if row.excluded is None else "-",
-            titles[row.id],
+            label(titles[row.id]),
             row.score,
             f"{row.badness:.2f}",
             size(row.freed_bytes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Group
 
-from memguard.cli.view.table import cell, table
+from memguard.cli.view.table import cell, label, table
 from memguard.core.explain import size
 from memguard.core.footprint import footprint
 from memguard.core.model import Container, Snapshot
@@ -22,4 +22,4 @@ def snapshot_view(snapshot: Snapshot) -> Group:
 
 def _row(container: Container) -> tuple[str, str, str, str]:
     memory, limit = container.memory, container.limit_bytes
-    return container.title, size(memory.current_bytes), size(footprint(memory)), size(limit) if limit else "-"
+    return label(container.title), size(memory.current_bytes), size(footprint(memory)), size(limit) if limit else "-"

@@ -1,0 +1,56 @@
+"""`memguard top` for people."""
+
+from __future__ import annotations
+
+from rich.console import Group
+
+from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
+from memguard.cli.view.table import BAD, QUIET, WARNING, cell, label, table
+from memguard.core.explain import size
+
+STYLES = {"ok": "", "warning": WARNING, "danger": BAD}
+NUMBERS = ("usage", "limit", "headroom", "time to limit", "score")
+#: A limit that is further away than this is no news.
+FAR_SECONDS = 86400.0
+
+
+def outlook_view(outlook: Outlook) -> Group:
+    """The node in one line, then the containers."""
+    made = table("container", *NUMBERS, "level", numbers=NUMBERS)
+    for container in outlook.containers:
+        style = STYLES[container.level]
+        made.add_row(*(cell(value, style) for value in _row(container)))
+    return Group(cell(_node(outlook.node)), cell(f"{outlook.taken_at:%Y-%m-%d %H:%M:%S} UTC", QUIET), made)
+
+
+def _node(node: NodeOutlook) -> str:
+    left = f", exhausted in {_time(node.exhaustion_seconds)}" if _near(node.exhaustion_seconds) else ""
+    return (
+        f"{node.name}: {size(node.available_bytes)} of {size(node.total_bytes)} available{left}; "
+        f"pressure {node.pressure:.2f}, threshold {node.threshold_score:.0f}; worst off: {node.domain}"
+    )
+
+
+def _row(container: ContainerOutlook) -> tuple[str, ...]:
+    limit, headroom = container.limit_bytes, container.headroom_bytes
+    return (
+        label(container.title),
+        size(container.usage_bytes),
+        "-" if limit is None else size(limit),
+        "-" if headroom is None else size(headroom),
+        _time(container.limit_seconds) if _near(container.limit_seconds) else "-",
+        str(container.score),
+        container.level,
+    )
+
+
+def _near(seconds: float | None) -> bool:
+    return seconds is not None and seconds <= FAR_SECONDS
+
+
+def _time(seconds: float | None) -> str:
+    """`12 s`, `3 min`, `5 h`."""
+    value = seconds or 0.0
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.0f} h"
