@@ -39,12 +39,13 @@ def _dispatch(arguments: list[str]) -> int:
 def _run_cli(arguments: list[str]) -> int:
     try:
         from memguard.cli.app import run
+
+        return run(arguments)
     except ModuleNotFoundError as error:
         if error.name not in CLI_MODULES:
             raise
         sys.stderr.write(f"memguard: {error.name} is missing. Install it with: pip install 'memguard[cli]'\n")
         return 2
-    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
 from typing import IO, cast
@@ -72,13 +73,16 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-def _opened(source: str) -> IO[bytes]:
-    try:
-        file: IO[bytes] = sys.stdin.buffer if source == STDIN else open(source, "rb")  # noqa: SIM115
-        packed = isinstance(file, BufferedReader) and file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-    except OSError as error:
-        raise _unreadable(error, name_of(source)) from None
-    return cast("IO[bytes]", gzip.open(file)) if packed else file
+@contextmanager
+def _opened(source: str) -> Iterator[IO[bytes]]:
+    """The file, unpacked where its first bytes say so."""
+    with ExitStack() as closing:
+        try:
+            file = sys.stdin.buffer if source == STDIN else closing.enter_context(open(source, "rb"))
+            packed = isinstance(file, BufferedReader) and file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        except OSError as error:
+            raise _unreadable(error, name_of(source)) from None
+        yield cast("IO[bytes]", closing.enter_context(gzip.open(file))) if packed else file
 
 
 def _read_line(file: IO[bytes], name: str, number: int) -> bytes:

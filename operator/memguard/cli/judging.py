@@ -9,7 +9,7 @@ from memguard.core.history import History, forget_gauge
 from memguard.core.model import Record, Snapshot
 from memguard.core.policy import Plan
 from memguard.core.select import Ranking, judge
-from memguard.core.trace import Event, Header, Line, PlanChange, Reading
+from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading
 from memguard.errors import InputError
 from memguard.guard.config import load_config
 
@@ -35,7 +35,7 @@ def lines_under(plan_file: str | None, lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def judge_last(lines: Iterable[Line], name: str) -> Judgement:
-    """Rank the last snapshot with the history before it; nobody is taken away, as a replay would.
+    """Rank the last snapshot that decisions were made on, with the history before it; no victim is taken away.
 
     Raises InputError when there is no snapshot; `name` is what it calls the trace.
     """
@@ -47,7 +47,8 @@ def judge_last(lines: Iterable[Line], name: str) -> Judgement:
             history = forget_gauge(history, line.subject)
         elif isinstance(line, Reading):
             history, ranking = judge(history, line.snapshot, plan, within=line.domain)
-            last = Judgement(snapshot=line.snapshot, history=history, ranking=ranking, plan=plan)
+            if line.domain != LEARNING or last is None:
+                last = Judgement(snapshot=line.snapshot, history=history, ranking=ranking, plan=plan)
     if last is None:
         raise no_snapshot(name)
     return last

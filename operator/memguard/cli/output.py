@@ -16,8 +16,8 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-#: Columns where nobody watches: wide enough that no table of ours is cut.
-PIPE_WIDTH = 200
+#: Columns where nobody watches: no sentence is broken and no table cut, so that other programs can read lines.
+PIPE_WIDTH = 4096
 
 
 class Format(StrEnum):

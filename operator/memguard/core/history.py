@@ -59,6 +59,8 @@ class History(msgspec.Struct, frozen=True, gc=False):
     workloads: dict[tuple[str, str], str] = {}
     reclaim: tuple[Reclaim, ...] = ()
     swept: float = 0.0
+    #: when a container last died for growth that was not the containers'
+    foreign_at: float | None = None
 
 
 def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> History:
@@ -74,7 +76,7 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
     kept = history.gauges
     if swept != history.swept:
         kept = {key: gauge for key, gauge in kept.items() if not _stale(gauge, now)}
-    return History(tracks, kept | gauges, workloads, reclaim, swept)
+    return History(tracks, kept | gauges, workloads, reclaim, swept, history.foreign_at)
 
 
 def _remembered(history: History, now: float) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
@@ -165,9 +167,12 @@ def forget_gauge(history: History, key: str) -> History:
     return msgspec.structs.replace(history, gauges=gauges)
 
 
-def forget_gauges(history: History) -> History:
-    """The history after a victim: what it gave back would look like a trend, so all domains start afresh."""
-    return msgspec.structs.replace(history, gauges={})
+def after_victim(history: History, now: float, *, foreign: bool) -> History:
+    """The history after a victim: what it gives back would look like a trend, so all domains start afresh.
+
+    `foreign`: it died for growth that was not the containers'; that happens once, not again and again.
+    """
+    return msgspec.structs.replace(history, gauges={}, foreign_at=now if foreign else history.foreign_at)
 
 
 def recent(samples: tuple[Sample, ...], since: float, now: float) -> list[Sample]:

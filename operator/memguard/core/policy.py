@@ -43,7 +43,7 @@ class Settings(Record, frozen=True, kw_only=True):
     #: margin under a container's or pod's own limit
     margin_ratio: Ratio = 0.05
     margin_bytes: Bytes = 16 * MIB
-    weights: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    weights: dict[str, Annotated[float, msgspec.Meta(ge=0, le=1000)]] = {}
     protected_namespaces: tuple[str, ...] = ("kube-system", "memguard-system")
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from memguard.core.explain import sentence
 from memguard.core.footprint import freed, share_on, swapped, unreclaimable
-from memguard.core.history import History, forget_gauge, forget_gauges
+from memguard.core.history import History, after_victim, forget_gauge
 from memguard.core.ladder import choose_action
 from memguard.core.model import Cgroup, Container, Record, Snapshot
 from memguard.core.policy import Action, Plan
@@ -88,7 +88,7 @@ class Replayer:
             if decision.action == "evict":
                 self.evicted |= _pod_of(decision.victim, snapshot)
                 self.gone |= self.evicted
-            self.history = forget_gauges(self.history)
+            self.history = after_victim(self.history, snapshot.seconds, foreign=self.ranking.foreign_growth)
         return decision
 
 

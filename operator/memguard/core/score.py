@@ -8,8 +8,9 @@ on every node, and every point can be explained. docs/score.md tells users why e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import log1p, log2
+from operator import mul
 
 import msgspec
 
@@ -167,7 +168,20 @@ FACTORS = (
     Factor("inherit", 0.1, 0, 1, _inherit, "from a pod that scores higher than the container alone"),
 )
 
+MEASURES = tuple(factor.measure for factor in FACTORS)
 WEIGHTS: Mapping[str, float] = {factor.name: factor.weight for factor in FACTORS}
+
+
+class Scale(msgspec.Struct, frozen=True, gc=False):
+    """A set of weights, normalised: points per unit of each factor's value, and the points of all values at 0."""
+
+    weights: tuple[float, ...]
+    units: tuple[float, ...]
+    offset: float
+
+    def total(self, values: Iterable[float]) -> int:
+        """The normalised score of these values, before any adjustment."""
+        return round(self.offset + sum(map(mul, self.units, values), 0.0))
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
@@ -175,7 +189,7 @@ class Score(msgspec.Struct, frozen=True, gc=False):
 
     score: int
     values: tuple[float, ...]
-    weights: tuple[float, ...]
+    scale: Scale
     adjustment: int
 
 
@@ -187,44 +201,41 @@ class Points(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     points: int
 
 
-def weights_of(overrides: Mapping[str, float]) -> tuple[float, ...]:
-    """The weights in the order of FACTORS, with a plan's overrides."""
-    return tuple(overrides.get(factor.name, factor.weight) for factor in FACTORS)
+def scale_of(overrides: Mapping[str, float]) -> Scale:
+    """The scale of the documented weights with a plan's overrides: bounds come from weights and ranges alone."""
+    weights = tuple(overrides.get(factor.name, factor.weight) for factor in FACTORS)
+    span = sum(weight * (factor.high - factor.low) for factor, weight in zip(FACTORS, weights, strict=True))
+    units = tuple(1000 * weight / span if span > 0 else 0.0 for weight in weights)
+    return Scale(weights, units, -sum(unit * factor.low for factor, unit in zip(FACTORS, units, strict=True)))
 
 
-def score(case: Case, weights: tuple[float, ...], adjustment: int) -> Score:
+def score(case: Case, scale: Scale, adjustment: int) -> Score:
     """Score one container; `adjustment` is the policy's and the learned bias together, in points."""
-    values = tuple(factor.measure(case) for factor in FACTORS)
-    total = round(sum(_shares(values, weights)))
-    return Score(max(0, min(1000, total + adjustment)), values, weights, adjustment)
+    values = tuple([measure(case) for measure in MEASURES])
+    return Score(max(0, min(1000, scale.total(values) + adjustment)), values, scale, adjustment)
 
 
 def factor_points(scored: Score) -> dict[str, Points]:
-    """The score, factor by factor: whole points by the largest remainder, the adjustment (after clamping) last."""
-    shares = _shares(scored.values, scored.weights)
+    """The score, factor by factor: whole points by the largest remainder, the adjustment (after clamping) last.
+
+    Points count from the low end of each factor's range, so that none is negative.
+    """
+    scale = scored.scale
+    shares = [
+        unit * (value - factor.low) for factor, unit, value in zip(FACTORS, scale.units, scored.values, strict=True)
+    ]
     points = [int(share) for share in shares]
-    total = round(sum(shares))
+    total = scale.total(scored.values)
     by_remainder = sorted(range(len(shares)), key=lambda index: (points[index] - shares[index], index))
     for index in by_remainder[: total - sum(points)]:
         points[index] += 1
     table = {
-        factor.name: Points(value, weight, whole)
-        for factor, value, weight, whole in zip(FACTORS, scored.values, scored.weights, points, strict=True)
+        factor.name: Points(value + 0.0, weight, whole)  # -0.0 becomes 0.0
+        for factor, value, weight, whole in zip(FACTORS, scored.values, scale.weights, points, strict=True)
     }
     if scored.score != total:
         table["adjustment"] = Points(scored.adjustment / 1000, 1.0, scored.score - total)
     return table
-
-
-def _shares(values: tuple[float, ...], weights: tuple[float, ...]) -> list[float]:
-    """Each factor's points, counted from the low end of its range, so that none is negative and 1000 is the most."""
-    span = sum(weight * (factor.high - factor.low) for factor, weight in zip(FACTORS, weights, strict=True))
-    if span <= 0:
-        return [0.0] * len(values)
-    unit = 1000 / span
-    return [
-        unit * weight * (value - factor.low) for factor, weight, value in zip(FACTORS, weights, values, strict=True)
-    ]
 
 
 def growth_ratio(sample_count: int, own_rise: float, domain_rise: float, scale_bytes: int, *, entitled: bool) -> float:

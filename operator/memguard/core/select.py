@@ -20,7 +20,7 @@ from memguard.core.history import Gauge, History, age_seconds, observe, recent, 
 from memguard.core.model import Container, Snapshot
 from memguard.core.policy import Plan, Rule, workload
 from memguard.core.pressure import Pressure, assess
-from memguard.core.score import Case, Score, growth_ratio, request, score, weights_of
+from memguard.core.score import Case, Score, growth_ratio, request, scale_of, score
 
 MIB = 1 << 20
 #: Priorities from here on are the system's own (k8s.io/api/scheduling/v1 system-cluster-critical).
@@ -32,6 +32,8 @@ SMALLEST_FREED = 0.005
 EXPLAINED_SHARE = 0.5
 #: ... unless this much of the reserve is gone: then a container dies rather than the node.
 UNCONDITIONAL_LEVEL = 0.5
+#: ... and not a second one within this time.
+FOREIGN_SECONDS = 600.0
 #: Looks at a domain before its trend is evidence.
 TRUSTED_SAMPLES = 4
 #: Whoever makes this share of the growth is not protected by its youth.
@@ -59,6 +61,7 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
     explained_ratio: float
     sample_count: int
+    foreign_spent: bool
 
     @property
     def best(self) -> Candidate | None:
@@ -67,10 +70,17 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         return first if first is not None and first.excluded is None else None
 
     @property
+    def foreign_growth(self) -> bool:
+        """Do others than the containers (the kernel, system.slice) make most of the growth?"""
+        wide = self.domain.kind in ("node", "kubepods")
+        return wide and self.sample_count >= TRUSTED_SAMPLES and self.explained_ratio < EXPLAINED_SHARE
+
+    @property
     def foreign(self) -> bool:
-        """Do others than the containers make most of the growth? Ending a container would not stop it."""
-        trusted = self.sample_count >= TRUSTED_SAMPLES and self.domain.kind in ("node", "kubepods")
-        return trusted and self.explained_ratio < EXPLAINED_SHARE and self.pressure.level < UNCONDITIONAL_LEVEL
+        """Would ending a container not stop it? Once one dies all the same, rather than the node; then no more."""
+        if self.foreign_growth:
+            return self.foreign_spent or self.pressure.level < UNCONDITIONAL_LEVEL
+        return self.foreign_spent and self.sample_count < TRUSTED_SAMPLES
 
     @property
     def doubtful(self) -> bool:
@@ -135,7 +145,8 @@ def rank(
     candidates.sort(key=lambda candidate: _order(candidate, snapshot.taken_at))
     explained = court.members_rise / court.own_rise if court.own_rise > 0 else 1.0
     samples = len(history.gauges.get(domain.key, Gauge()).available)
-    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates), min(1.0, explained), samples)
+    spent = history.foreign_at is not None and snapshot.seconds - history.foreign_at < FOREIGN_SECONDS
+    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates), min(1.0, explained), samples, spent)
 
 
 class _Court:
@@ -146,7 +157,7 @@ class _Court:
     ) -> None:
         self.snapshot, self.plan, self.domain = snapshot, plan, domain
         self.tracks = history.tracks
-        self.weights = weights_of(plan.settings.weights)
+        self.scale = scale_of(plan.settings.weights)
         self.footprints = {c.id: _local(c, domain, footprint(c.memory)) for c in members}
         own = history.gauges.get(domain.key, Gauge()).available
         now = snapshot.seconds
@@ -187,7 +198,7 @@ class _Court:
 
 def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | None) -> Candidate:
     rule = court.plan.rule_for(case.container)
-    scored = score(case, court.weights, rule.adjustment + case.bias_points)
+    scored = score(case, court.scale, rule.adjustment + case.bias_points)
     container, domain, wanted = case.container, case.domain, pressure.need_bytes
     gain = _freed(case, with_pod=False)
     overshoot = max(0, gain - wanted)

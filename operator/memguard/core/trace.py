@@ -66,7 +66,7 @@ class _Probe(msgspec.Struct):
 
     type: str | None = None
     at: datetime | None = None
-    snapshot: msgspec.Raw | None = None
+    snapshot: msgspec.Raw = msgspec.Raw()  # `Raw | None` takes nothing but null (msgspec 0.22)
     taken_at: Any = msgspec.field(name="takenAt", default=None)
 
 
@@ -85,7 +85,7 @@ def decode_line(line: bytes, source: str = "<trace>", number: int | None = None)
         probe = _probe.decode(line)
         if probe.type is None:
             found: Line = Reading(snapshot=_snapshot.decode(line))
-        elif probe.type == "snapshot" and probe.snapshot is None:
+        elif probe.type == "snapshot" and not bytes(probe.snapshot):
             found = Reading(snapshot=_inline(line, probe), at=probe.at)
         else:
             found = _line.decode(line)

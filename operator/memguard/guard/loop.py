@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from memguard.core.budget import Ledger
 from memguard.core.domain import domains
-from memguard.core.history import History, forget_gauge, forget_gauges, observe
+from memguard.core.history import History, after_victim, forget_gauge, observe
 from memguard.core.ladder import choose_action, relief_is_coming
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
@@ -33,7 +33,7 @@ from memguard.guard.report import Report, Trigger
 from memguard.guard.scene import Scene, read_boundary
 from memguard.guard.stability import Stability
 from memguard.guard.ward import Ward
-from memguard.guard.watch import Watch, containers
+from memguard.guard.watch import Watch, containers, growers, shortlist
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import Trigger as PsiTrigger
@@ -185,11 +185,14 @@ class Guard:
         self._judged_at, self._judged_headroom = now, self._headroom
         if now - self._swept_at > FRESH_SECONDS:
             self._sample(now)
+        front = self.watch.glance_at_front()
         try:
             if self.config.tuning.hold and self._headroom <= 0:
-                self.hold.take(self.watch.suspects())
+                self.hold.take(growers(front))
                 trigger.mark("held")
-            self._decide(self.watch.shortlist(), (), trigger, reclaim=source == "psi")
+            ranking = self._decide(shortlist(front), (), trigger, reclaim=source == "psi")
+            if ranking.best is None and ranking.pressure.calls_for_action:
+                self._decide(front, (), trigger)
         finally:
             self.hold.release()
 
@@ -206,9 +209,10 @@ class Guard:
     def _judge_limit(self, bell: Bell, now: float) -> None:
         """A container's or pod's own limit: only those inside it are asked."""
         trigger = Trigger("line", self.clock.monotonic)
-        inside = [w for w in self.watch.inside(bell.cgroup.path) if w.id not in self.courses and w.read()]
+        inside = self.watch.inside(bell.cgroup.path)
         reading = None if bell.domain.startswith("container:") else read_boundary(bell.cgroup, "pod")
-        if self._decide(inside, (reading,) if reading else (), trigger, within=bell.domain):
+        self._decide(inside, (reading,) if reading else (), trigger, within=bell.domain)
+        if any(ward.id in self.courses for ward in inside):
             bell.rest(now)
 
     def _listen(self, bell: Bell) -> None:
@@ -236,9 +240,9 @@ class Guard:
         *,
         within: str | None = None,
         reclaim: bool = False,
-    ) -> bool:
-        """Judge these wards and act; True if somebody is on the way out now."""
-        present = {ward.id: ward for ward in wards if ward.id not in self.courses}
+    ) -> Ranking:
+        """Read these wards, judge them, and act on the one that is chosen."""
+        present = {ward.id: ward for ward in wards if ward.id not in self.courses and ward.read()}
         snapshot = self.scene.snapshot(self.clock.now(), containers(present.values()), pods, reclaim=reclaim)
         trigger.mark("read")
         self.history, ranking = judge(self.history, snapshot, self.plan, self._refusals(present.values()), within)
@@ -247,13 +251,14 @@ class Guard:
         victim = ranking.victim
         if victim is None:
             self.report.nobody(ranking)
-            return False
+            return ranking
         ward = present[victim.container.id]
         action = choose_action(ranking, victim, ward.rule)
-        if ward.forbidden is not None:
+        if ward.forbidden is None:
+            self._act(ranking, ward, action, trigger)
+        else:
             self.report.would(ranking, action, ward.forbidden, trigger)
-            return False
-        return self._act(ranking, ward, action, trigger)
+        return ranking
 
     def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
         if not self.ledger.kills:
@@ -262,22 +267,22 @@ class Guard:
         asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
         return {key: reason for key, reason in asked if reason is not None}
 
-    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> bool:
+    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> None:
         victim = ranking.candidates[0]
         now = self.clock.monotonic()
         course = Course(ward, victim.freed_bytes, now)
         course.action = "terminate" if action == "terminate" and self._terminated(course) else "kill"
         if course.action == "kill" and not course.kill():
             self.report.refused(ranking, course)
-            return False
+            return
         trigger.mark("acted")
         self.hold.release()
         self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
         self.courses[ward.id] = course
-        self.history = forget_gauges(self.history)
+        at = ranking.taken_at.timestamp()
+        self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
         self._poller.register(course.fd, select.POLLPRI)
         course.decision = self.report.decided(ranking, action, course.action, trigger)
-        return True
 
     def _terminated(self, course: Course) -> bool:
         """Thaw it first: who stands still cannot hear the signal."""

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from memguard import __version__
 from memguard.core.explain import sentence
 from memguard.core.model import Container
@@ -81,11 +79,13 @@ class Report:
             self._decision(ranking, action, trigger, mode="Observe", notDoneBecause=why_not)
 
     def nobody(self, ranking: Ranking) -> None:
-        """The threshold could be reached, or growth is foreign, and nobody was chosen: said now and then."""
+        """The threshold could be reached and nobody was chosen: said now and then; an alarm if growth is foreign."""
+        if not ranking.pressure.calls_for_action:
+            return
         if ranking.foreign and self._fresh(f"foreign {ranking.domain.key}"):
             self._metrics.foreign_alarms += 1
             self._journal.write("alarm", domain=ranking.domain.key, reason=sentence(ranking))
-        elif ranking.pressure.calls_for_action and self._fresh(f"nobody {ranking.domain.key}"):
+        elif self._fresh(f"nobody {ranking.domain.key}"):
             self._journal.write("nobody", domain=ranking.domain.key, reason=sentence(ranking))
 
     def refused(self, ranking: Ranking, course: Course) -> None:

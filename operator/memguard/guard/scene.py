@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
 
 from memguard.core.domain import reserve
@@ -11,7 +12,7 @@ from memguard.core.model import Container, Node, NodeMemory, NumaNode, Snapshot,
 from memguard.core.policy import Settings
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED, KernelFile
-from memguard.kernel.host import cpus, uptime_seconds
+from memguard.kernel.host import cpus
 from memguard.kernel.meminfo import MeminfoFile
 from memguard.kernel.numa import NumaFiles, numa_nodes
 from memguard.kernel.paths import find_kubepods
@@ -23,7 +24,6 @@ class Scene:
     """Readings of the node and of kubepods, their files held open."""
 
     def __init__(self, cgroup_root: str, proc_root: str, settings: Settings, sys_root: str = "/sys") -> None:
-        self._proc_root = proc_root
         self._meminfo = MeminfoFile(proc_root)
         self._pressure = KernelFile(f"{proc_root}/pressure/memory")
         self._vmstat = VmstatFile(proc_root)
@@ -80,7 +80,7 @@ class Scene:
         memory = self._meminfo.read()
         return Node(
             name=self._name,
-            uptime_seconds=uptime_seconds(self._proc_root),
+            uptime_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),  # without opening /proc/uptime
             cpus=self._cpus,
             memory=NodeMemory(
                 total_bytes=memory.total_bytes,

@@ -97,19 +97,26 @@ class Watch:
         self.front = sorted(front, key=_risen, reverse=True)
         return [ward for ward in wards if abs(ward.risen_bytes) >= MOVED_BYTES]
 
-    def shortlist(self) -> list[Ward]:
-        """The front, freshly read; those that are gone left out."""
-        return [ward for ward in self.front if ward.read()]
-
-    def suspects(self) -> list[Ward]:
-        """The fastest growers of the front by a fresh glance, the fastest first."""
-        growing = [ward for ward in self.front if ward.glance() and ward.risen_bytes > 0]
-        return sorted(growing, key=_risen, reverse=True)[:GROWERS]
+    def glance_at_front(self) -> list[Ward]:
+        """The front, the fastest growers since the last glance first."""
+        return sorted([ward for ward in self.front if ward.glance()], key=_risen, reverse=True)
 
     def close(self) -> None:
         """Close everything."""
         for path in list(self.wards):
             self.remove(path)
+
+
+def growers(front: list[Ward]) -> list[Ward]:
+    """Those of the front that grow."""
+    return [ward for ward in front[:GROWERS] if ward.risen_bytes >= MOVED_BYTES]
+
+
+def shortlist(front: list[Ward]) -> list[Ward]:
+    """The few that the choice is nearly always among: who grows, the largest, the most over its request."""
+    if not front:
+        return []
+    return list({*growers(front), max(front, key=_footprint), max(front, key=_excess)})
 
 
 def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:

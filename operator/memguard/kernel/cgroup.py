@@ -90,11 +90,7 @@ class Cgroup:
 
     def alive(self) -> bool:
         """Does the very directory that was opened still exist?"""
-        try:
-            os.stat("cgroup.procs", dir_fd=self._directory.fd)
-        except OSError:
-            return False
-        return True
+        return self._directory.alive()
 
     def close(self) -> None:
         """Give all descriptors back. A closed cgroup reads as gone."""
@@ -133,7 +129,7 @@ class Cgroup:
             self.file(name).fileno()
         for name in ("cgroup.kill", "cgroup.freeze", "memory.high"):
             self.writer(name).fileno()
-        return self._current.is_open
+        return self.alive()
 
     def read(self, name: str) -> bytes | None:
         """The raw content of one of its files."""

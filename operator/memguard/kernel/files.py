@@ -28,6 +28,7 @@ _ABSENCES: Final[dict[int, Absence]] = {
     errno.ENOSYS: "unsupported",
     errno.EACCES: "denied",
     errno.EPERM: "denied",
+    errno.EROFS: "denied",
 }
 VANISHED_ERRNOS: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.ENOTDIR})
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
@@ -52,8 +53,16 @@ class Directory:
         """Its inode: with the path, the identity of a cgroup. None when it never existed."""
         return None if self.fd < 0 else os.fstat(self.fd).st_ino
 
+    def alive(self) -> bool:
+        """Does the very cgroup that was opened still exist?"""
+        try:
+            os.stat("cgroup.procs", dir_fd=self.fd)
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
-        """Give the descriptor back; whatever is opened from here afterwards is missing."""
+        """Give the descriptor back; whatever is opened from here afterwards has vanished."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -62,8 +71,8 @@ class Directory:
 class KernelFile:
     """One kernel file, opened on first use and kept open.
 
-    Relative to a `Directory`, or by its path alone. `absence` says why the latest read gave None or the latest
-    write failed; it is reset by the next successful open.
+    Relative to a `Directory`, or by its path alone. `absence` says why the latest read gave None; it is reset by the
+    next successful open.
     """
 
     __slots__ = ("_directory", "_fd", "_flags", "_name", "absence")
@@ -112,11 +121,8 @@ class KernelFile:
 
     def attempt(self, data: bytes) -> int:
         """Write at offset 0; 0 or the errno."""
-        fd = self._fd
         try:
-            if fd < 0 and (fd := self._open()) < 0:
-                return _errno_of(self.absence)
-            os.pwrite(fd, data, 0)
+            os.pwrite(self._fd if self._fd >= 0 else self._descriptor(), data, 0)
         except OSError as error:
             return error.errno or errno.EIO
         return 0
@@ -135,18 +141,20 @@ class KernelFile:
             self._fd = -1
 
     def _open(self) -> int:
-        directory = self._directory
         try:
-            if directory is None:
-                fd = open_fd(self._name, self._flags, missing_ok=False)
-            elif directory.fd < 0:
-                self.absence = "vanished"
-                return -1
-            else:
-                fd = open_fd(self._name, self._flags, dir_fd=directory.fd, missing_ok=False)
+            return self._descriptor()
         except OSError as error:
-            self.absence = _absence_of(error, str(self))
+            self._lost(error)
             return -1
+
+    def _descriptor(self) -> int:
+        directory = self._directory
+        if directory is None:
+            fd = open_fd(self._name, self._flags, missing_ok=False)
+        elif directory.fd < 0:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        else:
+            fd = open_fd(self._name, self._flags, dir_fd=directory.fd, missing_ok=False)
         self.absence = None
         self._fd = fd
         return fd
@@ -206,7 +214,3 @@ def _absence_of(error: OSError, path: str) -> Absence:
     if absence is None:
         raise KernelFileError(path, f"cannot be read: {error.strerror}") from None
     return absence
-
-
-def _errno_of(absence: Absence | None) -> int:
-    return next((code for code, name in _ABSENCES.items() if name == absence), errno.ENOENT)

@@ -17,6 +17,7 @@ import msgspec
 
 from memguard.core.model import Events
 from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.files import refused
 from memguard.kernel.memory_stat import MemoryStat
 from memguard.kernel.outcome import VANISHED, Outcome
 from memguard.kernel.paths import is_boundary
@@ -31,6 +32,8 @@ _RELEASED_PROCESSES: Final = 8
 _LOOK_SECONDS: Final = 0.002
 # A fork can slip between reading the list and the signals; each round gets those.
 _SIGNAL_ROUNDS: Final = 8
+# Before 5.14, and in a threaded cgroup. Anything else is a refusal, and a read-only tree means: do no harm.
+_NO_CGROUP_KILL: Final = frozenset({errno.ENOENT, errno.EOPNOTSUPP})
 
 Method = Literal["cgroup.kill", "signals"]
 
@@ -160,7 +163,8 @@ class Kill:
             return Outcome("done")
         if not self._cgroup.alive():
             return VANISHED
-        # No cgroup.kill before 5.14, nor in a threaded cgroup; where writing it is forbidden signals may still pass.
+        if code not in _NO_CGROUP_KILL:
+            return Outcome("refused", str(refused(f"{self._cgroup}/cgroup.kill", code)))
         self._method = "signals"
         return signal_all(self._cgroup, os.strerror(code))
 

@@ -71,9 +71,9 @@ def arm_trigger(
 
     `name` is a path, or a file of `directory`. The trigger only wakes: decide on the totals.
     """
-    dir_fd = None if directory is None else directory.fd
-    if dir_fd == -1:
+    if directory is not None and not directory.alive():
         return "vanished"
+    dir_fd = None if directory is None else directory.fd
     text = f"{kind} {round(threshold_seconds * _MICROSECONDS)} {round(window_seconds * _MICROSECONDS)}\0"
     fd = -1
     try:

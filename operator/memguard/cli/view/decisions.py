@@ -23,5 +23,5 @@ def decisions_view(report: Report) -> Group:
             decision.reason,
         )
         made.add_row(*map(cell, values))
-    summary = cell(f"{report.summary.snapshots} snapshots, {report.summary.decisions} decisions")
+    summary = cell(f"snapshots: {report.summary.snapshots}, decisions: {report.summary.decisions}")
     return Group(made, summary) if report.decisions else Group(summary)

@@ -17,7 +17,7 @@ GOOD, WARNING, BAD, QUIET = "green", "yellow", "bold red", "dim"
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """A table with these headings; the `numbers` among them are aligned to the right."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         right = column in numbers
         made.add_column(column, justify="right" if right else "left", no_wrap=right)

@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.make import container
+
+from memguard.core.budget import Ledger
+from memguard.core.model import Container
+from memguard.core.policy import Budget
+
+BUDGET = Budget(window_seconds=100, per_container=2, per_namespace=3, per_node=4)
+A, B, C = (container(name, namespace="shop") for name in "abc")
+OTHERS = [container(name, namespace=name) for name in "uvwxyz"]
+
+
+def spent(*killed: Container, start: float = 0.0) -> Ledger:
+    ledger = Ledger()
+    for index, one in enumerate(killed):
+        ledger = ledger.spend(one, BUDGET, start + index)
+    return ledger
+
+
+CASES = [
+    ("nothing spent", [], A, None),
+    ("once", [A], A, None),
+    ("its own is spent", [A, A], A, "its own"),
+    ("another's is not", [A, A], B, None),
+    ("the namespace's is spent", [A, A, B], C, "namespace shop"),
+    ("another namespace's is not", [A, A, B], OTHERS[0], None),
+    ("the node's is spent", OTHERS[:4], A, "the node's"),
+]
+
+
+@pytest.mark.row("T4")
+@pytest.mark.parametrize(("words", "killed", "one", "refusal"), CASES, ids=[row[0] for row in CASES])
+def test_a_spent_budget_refuses_with_its_reason(
+    words: str, killed: list[Container], one: Container, refusal: str | None
+) -> None:
+    found = spent(*killed).refusal(one, BUDGET, 50.0)
+    assert (found is None) if refusal is None else (refusal in (found or ""))
+
+
+@pytest.mark.row("T4")
+def test_a_window_passes() -> None:
+    ledger = spent(A, A)
+    assert ledger.refusal(A, BUDGET, 100.5) is None
+    assert ledger.refusal(A, BUDGET, 99.5) is not None
+
+
+def test_no_budget_is_no_kill() -> None:
+    assert Ledger().refusal(A, Budget(per_node=0), 0.0) is not None
+
+
+@given(st.lists(st.sampled_from([A, B, C, *OTHERS]), max_size=30))
+def test_whoever_heeds_refusals_stays_within_the_budget(wanted: list[Container]) -> None:
+    ledger, killed = Ledger(), []
+    for index, one in enumerate(wanted):
+        if ledger.refusal(one, BUDGET, float(index)) is None:
+            ledger = ledger.spend(one, BUDGET, float(index))
+            killed.append(one)
+    assert len(killed) <= BUDGET.per_node
+    assert all(killed.count(one) <= BUDGET.per_container for one in killed)
+    assert sum(one.namespace == "shop" for one in killed) <= BUDGET.per_namespace
+
+
+def test_the_ledger_does_not_grow_for_ever() -> None:
+    ledger = Ledger()
+    for index in range(1000):
+        ledger = ledger.spend(A, BUDGET, float(index))
+    assert len(ledger.kills) <= BUDGET.window_seconds + 1
