@@ -46,12 +46,20 @@ def largest(view: View) -> str | None:
 
 def kernel(view: View) -> str | None:
     """oom_badness: the biggest process by rss, swap and page tables, shifted by oom_score_adj (peers.md 2.1)."""
+    return _worst(view, lambda c: min(view.largest_process.get(c["id"], 1.0), 1.0))
+
+
+def kernel_whole(view: View) -> str | None:
+    """The same formula as if each container were one process: what the kernel misses by looking at processes."""
+    return _worst(view, lambda _c: 1.0)
+
+
+def _worst(view: View, share: Callable[[Record], float]) -> str | None:
     memory = view.node["memory"]
     pages = memory["totalBytes"] + memory["swapTotalBytes"]
 
     def badness(c: Record) -> float:
-        share = view.largest_process.get(c["id"], 1.0)
-        return min(share, 1.0) * footprint(c) * 1.002 + c["oomScoreAdj"] * pages / 1000
+        return share(c) * footprint(c) * 1.002 + c["oomScoreAdj"] * pages / 1000
 
     able = [c for c in view.containers if c["oomScoreAdj"] != -1000]
     return max(able, key=badness, default={}).get("id")
@@ -97,7 +105,13 @@ def kubelet(view: View) -> str | None:
     return max(group, key=footprint, default={}).get("id")
 
 
-RANKERS: dict[str, Ranker] = {"largest": largest, "kernel": kernel, "oomd": oomd, "kubelet": kubelet}
+RANKERS: dict[str, Ranker] = {
+    "largest": largest,
+    "kernel": kernel,
+    "kernel-whole": kernel_whole,
+    "oomd": oomd,
+    "kubelet": kubelet,
+}
 ACTIONS = {"kubelet": "evict"}
 
 
@@ -110,7 +124,7 @@ def decide(name: str, lines: list[bytes], truth: Truth) -> Iterator[Decision]:
         snapshot = msgspec.json.decode(line)
         now = datetime.fromisoformat(snapshot["takenAt"])
         living = [c for c in snapshot["containers"] if c["id"] not in dead]
-        if _remaining(snapshot, dead, truth) <= TRIGGER:
+        if remaining(snapshot, dead, truth) <= TRIGGER:
             victim = RANKERS[name](View(snapshot["node"], living, truth.largest_process_share, average))
             if victim is not None:
                 action = ACTIONS.get(name, "kill")
@@ -129,7 +143,7 @@ def _pod_of(living: list[Record], victim: str) -> list[str]:
     return [c["id"] for c in living if c["podUid"] == uid]
 
 
-def _remaining(snapshot: Record, dead: dict[str, str], truth: Truth) -> float:
+def remaining(snapshot: Record, dead: dict[str, str], truth: Truth) -> float:
     """The share of the domain that is available, the dead's memory given back."""
     memory = snapshot["node"]["memory"]
     freed = sum(_freed(c, dead[c["id"]], truth.domain) for c in snapshot["containers"] if c["id"] in dead)

@@ -203,7 +203,7 @@ def sidecar_leak(rng: random.Random) -> Plan:
     interval, last = _pace(rng, rate)
     curve, usual = _leak(scene, rate, end, rng.uniform(60, 120))
     usual = min(usual, 0.25 * GIB)
-    guilty = culprit(scene, curve, usual, scene.share(end), kind=KINDS["sidecar"], pod=pod, request="near")
+    guilty = culprit(scene, curve, usual, scene.share(end), kind=KINDS["sidecar"], pod=pod, request="little")
     guilty.type = "sidecar" if rng.random() < 0.6 else "container"
     guilty.age = main.age
     crowd(scene, scene.share(end) + size, seconds=100)
@@ -220,7 +220,7 @@ def restart_loop(rng: random.Random) -> Plan:
     kind = KINDS[rng.choice(("web", "jvm", "worker"))]
     pod, shape = scene.pod(kind), some_shape(rng)
     lives: list[Container] = []
-    begin, restarts, request = -rng.uniform(5, 300), rng.randint(0, 6), rng.choice(("none", "near", "near"))
+    begin, restarts, request = -rng.uniform(5, 300), rng.randint(0, 6), rng.choice(("none", "little", "fair"))
     onset, falls = 0.0, rng.randint(1, 3)
     for turn in range(falls + 1):
         final = turn == falls

@@ -81,7 +81,8 @@ class Node:
             self._vacate(c)
         self.stalls = {}
         grown = {c.id: self._place(c, c.want(t, dt, self.rng)) for c in present}
-        self._swap_in(present, dt)
+        self._swap_in(present, dt, grown)
+        self._compress()
         self._read_files(present, t, dt)
         for k in range(self.machine.numa):
             self._balance(k, dt, grown)
@@ -105,19 +106,35 @@ class Node:
             held = sum(c.used) or 1.0
             c.used = [u * (1 + delta / held) for u in c.used]
         else:
-            for k, part in self._first_touch(c, 0.03):
-                c.used[k] += delta * part
+            for k, part in enumerate(self._first_touch(c, delta)):
+                c.used[k] += part
+        self._container_limit(c)
         return delta
 
-    def _first_touch(self, c: Container, reserve: float) -> list[tuple[int, float]]:
-        """Where new memory goes, in parts: home mostly, and where there is no room, the emptiest; bound: home."""
+    def _container_limit(self, c: Container) -> None:
+        """memory.max of the container: its own page cache goes first."""
+        over = c.current - (c.limit or math.inf)
+        cache = sum(c.file)
+        if over > 0 and cache > 0:
+            c.max_events += int(over / (32 * PAGE)) + 1
+            c.file = [f * max(1 - over / cache, 0.0) for f in c.file]
+
+    def _first_touch(self, c: Container, size: float) -> list[float]:
+        """Where new memory goes, per NUMA node: home mostly, then where memory is free, then where cache can go."""
         count = self.machine.numa
         if count == 1 or c.bound:
-            return [(c.home, 1.0)]
-        free = [self.free(k) for k in range(count)]
-        if min(free) > reserve * self.part:
-            return [(k, c.local if k == c.home else (1 - c.local) / (count - 1)) for k in range(count)]
-        return [(free.index(max(free)), 1.0)]
+            return [size if k == c.home else 0.0 for k in range(count)]
+        keep = self.machine.watermarks()[2] / count
+        free = [max(self.free(k) - keep, 0.0) for k in range(count)]
+        with_cache = [free[k] + max(0.95 * self.file(k) - self.floor, 0.0) for k in range(count)]
+        wish = [size * (c.local if k == c.home else (1 - c.local) / (count - 1)) for k in range(count)]
+        put = [min(wish[k], free[k]) for k in range(count)]
+        for room in (free, with_cache):
+            left, spare = size - sum(put), [max(room[k] - put[k], 0.0) for k in range(count)]
+            if left > 0 and sum(spare) > 0:
+                put = [put[k] + min(left / sum(spare), 1.0) * spare[k] for k in range(count)]
+        left = max(size - sum(put), 0.0)
+        return [part + left / count for part in put]
 
     def _read_files(self, present: list[Container], t: float, dt: float) -> None:
         """Streams and refaults; the disk is shared, and waiting for a refault is a memory stall."""
@@ -134,13 +151,13 @@ class Node:
                 # the container's own limit: its cache turns over in place
                 c.max_events += int(gain / (32 * PAGE)) + 1
                 gain = max(room, 0.0)
-            for k, part in self._first_touch(c, 0.005):
-                c.file[k] += gain * part
+            for k, part in enumerate(self._first_touch(c, gain)):
+                c.file[k] += part
             if back > 0.002 * c.hot:
                 self.count.refault_file += back / PAGE
                 self._stall(c, back / PAGE * REFAULT_SECONDS["disk"] / dt)
 
-    def _swap_in(self, present: list[Container], dt: float) -> None:
+    def _swap_in(self, present: list[Container], dt: float, grown: dict[str, float]) -> None:
         """Pages that were swapped out and are touched come back: the hot soon, of the cold a few all the time."""
         wait = REFAULT_SECONDS["disk" if self.machine.swap_kind == "disk" else "ram"]
         for c in present:
@@ -151,6 +168,7 @@ class Node:
             back = min(back, 0.3 * self.machine.disk * dt)
             c.swap -= back
             c.used[c.home] += back
+            grown[c.id] += back
             self.count.refault_anon += back / PAGE
             self._stall(c, back / PAGE * wait / dt)
 
@@ -173,6 +191,11 @@ class Node:
         deficit = lowest * 0.5 - self.free(k)
         if deficit > 0:
             self._refuse(k, deficit, grown)
+        if self.free(k) < 0:
+            # cache that was protected or just read: no room for it either
+            ratio = max(1 + self.free(k) / (self.file(k) or 1.0), 0.0)
+            for c in self.containers:
+                c.file[k] *= ratio
 
     def _anon_share(self) -> float:
         """The part of reclaim that goes to swap: none while cache is plenty, most when it has run short."""
@@ -268,9 +291,9 @@ class Node:
             return
         ratio = min(1.0, deficit / total)
         for c in growers:
-            less = min(grown[c.id] * ratio, 0.9 * c.used[k])
+            less = min(grown[c.id] * ratio, 0.9 * c.used[k], max(c.anon_now - c.swap - 64 * 1024, 0.0))
             c.used[k] -= less
-            c.anon_now = max(c.anon_now - less, 64 * 1024)
+            c.anon_now -= less
             grown[c.id] -= less
             self._stall(c, 0.8)
 

@@ -141,10 +141,10 @@ class Scene:
         """What people set. A big container without a fair request is an offence of its own, so that is rare here."""
         rng, kind = self.rng, c.kind
         big = size > self.share(0.06)
-        if rng.random() < kind.no_request * (0.2 if big else 1.0):
+        if rng.random() < kind.no_request * (0.25 if big else 1.0):
             return
         ratio = rng.uniform(*kind.request) * self.thrift
-        c.request = _round(size * (max(ratio, rng.uniform(0.55, 0.85)) if big else ratio))
+        c.request = _round(size * (max(ratio, rng.uniform(0.4, 0.8)) if big else ratio))
         if rng.random() < 0.35:
             return
         ceiling = c.request * rng.choice((1.0, 1.25, 1.5, 2.0, 3.0))
@@ -152,7 +152,7 @@ class Scene:
         if kind.name in ("database", "jvm") and rng.random() < 0.3:
             c.request = c.limit
         if kind.name == "database" and rng.random() < 0.25:
-            setattr(c, rng.choice(("low_bytes", "min_bytes")), c.request)
+            setattr(c, rng.choice(("low_bytes", "min_bytes")), min(c.request, _round(size)))
 
     # -- the crowd -----------------------------------------------------------------------------------------------
     def populate(self, budget: float, pods: int) -> list[Container]:

@@ -60,6 +60,8 @@ def stage(
         machine.swap_kind = rng.choice(("disk", "zram", "zswap"))
         machine.swap_total = int(total * rng.uniform(0.08, 0.5 if swap else 0.2)) // MIB * MIB
     machine.numa = numa or (2 if gib >= 64 and rng.random() < 0.3 else 1)
+    if machine.numa > 1 and machine.swap_total:
+        machine.swap_kind = "disk"
     scheme = rng.choices(range(3), (30, 40, 30))[0] if ranks is None else ranks
     name = f"node-{rng.choice('abcdefgh')}{rng.randint(1, 40)}"
     return Scene(rng, machine, PRIORITIES[scheme], name=name, thrift=rng.uniform(0.5, 1.1))
@@ -106,19 +108,19 @@ def culprit(
 ) -> Container:
     """Whoever will be guilty: `usual` is what its people thought it needs, `end` what it will hold at the worst.
 
-    Its request is what people set: mostly near the usual size, often none, sometimes generous. Its limit, if it has
-    one, is no help: it lies above the end.
+    Its request is what people set: `none`, `little` (by the usual size) or `fair` (room to grow: the leak ends at 1.3
+    to 6 times of it), or any of these. Its limit, if it has one, is no help: it lies above the end.
     """
     rng = scene.rng
     kind = kind or KINDS[rng.choice(GUILTY_KINDS)]
     c = scene.add(kind, usual, anon=curve, pod=pod, **extra)
     c.limit, c.low_bytes, c.min_bytes = None, 0, 0
-    style = rng.choices(("none", "near", "generous"), (3, 6, 1))[0] if request == "any" else request
+    style = rng.choices(("none", "little", "fair"), (3, 3, 6))[0] if request == "any" else request
     if style == "none":
         c.request = None
     else:
-        fair = min(usual * rng.uniform(0.7, 1.4), 0.5 * end) if style == "near" else 0.6 * end
-        c.request = max(int(fair / MIB), 8) * MIB
+        asked = min(usual * rng.uniform(0.7, 1.4), 0.5 * end) if style == "little" else end * rng.uniform(0.15, 0.75)
+        c.request = max(int(asked / MIB), 8) * MIB
         if rng.random() < 0.4:
             c.limit = int(end * rng.uniform(1.3, 2.5) / MIB) * MIB
     c.cold = rng.uniform(0.3, 0.9)

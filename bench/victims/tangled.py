@@ -73,7 +73,9 @@ def entitled_growth(rng: random.Random) -> Plan:
         size = scene.share(rng.uniform(0.12, 0.3) / (1 if not squatters else 1.6))
         usual = size * rng.uniform(0.08, 0.3)
         calm = curves.wave(size, 0.006 * size, rng.uniform(40, 200), rng.random())
-        squatter = culprit(scene, calm, usual, size, kind=KINDS[rng.choice(("web", "worker", "batch", "jvm"))])
+        style = rng.choice(("none", "little", "little"))
+        kind = KINDS[rng.choice(("web", "worker", "batch", "jvm"))]
+        squatter = culprit(scene, calm, usual, size, kind=kind, request=style)
         squatters.append(squatter)
     held = sum(c.anon(0.0) for c in squatters)
     largest = max(c.anon(0.0) - (c.request or 0) for c in squatters)
@@ -121,7 +123,8 @@ def flat_culprit(rng: random.Random) -> Plan:
     size = rng.uniform(0.18, 0.42)
     usual = scene.share(size * rng.uniform(0.06, 0.25))
     calm = curves.wave(scene.share(size), scene.share(0.002), rng.uniform(60, 300), rng.random())
-    guilty = culprit(scene, calm, usual, scene.share(size), kind=KINDS[rng.choice(("web", "worker", "jvm", "cache"))])
+    kind, style = KINDS[rng.choice(("web", "worker", "jvm", "cache"))], rng.choice(("none", "little", "little"))
+    guilty = culprit(scene, calm, usual, scene.share(size), kind=kind, request=style)
     guilty.wobble, guilty.cores = 0.001, guilty.cores * 0.3
     guilty.age = min(rng.uniform(0.3, 12) * 86400, 0.95 * scene.machine.uptime)
     seconds, others, pushed = rng.uniform(50, 130), rng.randint(3, 9), rng.uniform(0.05, 0.16)
