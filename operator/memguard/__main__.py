@@ -21,7 +21,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except MemguardError as error:
-        sys.stderr.write(f"memguard: {error}\n")
+        # It may quote what a file holds: one line, whatever that is. The guard says its own errors itself.
+        from memguard.cli.output import plain
+
+        sys.stderr.write(f"memguard: {plain(str(error))}\n")
         return error.exit_code
 
 

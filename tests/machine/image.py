@@ -41,6 +41,9 @@ BASE_PACKAGES = (
 # Real programs that nobody may kill: a JVM warming up, PostgreSQL under pgbench, a Go build, gcc.
 BENIGN_PACKAGES = ("openjdk-21-jdk-headless", "postgresql", "golang-go", "gcc", "libc6-dev", "make")
 
+# Pages for people. The directories of manual pages stay: openjdk's scripts link into them.
+EXCLUDED = ("/usr/share/man/*/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+
 TARGET_UNIT = """\
 [Unit]
 Description=Run the job and power off
@@ -100,7 +103,7 @@ class ImageSpec:
 
     def key(self) -> str:
         """Name of the cache directory: changes with every input of the build."""
-        inputs = (self.suite, *sorted(self.packages), str(self.size_gib), *UNITS.values(), GUEST_SCRIPT)
+        inputs = (self.suite, *sorted(self.packages), str(self.size_gib), *EXCLUDED, *UNITS.values(), GUEST_SCRIPT)
         return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
 
 
@@ -175,11 +178,10 @@ def _build(spec: ImageSpec, directory: Path) -> None:
 
 
 def _debootstrap(spec: ImageSpec, root: Path) -> None:
-    excluded = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
     # INITRD=No: Debian's kernel hooks then skip the initramfs, which nobody boots here.
     _run(
         "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(spec.packages)}",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in excluded),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
         spec.suite, str(root),
         env={**os.environ, "INITRD": "No"},
     )  # fmt: skip

@@ -262,9 +262,8 @@ static int warm(void) {
 }
 
 static int spike(void) {
-    stop_on_sigterm();
     sleep_ms(number("delay_ms", 0));
-    for (long i = 0; i < (long)number("repeat", 1) && !stopped; i++) {
+    for (long i = 0; i < (long)number("repeat", 1); i++) {
         struct worker worker = make_worker(1);
         grow(&worker);
         sleep_ms(number("hold_ms", 200));

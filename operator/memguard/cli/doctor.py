@@ -6,26 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from memguard.cli.checks import hierarchy, neighbours, privileges
-from memguard.cli.checks.check import DoctorReport, Place
+from memguard.cli.checks.check import Place
+from memguard.cli.checks.diagnosis import diagnose
 from memguard.cli.options import PROC_ROOT, CgroupRoot, Output, ProcRoot
 from memguard.cli.output import Format, emit
 from memguard.kernel.cgroup import CGROUP_ROOT
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-TREE_CHECKS = (hierarchy.memory_controller, hierarchy.files, hierarchy.writable, hierarchy.mapping)
-CHECKS = (
-    neighbours.pressure,
-    privileges.capabilities,
-    privileges.real_time,
-    privileges.open_files,
-    privileges.apparmor,
-    neighbours.runtime,
-    neighbours.rivals,
-    neighbours.zfs,
-)
 
 
 def doctor(output: Output = Format.TABLE, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None) -> None:
@@ -51,12 +39,3 @@ def doctor(output: Output = Format.TABLE, cgroup_root: CgroupRoot = None, proc_r
 
     emit(report, output, view)
     raise typer.Exit(0 if report.fit else 1)
-
-
-def diagnose(place: Place) -> DoctorReport:
-    """All checks."""
-    tree = hierarchy.version(place)
-    # In a tree that is not v2 nothing else about it means anything.
-    questions = (*(TREE_CHECKS if tree.status == "ok" else ()), *CHECKS)
-    checks = (tree, *(ask(place) for ask in questions))
-    return DoctorReport(fit=all(check.status != "fail" for check in checks), checks=checks)

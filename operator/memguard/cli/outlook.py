@@ -10,9 +10,12 @@ from memguard.core.footprint import footprint, unreclaimable
 from memguard.core.forecast import rise, seconds_until
 from memguard.core.history import History, stall_ratio
 from memguard.core.model import Bytes, Record, Snapshot
-from memguard.core.policy import Plan, Settings
+from memguard.core.policy import SMALLEST_GUARDED_LIMIT, Plan, Settings
 from memguard.core.pressure import assess
 from memguard.core.select import Candidate, Ranking, judge, rank
+
+#: A limit that is reached within this time is worth a look: a person's time, the guard needs far less.
+SOON_SECONDS = 60.0
 
 Level = Literal["ok", "warning", "danger"]
 
@@ -33,7 +36,7 @@ class ContainerOutlook(Record, frozen=True, kw_only=True):
     """One container. Headroom and time are those to its own limit (None without one, or without growth).
 
     danger: it would be chosen now, or its headroom is within the margin of its limit. warning: its score reaches the
-    threshold, or it reaches its limit within the plan's patience.
+    threshold, or it reaches its limit within a minute.
     """
 
     id: str
@@ -107,11 +110,16 @@ def _container(candidate: Candidate, ranking: Ranking, history: History, setting
 def _level(
     candidate: Candidate, ranking: Ranking, headroom: int | None, seconds: float | None, settings: Settings
 ) -> Level:
-    limit = candidate.container.limit_bytes or 0
-    if candidate is ranking.victim or (headroom is not None and headroom <= margin(limit, settings)):
+    near = _near_bytes(candidate.container.limit_bytes or 0, settings)
+    if candidate is ranking.victim or (headroom is not None and headroom <= near):
         return "danger"
-    soon = seconds is not None and seconds <= settings.patience_seconds
+    soon = seconds is not None and seconds <= SOON_SECONDS
     return "warning" if soon or candidate.excluded is None else "ok"
+
+
+def _near_bytes(limit: int, settings: Settings) -> int:
+    """The margin of its line; a container too small for one would be near its limit all its life with 16 MiB."""
+    return margin(limit, settings) if limit >= SMALLEST_GUARDED_LIMIT else int(limit * settings.margin_ratio)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -64,5 +64,5 @@ def console() -> Console:
 
 
 def plain(text: str) -> str:
-    """The text without what would move a cursor or recolour a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    """The text without what would move a cursor, begin a line or recolour a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

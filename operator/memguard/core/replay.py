@@ -141,8 +141,8 @@ def without(snapshot: Snapshot, gone: Set[str], evicted: Set[str] = frozenset())
         memory=msgspec.structs.replace(
             memory,
             available_bytes=min(memory.total_bytes, memory.available_bytes + back),
-            free_bytes=None if memory.free_bytes is None else min(memory.total_bytes, memory.free_bytes + back),
-            swap_free_bytes=None if memory.swap_free_bytes is None else memory.swap_free_bytes + slots,
+            free_bytes=_at_most(memory.total_bytes, memory.free_bytes, back),
+            swap_free_bytes=_at_most(memory.swap_total_bytes, memory.swap_free_bytes, slots),
         ),
         numa=tuple(
             msgspec.structs.replace(
@@ -161,6 +161,13 @@ def without(snapshot: Snapshot, gone: Set[str], evicted: Set[str] = frozenset())
         containers=tuple(c for c in snapshot.containers if c.id not in gone),
         cgroups=tuple(_shrunk(cgroup, ended) for cgroup in snapshot.cgroups),
     )
+
+
+def _at_most(total: int | None, free: int | None, returned: int) -> int | None:
+    """What is free after some came back; None where it is not known."""
+    if free is None:
+        return None
+    return free + returned if total is None else min(total, free + returned)
 
 
 def _pod_of(container_id: str, snapshot: Snapshot) -> set[str]:

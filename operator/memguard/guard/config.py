@@ -16,6 +16,9 @@ from memguard.errors import ConfigError
 #: The guard looks every few milliseconds near the danger, so it need not act on forecasts: what it cannot wait for
 #: is its own reaction. Other readers of snapshots keep the core's 8 s.
 GUARD_HORIZON_SECONDS = 0.1
+#: At the reserve the guard acts on all growth that would use it up within this time: the reserve is its line.
+GUARD_PATIENCE_SECONDS = 60.0
+GUARD_SETTINGS = Settings(horizon_seconds=GUARD_HORIZON_SECONDS, patience_seconds=GUARD_PATIENCE_SECONDS)
 
 
 class Identity(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +59,7 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     mode: Mode = "Observe"
-    settings: Settings = Settings(horizon_seconds=GUARD_HORIZON_SECONDS)
+    settings: Settings = GUARD_SETTINGS
     rules: tuple[Rule, ...] = ()
     budget: Budget = Budget()
     containers: tuple[Identity, ...] = ()
@@ -119,6 +122,7 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
     settings = data.get("settings")
     if isinstance(settings, dict):
         settings.setdefault("horizonSeconds", GUARD_HORIZON_SECONDS)
+        settings.setdefault("patienceSeconds", GUARD_PATIENCE_SECONDS)
     _refuse_unknown(path, data, Config)
     try:
         return msgspec.convert(data, Config)

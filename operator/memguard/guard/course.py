@@ -7,7 +7,7 @@ from typing import Literal
 from memguard.core.ladder import KILL_SECONDS
 from memguard.core.policy import Action
 from memguard.guard.ward import Ward
-from memguard.kernel.kill import Kill
+from memguard.kernel.kill import Kill, KillFacts
 from memguard.kernel.signals import signal_init
 
 #: Memory that did not come back within this time is not counted as coming any more (D state, tmpfs).
@@ -33,7 +33,7 @@ class Course:
         self.seconds = 0.0
         self.freed_bytes = 0
         self.refusal = ""
-        self._kill = Kill(ward.cgroup)
+        self._kill = Kill(ward.cgroup, KillFacts(current_bytes=ward.current_bytes, processes=0))
         self.fd = self._kill.fileno()
         self._deadline = started
         self._held_bytes = ward.current_bytes

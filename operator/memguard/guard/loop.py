@@ -12,6 +12,8 @@ import signal
 import time
 from collections.abc import Iterable
 
+import msgspec
+
 from memguard.core.budget import Ledger
 from memguard.core.domain import domains
 from memguard.core.history import History, after_victim, forget_gauge, observe
@@ -19,7 +21,7 @@ from memguard.core.ladder import choose_action, relief_is_coming
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
 from memguard.core.policy import Action
-from memguard.core.select import Ranking, judge
+from memguard.core.select import Ranking, judge, rank
 from memguard.core.trace import LEARNING, Event, Header, Outcome, Reading
 from memguard.errors import ConfigError
 from memguard.guard.bell import Bell, may_guard
@@ -45,6 +47,8 @@ from memguard.kernel.tree import Change, Tree
 JUDGE_PART = 64
 #: ... or after this long while the alarm lasts.
 JUDGE_SECONDS = 0.05
+#: The reserve is reached for the guard when it will be before it could act after its next look: tick and decision.
+AHEAD_SECONDS = 0.004
 #: While a victim is on its way out.
 COURSE_SECONDS = 0.003
 #: Between two ward studies at idle: O(1) whatever the number of containers.
@@ -152,10 +156,11 @@ class Guard:
         self._headroom = headroom
         self._swept_headroom = max(self._swept_headroom, headroom)
         self._judged_headroom = max(self._judged_headroom, headroom)
-        if headroom <= 0:
+        fallen, passed = self._swept_headroom - headroom, now - self._swept_at
+        if headroom <= max(0.0, fallen / max(passed, AHEAD_SECONDS) * AHEAD_SECONDS):
             if self._judgement_due(headroom, now):
                 self._judge_node("tick", now)
-        elif sweep_due(self._swept_headroom - headroom, headroom, now - self._swept_at):
+        elif sweep_due(fallen, headroom, passed):
             self._sample(now)
 
     def _judgement_due(self, headroom: int, now: float) -> bool:
@@ -187,7 +192,7 @@ class Guard:
             self._sample(now)
         front = self.watch.glance_at_front()
         try:
-            if self.config.tuning.hold and self._headroom <= 0:
+            if self.config.tuning.hold and source == "tick":
                 self.hold.take(growers(front))
                 trigger.mark("held")
             ranking = self._decide(shortlist(front), (), trigger, reclaim=source == "psi")
@@ -282,7 +287,15 @@ class Guard:
         at = ranking.taken_at.timestamp()
         self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
         self._poller.register(course.fd, select.POLLPRI)
-        course.decision = self.report.decided(ranking, action, course.action, trigger)
+        course.decision = self.report.decided(self._with_the_rest(ranking), action, course.action, trigger)
+
+    def _with_the_rest(self, ranking: Ranking) -> Ranking:
+        """For the record, after the deed: how those of the front stood that were not on the shortlist."""
+        known = {candidate.container.id for candidate in ranking.candidates}
+        others = containers(ward for ward in self.watch.front if ward.id not in known)
+        snapshot = self.scene.snapshot(ranking.taken_at, others, (), reclaim=False)
+        rest = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure)
+        return msgspec.structs.replace(ranking, candidates=ranking.candidates + rest.candidates)
 
     def _terminated(self, course: Course) -> bool:
         """Thaw it first: who stands still cannot hear the signal."""
@@ -421,7 +434,9 @@ class Guard:
         self._poller.unregister(dead.fd)
         dead.bury()
         self.report.say("alarm", reason="the janitor died; a new one takes its place")
-        self.employ(spawn_janitor(self.config.cgroup_root, self.config.run_directory))
+        janitor = spawn_janitor()
+        janitor.brief(self.config.cgroup_root, self.config.run_directory)
+        self.employ(janitor)
 
     def _obey(self) -> None:
         if not self._reload_path:

@@ -16,8 +16,8 @@ from memguard.core.model import Events, Stall
 from memguard.kernel import members
 from memguard.kernel.files import Directory, KernelFile
 from memguard.kernel.memory_stat import MemoryStat, memory_events, memory_stat, unreclaimable
-from memguard.kernel.parse import cut, fail, keys, number, size
-from memguard.kernel.psi import stall
+from memguard.kernel.parse import Needle, cut, fail, keys, number, size
+from memguard.kernel.psi import read_stall
 
 CGROUP_ROOT: Final = "/sys/fs/cgroup"
 
@@ -54,14 +54,14 @@ class Cgroup:
     """The cgroup at `path` below `root`; opened now, so a directory created anew later is never taken for it.
 
     `path` has no leading slash; "" is the root cgroup, which has no memory.current. `kept` names the files that stay
-    open once read. `sparing` False leaves the prepared files open, pages and all, when they are read: for the kill.
+    open, with their pages, once read.
     """
 
-    __slots__ = ("_current", "_directory", "_files", "_kept", "_writers", "path", "root", "sparing")
+    __slots__ = ("_current", "_directory", "_files", "_kept", "_ours", "_writers", "path", "root")
 
     def __init__(self, path: str, root: str = CGROUP_ROOT, *, kept: frozenset[str] = HOT) -> None:
         self._kept = kept
-        self.sparing = True
+        self._ours: bool | None = None
         self.path = path
         self.root = root
         self._directory = Directory(f"{root}/{path}" if path else root)
@@ -106,7 +106,7 @@ class Cgroup:
         """One of its files; for poll: its fileno, which opens it and keeps it open."""
         found = self._files.get(name)
         if found is None:
-            found = self._files[name] = KernelFile(name, self._directory)
+            found = self._files[name] = KernelFile(name, self._directory, keep=name in self._kept)
         return found
 
     def writer(self, name: str) -> KernelFile:
@@ -129,22 +129,23 @@ class Cgroup:
             self.file(name).fileno()
         for name in ("cgroup.kill", "cgroup.freeze", "memory.high"):
             self.writer(name).fileno()
+        self.holds_us()
         return self.alive()
+
+    def holds_us(self) -> bool:
+        """Is this very process in it? Asked once: a hold or a kill must not wait for cgroup.procs of a swarm."""
+        if self._ours is None:
+            self._ours = os.getpid() in (self.pids() or ())
+        return self._ours
+
+    def spend(self) -> None:
+        """Stop sparing pages: what is prepared is read where it stands. For the kill, the last reading."""
+        for file in self._files.values():
+            file.keep = True
 
     def read(self, name: str) -> bytes | None:
         """The raw content of one of its files."""
-        file = self.file(name)
-        if name in self._kept:
-            return file.read()
-        prepared = file.is_open
-        data = file.read()
-        if not prepared:
-            file.close()
-        elif self.sparing:
-            # Only a fresh descriptor gives back the page that the reading left in the old one.
-            file.close()
-            file.fileno()
-        return data
+        return self.file(name).read()
 
     # --- memory
 
@@ -156,13 +157,15 @@ class Cgroup:
     def unreclaimable(self) -> int | None:
         """What reclaim cannot give back, from live memory.current (braking.md: never stat's anon at a wake-up)."""
         current = self.current()
-        data = self.read("memory.stat")
-        return None if current is None or data is None else unreclaimable(data, current, self.file("memory.stat"))
+        file = self.file("memory.stat")
+        data = file.read()
+        return None if current is None or data is None else unreclaimable(data, current, file)
 
     def stat(self) -> MemoryStat | None:
         """memory.stat's needed fields: 40 us of the kernel's own work each, so only for those who matter."""
-        data = self.read("memory.stat")
-        return None if data is None else memory_stat(data, self.file("memory.stat"))
+        file = self.file("memory.stat")
+        data = file.read()
+        return None if data is None else memory_stat(data, file)
 
     def events(self) -> Events | None:
         """memory.events: counts of this cgroup and everything below it."""
@@ -174,8 +177,7 @@ class Cgroup:
 
     def pressure(self) -> Stall | None:
         """memory.pressure's totals."""
-        data = self.read("memory.pressure")
-        return None if data is None else stall(data, self.file("memory.pressure"))
+        return read_stall(self.file("memory.pressure"))
 
     def max(self) -> int | None:
         """memory.max."""
@@ -217,8 +219,9 @@ class Cgroup:
 
     def cpu_seconds(self) -> float | None:
         """cpu.stat usage_usec: CPU time used in all."""
-        data = self.read("cpu.stat")
-        usage = None if data is None else cut(data, _USAGE, self.file("cpu.stat"))[0]
+        file = self.file("cpu.stat")
+        data = file.read()
+        usage = None if data is None else cut(data, _USAGE, file)[0]
         return None if usage is None else usage / _MICROSECONDS
 
     def nice(self) -> int | None:
@@ -279,18 +282,20 @@ class Cgroup:
         return found
 
     def _size(self, name: str) -> int | None:
-        data = self.read(name)
-        return None if data is None else size(data, self.file(name))
+        file = self.file(name)
+        data = file.read()
+        return None if data is None else size(data, file)
 
     def _flag(self, name: str) -> bool | None:
         data = self.read(name)
         return None if data is None else number(data, self.file(name)) != 0
 
     def _events(self, name: str) -> Events | None:
-        data = self.read(name)
-        return None if data is None else memory_events(data, self.file(name))
+        file = self.file(name)
+        data = file.read()
+        return None if data is None else memory_events(data, file)
 
-    def _state(self, key: tuple[bytes, ...]) -> bool | None:
+    def _state(self, key: tuple[Needle, ...]) -> bool | None:
         data = self.read("cgroup.events")
         value = None if data is None else cut(data, key, self.file("cgroup.events"))[0]
         return None if value is None else value != 0

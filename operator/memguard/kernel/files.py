@@ -72,13 +72,17 @@ class KernelFile:
     """One kernel file, opened on first use and kept open.
 
     Relative to a `Directory`, or by its path alone. `absence` says why the latest read gave None; it is reset by the
-    next successful open.
+    next successful open. With `keep` False a read leaves things as it found them: closed, or open with a fresh
+    descriptor, because the one that was read from holds a page of kernel memory until it is closed.
     """
 
-    __slots__ = ("_directory", "_fd", "_flags", "_name", "absence")
+    __slots__ = ("_directory", "_fd", "_flags", "_name", "absence", "keep")
 
-    def __init__(self, name: str, directory: Directory | None = None, flags: int = os.O_RDONLY) -> None:
+    def __init__(
+        self, name: str, directory: Directory | None = None, flags: int = os.O_RDONLY, *, keep: bool = True
+    ) -> None:
         self._name = name
+        self.keep = keep
         self._directory = directory
         self._flags = flags
         self._fd = -1
@@ -100,21 +104,22 @@ class KernelFile:
         """The whole content, or None (see `absence`). Raises KernelFileError on any other failure."""
         fd = self._fd
         try:
-            if fd < 0 and (fd := self._open()) < 0:
-                return None
-            data = os.pread(fd, _READ_BYTES, 0)
+            data = os.pread(fd if fd >= 0 else self._descriptor(), _READ_BYTES, 0)
+            if len(data) >= _COMPLETE_BELOW_BYTES:
+                data = self._whole(data)
         except OSError as error:
             self._lost(error)
             return None
-        return data if len(data) < _COMPLETE_BELOW_BYTES else self._rest(fd, data)
+        if not self.keep:
+            self.close()
+            if fd >= 0:
+                self._open()
+        return data
 
     def head(self, size: int) -> bytes | None:
         """Its first `size` bytes in one pread, for files whose first lines are all that is needed."""
-        fd = self._fd
         try:
-            if fd < 0 and (fd := self._open()) < 0:
-                return None
-            return os.pread(fd, size, 0)
+            return os.pread(self._fd if self._fd >= 0 else self._descriptor(), size, 0)
         except OSError as error:
             self._lost(error)
             return None
@@ -163,16 +168,12 @@ class KernelFile:
         # The descriptor stays open: it may be in a poll set, where its number must not come to mean another file.
         self.absence = _absence_of(error, str(self))
 
-    def _rest(self, fd: int, data: bytes) -> bytes | None:
+    def _whole(self, data: bytes) -> bytes:
         parts = [data]
         at = len(data)
-        try:
-            while more := os.pread(fd, _READ_BYTES, at):
-                parts.append(more)
-                at += len(more)
-        except OSError as error:
-            self._lost(error)
-            return None
+        while more := os.pread(self._fd, _READ_BYTES, at):
+            parts.append(more)
+            at += len(more)
         return b"".join(parts)
 
 

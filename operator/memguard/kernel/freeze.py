@@ -7,7 +7,6 @@ Only from a SCHED_FIFO guard: with an ordinary one each woken process preempts t
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from typing import Final
@@ -49,7 +48,7 @@ class Freeze:
             return Outcome("unsupported", "no cgroup.freeze (kernel 5.2)") if cgroup.alive() else VANISHED
         if requested:
             return Outcome("foreign", "frozen by somebody else")
-        if not cgroup.path or os.getpid() in (cgroup.pids() or ()):
+        if not cgroup.path or cgroup.holds_us():
             return Outcome("refused", "that would stop the guard itself")
         self._slot = self._records.note(cgroup, Hold("freeze", cgroup.path, cgroup.inode or 0, 0, 1, 1))
         if self._slot is None:

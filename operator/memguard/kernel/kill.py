@@ -82,9 +82,10 @@ class Kill:
 
     __slots__ = ("_cgroup", "_empty_at", "_facts", "_method", "_released", "_started_at", "_strike", "_struck_at")
 
-    def __init__(self, cgroup: Cgroup) -> None:
+    def __init__(self, cgroup: Cgroup, known: KillFacts | None = None) -> None:
+        """`known`: facts that were read a moment ago, so that the strike need not read them again."""
         self._cgroup = cgroup
-        self._facts: KillFacts | None = None
+        self._facts = known
         self._method: Method = "cgroup.kill"
         self._strike = Outcome("refused", "not struck yet")
         self._started_at = self._struck_at = 0.0
@@ -98,8 +99,8 @@ class Kill:
     def strike(self) -> Outcome:
         """Read the facts and kill."""
         self._started_at = time.monotonic()
-        self._cgroup.sparing = False
-        self._strike = self._refusal() or self._read_facts() or self._write()
+        self._cgroup.spend()
+        self._strike = self._refusal() or (None if self._facts else self._read_facts()) or self._write()
         self._struck_at = time.monotonic()
         return self._strike
 
@@ -138,6 +139,8 @@ class Kill:
     def _refusal(self) -> Outcome | None:
         if is_boundary(self._cgroup.path):
             return Outcome("refused", f"{self._cgroup.path or 'the root'} holds containers, it is none")
+        if self._cgroup.holds_us():
+            return Outcome("refused", "that would kill the guard itself")
         return None
 
     def _read_facts(self) -> Outcome | None:
@@ -145,8 +148,6 @@ class Kill:
         current, pids = cgroup.current(), cgroup.pids()
         if current is None or pids is None:
             return VANISHED
-        if os.getpid() in pids:
-            return Outcome("refused", "that would kill the guard itself")
         self._facts = KillFacts(
             current_bytes=current,
             processes=len(pids),

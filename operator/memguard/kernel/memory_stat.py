@@ -80,8 +80,10 @@ def unreclaimable(data: bytes, current_bytes: int, source: object) -> int:
 
 def memory_events(data: bytes, source: object) -> Events:
     """memory.events or memory.events.local: cumulative counts, 0 where this kernel does not count."""
-    low, high, limit, oom, oom_kill, oom_group_kill = (value or 0 for value in cut(data, _EVENT_KEYS, source))
-    return Events(low=low, high=high, max=limit, oom=oom, oom_kill=oom_kill, oom_group_kill=oom_group_kill)
+    low, high, limit, oom, oom_kill, group = cut(data, _EVENT_KEYS, source)
+    return Events(
+        low=low or 0, high=high or 0, max=limit or 0, oom=oom or 0, oom_kill=oom_kill or 0, oom_group_kill=group or 0
+    )
 
 
 def _within(value: int, current_bytes: int) -> int:

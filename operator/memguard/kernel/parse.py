@@ -1,7 +1,8 @@
 """Numbers out of the bytes of kernel files, without building what nobody asked for.
 
-A dict of every memory.stat line makes a pass over 250 containers cost 3.1 times a C program, cutting out only the
-needed fields 1.6 times (measured in virtual time): so fields are cut, in the order in which the kernel writes them.
+Measured in virtual time for the 17 fields of memory.stat, beside the reading itself (60 us, C: 58): a dict of every
+line 90 us, a regular expression 60-110, one search for each field 43 (as here), splitting and picking by learned
+positions 32 and not worth its state.
 `source` is only turned into text for an error: a path, or the KernelFile.
 """
 
@@ -14,6 +15,9 @@ from memguard.kernel.files import UNLIMITED
 
 _SHOWN_BYTES: Final = 40
 _LONGEST_DIGITS: Final = 20
+
+Needle = tuple[bytes, int]
+"""A key between its line's start and its value, and the length of that."""
 
 
 def number(data: bytes, source: object) -> int:
@@ -32,39 +36,43 @@ def size(data: bytes, source: object) -> int:
 
 def field(data: bytes, key: bytes, source: object) -> int | None:
     """The value of one `key value` line of a flat keyed file; None when there is no such line."""
-    return cut(data, (b"\n%b " % key,), source)[0]
+    return cut(data, (_needle(key),), source)[0]
 
 
-def keys(*names: str) -> tuple[bytes, ...]:
+def keys(*names: str) -> tuple[Needle, ...]:
     """Names as `cut` searches them; give them in the kernel's order."""
-    return tuple(b"\n%b " % name.encode() for name in names)
+    return tuple(_needle(name.encode()) for name in names)
 
 
-def cut(data: bytes, wanted: tuple[bytes, ...], source: object) -> list[int | None]:
+def cut(data: bytes, wanted: tuple[Needle, ...], source: object) -> list[int | None]:
     """The values of several `key value` lines (`wanted` from `keys`), None for those that are not there.
 
     One pass when `wanted` stands in the file's own order; a line that comes earlier costs a second search.
     Raises KernelFileError when a value is no integer.
     """
-    values: list[int | None] = []
     text = b"\n" + data
+    find = text.find
+    values: list[int | None] = []
+    add = values.append
     at = 0
-    for needle in wanted:
-        start = text.find(needle, at)
-        if start < 0 and (start := text.find(needle)) < 0:
-            values.append(None)
+    for needle, length in wanted:
+        start = find(needle, at)
+        if start < 0 and (start := find(needle, 0, at + 1)) < 0:
+            add(None)
             continue
-        start += len(needle)
-        at = text.find(b"\n", start)
+        start += length
+        at = find(b"\n", start)
         if at < 0:
             at = len(text)
         try:
-            values.append(int(text[start:at]))
+            add(int(text[start:at]))
         except ValueError:
             fail(data, start - 1, source)
-    if b"-" in data and any(value is not None and value < 0 for value in values):
-        fail(data, data.index(b"-"), source)
     return values
+
+
+def _needle(key: bytes) -> Needle:
+    return b"\n%b " % key, len(key) + 2
 
 
 def digits(text: bytes) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Final, Literal
 
 import msgspec
@@ -14,9 +15,9 @@ import msgspec
 from memguard.core.model import Stall
 from memguard.errors import KernelFileError
 from memguard.kernel.files import Directory, KernelFile, open_fd
-from memguard.kernel.parse import digits
 
 _MICROSECONDS: Final = 1_000_000
+_TOTALS: Final = re.compile(rb"some [^\n]*total=(\d{1,20})\nfull [^\n]*total=(\d{1,20})(?:\n|\Z)")
 
 TriggerRefusal = Literal["missing", "vanished", "disabled", "denied", "window"]
 """Why there is no trigger: no such file (or an empty one), its cgroup is gone, psi=0, no right, or a window that
@@ -36,11 +37,13 @@ _REFUSALS: Final[dict[int, TriggerRefusal]] = {
 
 def stall(data: bytes, source: object) -> Stall | None:
     """The two totals of a pressure file; None for an empty file (seen in the wild). Raises KernelFileError."""
-    if not data.strip():
-        return None
-    return Stall(
-        some_total_seconds=_total(data, b"some ", 1, source), full_total_seconds=_total(data, b"full ", 2, source)
-    )
+    match = _TOTALS.match(data)
+    if match is None:
+        if not data.strip():
+            return None
+        raise KernelFileError(str(source), "no total= of some and full", line=1)
+    some, full = match.groups()
+    return Stall(some_total_seconds=int(some) / _MICROSECONDS, full_total_seconds=int(full) / _MICROSECONDS)
 
 
 def read_stall(file: KernelFile) -> Stall | None:
@@ -84,12 +87,3 @@ def arm_trigger(
             os.close(fd)
         return _REFUSALS.get(error.errno or 0, "missing")
     return Trigger(fd)
-
-
-def _total(data: bytes, kind: bytes, line: int, source: object) -> float:
-    at = data.find(kind)
-    end = data.find(b"\n", at)
-    total = digits(data[at : end if end >= 0 else len(data)].rpartition(b"total=")[2])
-    if at < 0 or total is None:
-        raise KernelFileError(str(source), f"no total= of {kind.decode().strip()!r}", line=line)
-    return total / _MICROSECONDS

@@ -15,13 +15,13 @@ import errno
 import fcntl
 import os
 import time
-from typing import Final, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from memguard.errors import UnfitError
-from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.parse import digits
+
+if TYPE_CHECKING:  # the janitor, which imports this module, must not pay for what the guard needs
+    from memguard.kernel.cgroup import Cgroup
 
 RUN_DIR: Final = "/run/memguard"
 XATTRS: Final = {"line": "user.memguard.line", "freeze": "user.memguard.freeze"}
@@ -35,7 +35,7 @@ _CLAIM_STEP_SECONDS: Final = 0.002
 Kind = Literal["line", "freeze"]
 
 
-class Hold(msgspec.Struct, frozen=True, gc=False):
+class Hold(NamedTuple):
     """One thing that must be undone.
 
     For a line the values are bytes of memory.high: what was found, what was written, and what had been written

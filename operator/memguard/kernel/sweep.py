@@ -1,22 +1,25 @@
-"""Undoing what a dead guard left: every line and freeze that is recorded, and every cgroup that carries our mark."""
+"""Undoing what a dead guard left: every line and freeze that is recorded, and every cgroup that carries our mark.
+
+Standard library alone, and no kept-open files: the janitor is a process of its own that is forked before anything else
+is imported, so that it costs 3 MiB and not the guard's memory a second time.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
-import msgspec
-
-from memguard.kernel.brake import put_high
-from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.files import Directory
-from memguard.kernel.freeze import put_freeze
+from memguard.kernel.files import UNLIMITED
 from memguard.kernel.members import nested_paths
-from memguard.kernel.outcome import VANISHED, Outcome
-from memguard.kernel.record import RUN_DIR, XATTRS, Hold, Records, decode, remove_mark
+from memguard.kernel.record import RUN_DIR, XATTRS, Hold, Records, decode
+
+Verdict = Literal["done", "unchanged", "foreign", "vanished", "refused"]
+_VANISHED = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR})
 
 
-class Swept(msgspec.Struct, frozen=True):
+class Swept(NamedTuple):
     """What a sweep did: counts, and the reasons of what could not be undone (those stay recorded)."""
 
     lifted: int = 0
@@ -31,12 +34,12 @@ def sweep(root: str, records: Records) -> Swept:
 
     Lines first, so that nothing is thawed under a brake without a driver.
     """
-    results: list[tuple[Hold, Outcome]] = []
+    results: list[tuple[Hold, Verdict]] = []
     for slot, hold in sorted(records.holds(), key=lambda found: found[1].kind == "freeze"):
-        outcome = restore(root, hold)
-        if outcome.verdict != "refused":
+        verdict = restore(root, hold)
+        if verdict != "refused":
             records.blank(slot)
-        results.append((hold, outcome))
+        results.append((hold, verdict))
     results += [(hold, restore(root, hold)) for hold in marked(root)]
     return _summary(results)
 
@@ -51,27 +54,36 @@ def janitor(root: str, run_dir: str = RUN_DIR) -> Swept:
         records.close()
 
 
-def restore(root: str, hold: Hold) -> Outcome:
+def restore(root: str, hold: Hold) -> Verdict:
     """Undo one hold, if its cgroup is still the same one and still holds what we wrote."""
-    cgroup = Cgroup(hold.path, root)
     try:
-        if cgroup.inode != hold.inode:
-            return VANISHED
-        outcome = _lift(cgroup, hold) if hold.kind == "line" else _thaw(cgroup, hold)
-        if outcome.verdict != "refused":
-            remove_mark(cgroup, hold.kind)
-        return outcome
+        directory = os.open(f"{root}/{hold.path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return "vanished"
+    try:
+        if os.fstat(directory).st_ino != hold.inode:
+            return "vanished"
+        verdict = _lift(directory, hold) if hold.kind == "line" else _thaw(directory, hold)
+        if verdict != "refused":
+            _remove_mark(directory, hold)
+    except OSError as error:
+        return "vanished" if error.errno in _VANISHED else "refused"
+    else:
+        return verdict
     finally:
-        cgroup.close()
+        os.close(directory)
 
 
 def marked(root: str) -> Iterator[Hold]:
     """Every hold that a cgroup below `root` is marked with, lines first."""
-    top = Directory(root)
     try:
-        paths = list(nested_paths(top.fd)) if top.fd >= 0 else []
+        top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        paths = list(nested_paths(top))
     finally:
-        top.close()
+        os.close(top)
     for name in XATTRS.values():
         for path in paths:
             hold = _mark(root, path, name)
@@ -86,31 +98,60 @@ def _mark(root: str, path: str, name: str) -> Hold | None:
         return None  # not marked, gone, or a kernel without user xattrs on cgroups
 
 
-def _lift(cgroup: Cgroup, hold: Hold) -> Outcome:
-    high = cgroup.high()
-    if high is None:
-        return VANISHED
-    if high == hold.found:
-        return Outcome("unchanged", value_bytes=high)
-    if high not in (hold.written, hold.before):
-        return Outcome("foreign", "memory.high was changed by somebody else", high)
-    return put_high(cgroup, hold.found)
+def _remove_mark(directory: int, hold: Hold) -> None:
+    try:
+        os.removexattr(directory, XATTRS[hold.kind])
+    except OSError:
+        return  # it was never there, or this kernel has none
 
 
-def _thaw(cgroup: Cgroup, hold: Hold) -> Outcome:
-    if cgroup.freeze_requested() is not True or hold.found:
-        return Outcome("unchanged")
-    return put_freeze(cgroup, frozen=False)
+def _lift(directory: int, hold: Hold) -> Verdict:
+    high = _read(directory, "memory.high")
+    if high == _limit(hold.found):
+        return "unchanged"
+    if high not in (_limit(hold.written), _limit(hold.before)):
+        return "foreign"
+    _write(directory, "memory.high", _limit(hold.found))
+    return "done"
 
 
-def _summary(results: list[tuple[Hold, Outcome]]) -> Swept:
+def _thaw(directory: int, hold: Hold) -> Verdict:
+    if _read(directory, "cgroup.freeze") != b"1" or hold.found:
+        return "unchanged"
+    _write(directory, "cgroup.freeze", b"0")
+    return "done"
+
+
+def _limit(value: int) -> bytes:
+    """As the kernel writes it: what is not a limit reads as "max"."""
+    return b"max" if value >= UNLIMITED else b"%d" % value
+
+
+def _read(directory: int, name: str) -> bytes:
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.read(fd, 64).strip()
+    finally:
+        os.close(fd)
+
+
+def _write(directory: int, name: str, value: bytes) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        # Blanks are stripped by the kernel; they make a shorter value cover a longer one in a plain file, too.
+        os.write(fd, value.ljust(20) + b"\n")
+    finally:
+        os.close(fd)
+
+
+def _summary(results: list[tuple[Hold, Verdict]]) -> Swept:
     def count(kind: str, verdict: str) -> int:
-        return sum(hold.kind == kind and outcome.verdict == verdict for hold, outcome in results)
+        return sum(hold.kind == kind and found == verdict for hold, found in results)
 
     return Swept(
         lifted=count("line", "done"),
         thawed=count("freeze", "done"),
         foreign=count("line", "foreign"),
         vanished=count("line", "vanished") + count("freeze", "vanished"),
-        problems=tuple(outcome.detail for _, outcome in results if outcome.verdict == "refused"),
+        problems=tuple(f"{hold.path}: the {hold.kind} could not be undone" for hold, v in results if v == "refused"),
     )

@@ -19,6 +19,7 @@ RESOLVE_IN_ROOT: Final = 0x10
 
 MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
+MCL_ONFAULT: Final = 4
 
 IN_MOVED_FROM: Final = 0x40
 IN_MOVED_TO: Final = 0x80

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -16,11 +15,12 @@ from . import cgroups, node
 from .daemons import Daemon
 from .plan import Container, Machine, Plan, make_plan
 from .procs import Herd
-from .result import ActionResult, CellResult, ContainerResult, GuardResult, Latency, ProcessResult
+from .result import ActionResult, CellResult, ContainerResult, ProcessResult
 from .spec import Action, Cell
-from .timeline import Progress, Samples, make_progress, read_progress, read_samples, thin
+from .tell import SECOND, Observed, tell
+from .timeline import make_progress, read_progress, read_samples
 
-SECOND = 10**9
+HOST_BYTES = 1 << 30  # on a host the scratch slice pretends to be a node of this size
 ROWS_LIMIT = 60_000  # 2 minutes at 2 ms; beyond that the sampler slows down
 
 
@@ -31,48 +31,35 @@ class Site:
     root: Path
     run: Path
     loads: Path
-    source: Path
+    source: node.Source
     scratch: bool  # this machine is somebody's: never exhaust it, never touch what is not below `root`
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The cell needs the whole machine and this one is not ours."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What the watching phase found; turned into a CellResult afterwards."""
-
-    start_ns: int
-    end_ns: int
-    vmstat: dict[str, int]
-    stall_us: dict[str, int]
-    containers: tuple[ContainerResult, ...]
-    idle_touched: int
-    limit_peak_bytes: int | None
-    guard: GuardResult
-    leftovers: dict[str, str]
-    actions: tuple[ActionResult, ...]
-    kernel_log: tuple[str, ...]
-    ended_at: float | None
-    samples: Samples
-    progress: Progress
 
 
 def run_cell(cell: Cell, site: Site) -> CellResult:
     """One cell from a clean machine to a clean machine."""
-    if site.scratch and (cell.domain in {"node", "system"} or cell.shape in {"swap_file", "zram"}):
-        raise Refused(f"domain {cell.domain} and shape {cell.shape} need the virtual machine")
+    if site.scratch:
+        _refuse_on_host(cell)
     began = time.monotonic()
     run = site.run / "cell"
     with _scratch(cell, site, run):
         memory = node.meminfo()
-        plan = make_plan(cell, Machine(
-            total_bytes=memory["MemTotal"], free_bytes=memory["MemFree"], source=site.source, run=run,
-        ))  # fmt: skip
+        total, free = (HOST_BYTES, HOST_BYTES) if site.scratch else (memory["MemTotal"], memory["MemFree"])
+        plan = make_plan(cell, Machine(total_bytes=total, free_bytes=free, source=site.source.path, run=run))
         with node.Swap(plan.swap):
             observed = _Scene(cell, plan, site, run).play()
-        return _result(cell, plan, run, observed, began)
+        return tell(cell, plan, run, observed, began)
+
+
+def _refuse_on_host(cell: Cell) -> None:
+    """Raises RefusedError for whatever would reach beyond the scratch slice."""
+    if cell.domain in {"node", "system"} or cell.shape in {"swap_file", "zram"}:
+        raise RefusedError(f"domain {cell.domain} and shape {cell.shape} need the virtual machine")
+    if cell.guard.kind in {"earlyoom", "nohang"}:
+        raise RefusedError(f"{cell.guard.kind} watches the whole machine, which is not ours: use the virtual machine")
 
 
 @contextlib.contextmanager
@@ -139,11 +126,14 @@ class _Scene:
         controllers = cgroups.CONTROLLERS if self.cell.cpu_controller else ("memory", "pids")
         root = self.site.root
         root.mkdir(exist_ok=True)
+        if self.site.scratch:
+            cgroups.enable(root.parent, controllers)
+            _limit(root, 2 * HOST_BYTES)
         cgroups.enable(root, controllers)
         cgroups.make(root, "kubepods.slice/kubepods-besteffort.slice", controllers)
         for container in (*self.plan.containers, *self.plan.idle):
             path = cgroups.make(root, container.path, controllers)
-            if container.in_pod:
+            if container.in_pod and container.oom_group:
                 (path / "memory.oom.group").write_text("1")
             _limit(path, container.limit_bytes)
             _limit(path.parent, container.pod_limit_bytes)
@@ -240,7 +230,7 @@ class _Scene:
         for container in self.plan.containers:
             environment[f"MG_C_{container.name.upper()}"] = str(self.site.root / container.path)
             environment[f"MG_P_{container.name.upper()}"] = str(self.site.root / container.pod)
-        done = subprocess.run(("sh", "-c", action.shell), env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(("sh", "-c", action.script), env=environment, capture_output=True, text=True, check=False)
         return ActionResult(at=at, exit_code=done.returncode, output=(done.stdout + done.stderr)[-4000:])
 
     def _take_down(self, start_ns: int, vmstat: dict[str, int], stall: dict[str, int]) -> Observed:
@@ -251,12 +241,12 @@ class _Scene:
         peak_of = self.site.root / (self.plan.limit_path or "kubepods.slice") / "memory.peak"
         limit_peak = cgroups.number(peak_of) if self.plan.limit_path else None
         idle_touched = sum(self._container(idle, start_ns).touched for idle in self.plan.idle)
-        # The guard ends while everything else still stands: what it leaves behind is looked for in the living tree.
-        guard = self.daemon.stop()
-        leftovers = cgroups.held(self.site.root / "kubepods.slice")
         self.sampler.terminate()
         self.sampler.wait(10)
         self.herd.ask("lat", "churn")
+        # The guard ends while the containers still stand: what it leaves behind is looked for in the living tree.
+        guard = self.daemon.stop()
+        leftovers = cgroups.held(self.site.root / "kubepods.slice")
         hogs = [p for p in self.herd.processes if p.phase == "hog" and p.role != "churn" and not p.asked_to_end]
         ends = [process.ended_ns for process in hogs]
         return Observed(
@@ -281,7 +271,7 @@ class _Scene:
         processes = self.herd.of(container.name)
         events = cgroups.keyed(path / "memory.events")
         lost = any(process.against_its_will for process in processes)
-        alive = len(cgroups.pids(path))
+        alive = cgroups.alive(path)
         return ContainerResult(
             name=container.name,
             path=container.path,
@@ -304,90 +294,6 @@ class _Scene:
             peak_bytes=cgroups.number(path / "memory.peak"),
             limit_bytes=container.limit_bytes or container.pod_limit_bytes,
         )
-
-
-def _result(cell: Cell, plan: Plan, run: Path, observed: Observed, began: float) -> CellResult:
-    samples, start_ns, progress = observed.samples, observed.start_ns, observed.progress
-    available_min, available_at = samples.lowest("available", start_ns)
-    headroom_min, headroom_at = _headroom_min(plan, samples, start_ns)
-    overshoot = max(plan.reserve_bytes - headroom_min, 0)
-    rate = samples.fill_bytes_s()
-    culprits = [container for container in observed.containers if container.culprit]
-    hit = [container for container in culprits if container.touched or progress.sigterm_ns]
-    churn = _report(run / "churn.json")
-
-    def after(moment_ns: int) -> float | None:
-        return (moment_ns - start_ns) / SECOND if moment_ns else None
-
-    return CellResult(
-        name=cell.name,
-        seconds=time.monotonic() - began,
-        lasted=(observed.end_ns - start_ns) / SECOND,
-        kernel_oom_kills=observed.vmstat.get("oom_kill", 0),
-        kernel_log=observed.kernel_log,
-        containers=observed.containers,
-        culprits_died=tuple(container.name for container in culprits if container.died),
-        culprits_whole=bool(hit) and all(container.alive_pids == 0 for container in hit),
-        innocents_touched=tuple(c.name for c in observed.containers if not c.culprit and c.touched),
-        idle_touched=observed.idle_touched,
-        reserve_bytes=plan.reserve_bytes,
-        headroom_start_bytes=_headroom_start(plan, samples, start_ns),
-        headroom_min_bytes=headroom_min,
-        headroom_min_at=(headroom_at - start_ns) / SECOND,
-        overshoot_bytes=overshoot,
-        overshoot_ms=overshoot / rate * 1000 if rate else None,
-        available_min_bytes=available_min,
-        available_min_at=(available_at - start_ns) / SECOND,
-        fill_bytes_s=rate,
-        filled_bytes=max((row[1] for row in samples.rows), default=0),
-        grew_until=after(progress.last_ns),
-        ended_at=observed.ended_at,
-        limit_bytes=plan.limit_bytes,
-        limit_peak_bytes=observed.limit_peak_bytes,
-        latency=_latency(run, start_ns),
-        churn_mib_s=churn.get("mib_per_s"),
-        churn_worst_ms=churn.get("worst_ms"),
-        stall_some_ms=observed.stall_us.get("some", 0) / 1000,
-        stall_full_ms=observed.stall_us.get("full", 0) / 1000,
-        vmstat=observed.vmstat,
-        worst_step_ms=progress.worst_ns / 1e6,
-        sigterm_at=after(progress.sigterm_ns),
-        exit_at=after(progress.exit_ns),
-        guard=observed.guard,
-        leftovers=observed.leftovers,
-        actions=observed.actions,
-        timeline=thin(samples, start_ns, cell.keep_timeline, (progress.last_ns, headroom_at, available_at)),
-    )
-
-
-def _headroom_min(plan: Plan, samples: Samples, start_ns: int) -> tuple[int, int]:
-    """(bytes, time_ns) of the least that the domain had left: MemAvailable, or limit minus anon and shmem."""
-    if plan.limit_bytes is None:
-        return samples.lowest("available", start_ns)
-    used, at = samples.highest_sum(("domain.anon", "domain.shmem"), start_ns)
-    return plan.limit_bytes - used, at
-
-
-def _headroom_start(plan: Plan, samples: Samples, start_ns: int) -> int:
-    row = next((row for row in samples.rows if row[0] >= start_ns), None)
-    if row is None:
-        return 0
-    if plan.limit_bytes is None:
-        return row[samples.column("available")]
-    return plan.limit_bytes - row[samples.column("domain.anon")] - row[samples.column("domain.shmem")]
-
-
-def _latency(run: Path, start_ns: int) -> Latency | None:
-    """None when `lat` did not live to tell."""
-    report = _report(run / "lat.json")
-    if not report:
-        return None
-    worst_at = (report.pop("worst_at_ns") - start_ns) / SECOND
-    return Latency(worst_at=worst_at, **{key: value for key, value in report.items()})  # type: ignore[arg-type]
-
-
-def _report(path: Path) -> dict[str, float]:
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _rows(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Literal
 
 Qos = Literal["guaranteed", "burstable", "besteffort"]
 CONTROLLERS = ("cpu", "memory", "pids")
+PF_EXITING = 0x4  # include/linux/sched.h, the flags field of proc_pid_stat(5)
+SIGKILL_MASK = 1 << (9 - 1)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ def pids(cgroup: Path) -> list[int]:
     return [int(pid) for pid in (read(cgroup / "cgroup.procs") or "").split()]
 
 
+def alive(cgroup: Path) -> int:
+    """How many processes of this cgroup live on: one that is being killed stays listed until its memory is gone."""
+    return sum(not _dying(pid) for pid in pids(cgroup))
+
+
+def _dying(pid: int) -> bool:
+    status, stat = read(Path(f"/proc/{pid}/status")), read(Path(f"/proc/{pid}/stat"))
+    if status is None or stat is None:
+        return True
+    flags = int(stat.rpartition(")")[2].split()[6])
+    pending = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
+    return bool(flags & PF_EXITING) or any(mask & SIGKILL_MASK for mask in pending)
+
+
 def make(root: Path, relative: str, controllers: tuple[str, ...] = CONTROLLERS) -> Path:
     """Makes the directory and switches the controllers on at every level above it."""
     path = root
@@ -87,7 +104,7 @@ def remove(cgroup: Path, *, deadline_seconds: float = 20.0) -> None:
         return
     (cgroup / "cgroup.kill").write_text("1")
     end = time.monotonic() + deadline_seconds
-    for directory in sorted((*cgroup.glob("**/"), cgroup), key=lambda path: -len(path.parts)):
+    for directory in reversed(tree(cgroup)):
         while directory.exists():
             with contextlib.suppress(OSError):  # EBUSY until the last process is reaped
                 directory.rmdir()
@@ -100,9 +117,18 @@ def remove(cgroup: Path, *, deadline_seconds: float = 20.0) -> None:
 def held(root: Path) -> dict[str, str]:
     """Every memory.high that is not max and every cgroup.freeze that is not 0, by path below root."""
     found = {}
-    for name, normal in (("memory.high", "max"), ("cgroup.freeze", "0")):
-        for path in root.glob(f"**/{name}"):
-            value = read(path)
+    for directory in tree(root):
+        for name, normal in (("memory.high", "max"), ("cgroup.freeze", "0")):
+            value = read(directory / name)
             if value not in {None, normal}:
-                found[str(path.relative_to(root))] = str(value)
+                found[str((directory / name).relative_to(root))] = str(value)
+    return found
+
+
+def tree(root: Path) -> list[Path]:
+    """The directory and all below it, parents first; those that vanish meanwhile are left out."""
+    found = [root]
+    for directory in found:  # grows while it is walked
+        with contextlib.suppress(OSError):
+            found.extend(Path(entry.path) for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
     return found

@@ -20,15 +20,15 @@ from .spec import MIB, Guard
 SHIELD_BYTES = 96 * MIB  # memory.min: more than any of them uses, so that no reclaim of its pages disturbs the race
 LOG_LINES = 400
 READY = {
-    "memguard": r'"event": ?"(ready|start)',
+    "memguard": r'"kind": ?"start"',
     "earlyoom": r"mem avail",
     "nohang": r"Monitoring has started",
     "none": "",
     "command": "",
 }
 
-# nohang's own defaults, with our reserve as its SIGKILL threshold and 1.5 times that for SIGTERM (its defaults are 2 %
-# and 5 %: the same ratio, rounded to what still leaves a 1 GiB node some use).
+# nohang's packaged defaults, with thresholds like earlyoom's: SIGTERM at the reserve, SIGKILL 10 % below, whatever swap
+# there is. Its own (5 % and 2 % of MemTotal, and swap must be short too) would make another race.
 NOHANG_CHANGES = {
     "soft_threshold_min_mem": "{soft_mib:.0f} M",
     "hard_threshold_min_mem": "{hard_mib:.0f} M",
@@ -109,7 +109,7 @@ class Daemon:
             return Cost()
         usage = cgroups.keyed(self.cgroup / "cpu.stat").get("usage_usec", 0)
         cost = Cost(time.monotonic_ns(), usage, current_bytes=cgroups.number(self.cgroup / "memory.current") or 0)
-        for directory in self.cgroup.glob("**/"):
+        for directory in cgroups.tree(self.cgroup):
             for pid in cgroups.pids(directory):
                 cost = _add(cost, pid)
         return cost
@@ -175,7 +175,7 @@ class Daemon:
 
 def nohang_config(reserve_kib: int) -> str:
     """nohang's packaged config with our thresholds."""
-    values = {"hard_mib": reserve_kib / 1024, "soft_mib": reserve_kib / 1024 * 1.5}
+    values = {"soft_mib": reserve_kib / 1024, "hard_mib": reserve_kib / 1024 * 0.9}
     lines = []
     for line in NOHANG_DEFAULTS.read_text().splitlines():
         key = line.partition("=")[0].strip()

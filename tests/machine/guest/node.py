@@ -38,8 +38,16 @@ def stall_us() -> dict[str, int]:
     return {line.split()[0]: int(line.rpartition("total=")[2]) for line in lines}
 
 
-def prepare(run: Path) -> Path:
-    """Once per boot: returns what streaming reads come from.
+class Source:
+    """What streaming reads come from. Held open: the page cache of a block device goes with its last closer."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{self._fd}")  # also opens a file that has been unlinked
+
+
+def prepare(run: Path) -> Source:
+    """Once per boot.
 
     null_blk completes each request after 100 us of the guest's own clock, like an NVMe drive, without asking the host:
     page-cache traffic is then as repeatable in virtual time as everything else. Where there is no such module, a sparse
@@ -49,17 +57,17 @@ def prepare(run: Path) -> Path:
     device = Path("/dev/nullb0")
     if subprocess.run(("modprobe", *arguments), capture_output=True, check=False).returncode == 0:
         wait_for(device.exists, 5)
-    if device.exists():
-        return device
-    return sparse_file(run)
+    return Source(device) if device.exists() else sparse_file(run)
 
 
-def sparse_file(run: Path) -> Path:
+def sparse_file(run: Path) -> Source:
     """16 GiB of nothing on the root file system: reading it fills the page cache."""
     path = Path("/var/tmp") / f"{run.name}.sparse"  # noqa: S108 - the page cache needs a real file system, not a tmpfs
     with path.open("wb") as handle:
         handle.truncate(16 << 30)
-    return path
+    source = Source(path)
+    path.unlink()  # lives on as long as it is open, however we end
+    return source
 
 
 def drop_caches() -> None:

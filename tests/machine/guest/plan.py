@@ -1,4 +1,4 @@
-"""From a Cell to what is set up: containers, their limits and loads. Pure, so that it can be tested without a kernel."""
+"""From a Cell to what is set up: containers, limits and loads. Pure, so that it can be tested without a kernel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from .cgroups import Names, Qos
+from .cgroups import Names
 from .spec import MIB, Cell
 
 Phase = Literal[
@@ -28,6 +28,7 @@ class Load:
     role: str
     phase: Phase
     arguments: tuple[str, ...] = ()
+    ends: bool = False  # may exit 0 by itself; whatever else ends was made to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Container:
     limit_bytes: int | None = None
     pod_limit_bytes: int | None = None
     in_pod: bool = True
+    oom_group: bool = True  # as kubelet sets it on containers, not on sandboxes
 
     @property
     def pod(self) -> str:
@@ -54,7 +56,7 @@ class Plan:
     """Everything a cell sets up. `limit_path` is the cgroup whose memory.max is the domain, None for the node."""
 
     containers: tuple[Container, ...]
-    idle: tuple[Container, ...]
+    idle: tuple[Container, ...]  # and the pause sandboxes
     reserve_bytes: int
     limit_bytes: int | None
     limit_path: str | None
@@ -84,7 +86,10 @@ def make_plan(cell: Cell, machine: Machine) -> Plan:
     paths = {"kubepods": "kubepods.slice", "pod": limited.pod, "container": limited.path}
     return Plan(
         containers=(*culprits, *others),
-        idle=tuple(_idle(index, occupied=cell.idle_processes) for index in range(cell.idle_containers)),
+        idle=(
+            *(_sandbox(container) for container in (*culprits, *others) if container.in_pod and cell.sandboxes),
+            *(_idle(index, occupied=cell.idle_processes) for index in range(cell.idle_containers)),
+        ),
         reserve_bytes=_reserve(cell, limit),
         limit_bytes=limit,
         limit_path=paths.get(cell.domain),
@@ -165,7 +170,7 @@ def _fill(cell: Cell, machine: Machine) -> Load:
     """More than is free: afterwards MemFree is at the watermarks, as on any node that has run for a day."""
     total = (machine.free_bytes * 17 // 16 - _service(cell, machine)) // MIB
     arguments = (f"path={machine.source}", "op=ahead", f"total={total}", f"window={total}")
-    return Load(role="churn", phase="fill", arguments=arguments)
+    return Load(role="churn", phase="fill", arguments=arguments, ends=True)
 
 
 def _churn(cell: Cell, machine: Machine, *, seconds: float, phase: Phase) -> Load:
@@ -177,11 +182,15 @@ def _churn(cell: Cell, machine: Machine, *, seconds: float, phase: Phase) -> Loa
         f"seconds={seconds}",
         f"report={machine.run / 'churn.json'}",
     )
-    return Load(role="churn", phase=phase, arguments=arguments)
+    return Load(role="churn", phase=phase, arguments=arguments, ends=seconds > 0)
 
 
 def _hog_delay(cell: Cell) -> float:
-    return cell.hog_delay_seconds + (cell.churn_seconds if cell.shape == "churn_then_hog" else 0.0)
+    return (
+        cell.hog_delay_seconds
+        + 37 * cell.repeat % 100 / 1000
+        + (cell.churn_seconds if cell.shape == "churn_then_hog" else 0.0)
+    )
 
 
 def _hog(cell: Cell, machine: Machine, limit: int | None) -> tuple[Load, ...]:
@@ -199,7 +208,7 @@ def _hog(cell: Cell, machine: Machine, limit: int | None) -> tuple[Load, ...]:
         f"max={size // MIB}",
     )
     role, own = _hog_kind(cell, machine)
-    hog = Load(role=role, phase="hog", arguments=(*common, *own))
+    hog = Load(role=role, phase="hog", arguments=(*common, *own), ends=role in {"batch", "spike"})
     if cell.shape == "churn_then_hog":
         return (_churn(cell, machine, seconds=seconds, phase="hog"), hog)
     return (hog,)
@@ -238,12 +247,18 @@ def _request(cell: Cell, name: str) -> int:
 
 
 def _pod(
-    name: str, request: int, machine: Machine, loads: tuple[Load, ...], *, culprit: bool = False, qos: Qos = "burstable",
-    limit_bytes: int | None = None, pod_limit_bytes: int | None = None,
-) -> Container:  # fmt: skip
+    name: str,
+    request: int,
+    machine: Machine,
+    loads: tuple[Load, ...],
+    *,
+    culprit: bool = False,
+    limit_bytes: int | None = None,
+    pod_limit_bytes: int | None = None,
+) -> Container:
     return Container(
         name=name,
-        path=Names(name, qos).container(),
+        path=Names(name).container(),
         oom_score_adj=_adjustment(request, machine.total_bytes),
         loads=loads,
         culprit=culprit,
@@ -255,6 +270,14 @@ def _pod(
 def _adjustment(request: int, total: int) -> int:
     """kubelet's formula for Burstable pods: 1000 - 1000 x request / capacity, kept within 3..999."""
     return min(max(1000 - 1000 * request // total, 3), 999)
+
+
+def _sandbox(container: Container) -> Container:
+    load = Load(role="pause", phase="before")
+    path = Names(container.name).container("sandbox")
+    return Container(
+        name=f"{container.name}.sandbox", path=path, oom_score_adj=-998, loads=(load,), oom_group=False
+    )  # fmt: skip
 
 
 def _idle(index: int, *, occupied: bool) -> Container:

@@ -20,14 +20,16 @@ class Process:
     container: str
     role: str
     phase: str
+    ends: bool
     child: subprocess.Popen[bytes]
     ended_ns: int | None = None
     asked_to_end: bool = False
 
     @property
     def against_its_will(self) -> bool:
-        """It ended without our asking and not by itself: a clean exit is its own decision."""
-        return self.ended_ns is not None and not self.asked_to_end and self.child.returncode != 0
+        """It ended without our asking, and not cleanly by itself as a batch does."""
+        by_itself = self.ends and self.child.returncode == 0
+        return self.ended_ns is not None and not self.asked_to_end and not by_itself
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Herd:
                 (str(self.loads), "enter", *place, "--", str(self.loads), load.role, *load.arguments, *extra),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
             )  # fmt: skip
-        process = Process(container.name, load.role, load.phase, child)
+        process = Process(container.name, load.role, load.phase, load.ends, child)
         self.processes.append(process)
         pidfd = os.pidfd_open(child.pid)
         self._by_fd[pidfd] = process

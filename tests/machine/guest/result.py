@@ -25,7 +25,7 @@ class ContainerResult:
     path: str  # below the tree's root
     culprit: bool
     processes: tuple[ProcessResult, ...]
-    alive_pids: int  # in cgroup.procs at the end, forked children included
+    alive_pids: int  # at the end, forked children included; those being killed don't count
     died: bool  # had processes that ended against its will, and none is left
     touched: bool  # lost a process against its will, or the kernel's OOM killer was here
     oom_kills: int  # memory.events oom_kill: processes

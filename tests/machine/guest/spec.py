@@ -54,7 +54,7 @@ class Action:
     """
 
     at_seconds: float  # after the hog's start
-    shell: str
+    script: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ class Cell:
     shape: Shape = "one"
     rate_mib_s: float = 0.0  # 0: as fast as it goes
     pages: Pages = "4k"
-    # Overshoot is counted from here: MemAvailable, or limit minus anon and shmem. None: 100 MiB for node and system, else
-    # max(16 MiB, 5 % of the limit).
+    # Overshoot is counted from here: MemAvailable, or limit minus anon and shmem. None: 100 MiB for node and system,
+    # else max(16 MiB, 5 % of the limit).
     reserve_bytes: int | None = None
     limit_bytes: int | None = None  # of the domain; None: 75 % of MemTotal for kubepods, 256 MiB for pod and container
     hog_max_bytes: int | None = None  # None: far more than there is; benign shapes: 80 % of the limit, 30 % of MemTotal
@@ -93,7 +93,10 @@ class Cell:
     time_limit_seconds: float = 30.0  # from the hog's start; benign shapes and "idle" run this long at most
     after_seconds: float = 0.5  # watched after the last culprit ended
     settle_seconds: float = 0.5  # between "guard ready" and the hog
+    # Repetitions in virtual time would all meet a poller at one phase: the hog starts 37 ms x repeat mod 100 later.
+    repeat: int = 0
     sample_ms: float = 2.0
+    sandboxes: bool = True  # a pause container beside each of the cell's containers, with memory.oom.group 0
     cpu_controller: bool = True  # False: all processes compete as one group, as without kubelet
     actions: tuple[Action, ...] = ()
     keep_timeline: int = 300  # rows kept of the timeline (0: none)
@@ -107,7 +110,7 @@ class Command:
     """
 
     name: str
-    shell: str
+    script: str
     timeout_seconds: float = 120.0
 
 

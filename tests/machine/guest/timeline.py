@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from .result import Timeline
@@ -43,7 +45,7 @@ class Samples:
     """Rows [time_ns, filled_bytes, *columns], in order of time."""
 
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: Sequence[Row]
 
     def column(self, name: str) -> int:
         """Index of a column in a row."""
@@ -63,7 +65,7 @@ class Samples:
 
     def fill_bytes_s(self) -> float | None:
         """Rate over the last 100 ms in which the culprits still grew; None when they never did."""
-        growth = [row for before, row in zip(self.rows, self.rows[1:], strict=False) if row[1] > before[1]]
+        growth = [row for before, row in pairwise(self.rows) if row[1] > before[1]]
         if not growth:
             return None
         end = growth[-1]
@@ -93,7 +95,7 @@ def read_samples(path: Path, columns: tuple[str, ...]) -> Samples:
 def thin(samples: Samples, start_ns: int, keep: int, moments_ns: tuple[int, ...]) -> Timeline:
     """About `keep` rows: half of them evenly spread, the rest from 100 ms before to 200 ms after the moments."""
     rows = samples.rows
-    gaps = [after[0] - before[0] for before, after in zip(rows, rows[1:], strict=False)]
+    gaps = [after[0] - before[0] for before, after in pairwise(rows)]
     worst = max(gaps, default=0) / 1e6
     if not rows or keep <= 0:
         return Timeline(columns=("filled", *samples.columns), samples=len(rows), worst_gap_ms=worst)

@@ -19,14 +19,15 @@ def explanation_view(explanation: Explanation) -> Group:
 def _parts(explanation: Explanation) -> Iterator[RenderableType]:
     yield cell(explanation.sentence)
     if explanation.factors:
-        yield cell(
-            f"\n{explanation.title}: score {explanation.score} of 1000, badness {explanation.badness:.2f}", "bold"
-        )
+        yield cell("")
+        figures = f"score {explanation.score} of 1000, badness {explanation.badness:.2f}"
+        yield cell(f"{explanation.title}: {figures}", "bold")
         yield _factors(explanation)
     for change in explanation.changes:
         yield cell(f"What would change it: {change.words}.")
     if explanation.others:
-        yield cell("\nThe others", "bold")
+        yield cell("")
+        yield cell("The others", "bold")
         yield _others(explanation)
 
 

@@ -1,0 +1,78 @@
+"""One guard's life: fit or refused, hardened, running, and gone without leaving anything behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+
+from memguard.errors import UnfitError
+from memguard.guard.clock import Clock
+from memguard.guard.config import Config, load_config
+from memguard.guard.janitor import Janitor
+from memguard.guard.journal import Journal
+from memguard.guard.loop import Guard
+from memguard.guard.metrics import Metrics
+from memguard.guard.report import Report
+from memguard.kernel.host import cgroup_version, controllers
+from memguard.kernel.record import Records
+from memguard.kernel.selfguard import protect, raise_open_files
+from memguard.kernel.sweep import sweep
+
+
+def live(path: str, janitor: Janitor) -> int:
+    """Guard this machine until a signal says stop; the exit code. Raises ConfigError and UnfitError."""
+    config = load_config(path)
+    require_fit(config)
+    records = Records(config.run_directory)
+    if not records.claim():
+        raise UnfitError(f"{records.path}: another guard is running. Stop it first.")
+    janitor.brief(config.cgroup_root, config.run_directory)
+    swept = sweep(config.cgroup_root, records)
+    raise_open_files()
+    clock = Clock()
+    report = Report(Journal(sys.stdout.fileno(), clock.now), Metrics(), config.trace, clock.now, clock.monotonic)
+    guard = Guard(config, records, report, clock, wakeup_fd=_wakeup_pipe())
+    guard.employ(janitor)
+    signal.signal(signal.SIGTERM, lambda *_: guard.stop())
+    signal.signal(signal.SIGINT, lambda *_: guard.stop())
+    signal.signal(signal.SIGHUP, lambda *_: guard.reload(path))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    measures = protect(real_time=config.tuning.realtime)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    report.say(
+        "start",
+        version=report.version,
+        mode=config.mode,
+        containers=len(guard.watch),
+        reserveBytes=guard.scene.reserve_bytes,
+        swept=swept._asdict(),
+        missing=[measure for measure in measures if not measure.ok],
+    )
+    guard.run()
+    report.say("stop")
+    if guard.janitor is not None:
+        guard.janitor.dismiss()
+    return 0
+
+
+def require_fit(config: Config) -> None:
+    """Refuse what cannot be guarded. Raises UnfitError with the remedy."""
+    version = cgroup_version(config.cgroup_root)
+    if version != "v2":
+        raise UnfitError(
+            f"{config.cgroup_root} is no cgroup v2 tree ({version}). Boot with systemd.unified_cgroup_hierarchy=1, "
+            "or name the right place with cgroupRoot."
+        )
+    if "memory" not in controllers(config.cgroup_root):
+        raise UnfitError(f"{config.cgroup_root} has no memory controller. Boot without cgroup_disable=memory.")
+
+
+def _wakeup_pipe() -> int:
+    """Signals end a poll: Python writes a byte into this pipe for each."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
