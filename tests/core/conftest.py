@@ -1,5 +1,5 @@
 from hypothesis import settings
 
 # Two shared cores: how long one example takes says nothing about the code.
-settings.register_profile("core", deadline=None, print_blob=True)
+settings.register_profile("core", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("core")

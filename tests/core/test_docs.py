@@ -139,9 +139,9 @@ def test_the_prose_of_the_worked_example_names_no_other_numbers() -> None:
         r"<!-- generated.*?<!-- end -->|```json.*?```", "", section(SCORE, "Worked example"), flags=re.DOTALL
     )
     memory = ranking().domain
-    assert re.findall(r"\d+[\d.]*", prose) == ["16", "300"]
+    assert re.findall(r"\d+[\d.]*", prose) == ["16", "200"]
     assert size(memory.size_bytes) == "16.0 GiB"
-    assert size(memory.available_bytes) == "300 MiB"
+    assert size(memory.available_bytes) == "200 MiB"
 
 
 # --- docs/formats.md ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from tests.core.make import GIB, HOUR, MIB, changed, container, ranked
+from tests.core.make import GIB, HOUR, MIB, changed, container, decisions, ranked, story
 
 from memguard.core.ladder import choose_action, is_virtual_machine, may_terminate, relief_is_coming
 from memguard.core.model import Container, MemoryVolume, Owner
@@ -71,6 +71,7 @@ def sibling(name: str, anon: int, **facts: Any) -> Container:
     [
         ("two guilty containers of a pod", [sibling("b", 3 * GIB)], "evict"),
         ("a small helper is no second culprit", [sibling("b", 50 * MIB)], "kill"),
+        ("nor is a big one within its request", [sibling("b", 3 * GIB, request_bytes=4 * GIB)], "kill"),
         ("nor is one that may not be touched", [sibling("b", 3 * GIB, oom_score_adj=-1000)], "kill"),
         ("nor another pod's", [container("b", anon=3 * GIB)], "kill"),
     ],
@@ -78,6 +79,25 @@ def sibling(name: str, anon: int, **facts: Any) -> Container:
 )
 def test_whole_trees_end_together_when_that_is_right(words: str, siblings: list[Container], expected: str) -> None:
     assert action(sibling("a", 4 * GIB), *siblings) == expected
+
+
+@pytest.mark.row("S7")
+@pytest.mark.parametrize(
+    ("main_per_second", "expected"), [(0.0, "kill"), (0.02, "kill"), (0.1, "evict")], ids=["still", "slow", "growing"]
+)
+def test_the_big_one_beside_a_leaking_sidecar_is_spared_unless_it_grows_too(
+    main_per_second: float, expected: Action
+) -> None:
+    main, sidecar = sibling("main", 0, request_bytes=4 * GIB), sibling("sidecar", 0)
+    looks = story(
+        [
+            (main, lambda t: (6 + main_per_second * t) * GIB),
+            (sidecar, lambda t: (1 + 0.2 * t) * GIB),
+        ],
+        rest=2 * GIB,
+    )
+    first = decisions(looks)[0]
+    assert (first.victim, first.action) == ("sidecar", expected)
 
 
 @pytest.mark.row("S7")

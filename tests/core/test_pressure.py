@@ -41,7 +41,8 @@ ratios = st.floats(0, 1)
 settings_ = st.builds(
     Settings,
     horizon_seconds=st.sampled_from([0.0, 0.1, 8.0, 1e6]),
-    patience_seconds=st.sampled_from([0.0, 60.0]),
+    patience_looks=st.sampled_from([0, 1, 6]),
+    patience_seconds=st.sampled_from([None, 0.0, 60.0]),
     reserve_ratio=ratios,
 )
 
@@ -90,7 +91,10 @@ THRESHOLDS = [
     ("nothing left", 0.0, 0, 0.0, 0),
     ("a fast fall far above the reserve", 0.50, 2000, 0.0, None),
     ("... that will cross it in 4 s", 0.06 + 4 * 100 / 16384, 100, 0.0, None),
-    ("... in half a second", 0.06 + 0.5 * 100 / 16384, 100, 0.0, 727),
+    ("... in half a second, with two looks left before the last line", 0.06 + 0.5 * 400 / 16384, 400, 0.0, 1573),
+    ("... in half a second, with one look left", 0.06 + 0.5 * 1000 / 16384, 1000, 0.0, 526),
+    ("inside the reserve, with three looks left", 0.033, 100, 0.0, 773),
+    ("... with one", 0.021, 100, 0.0, 62),
     ("... a leak that crosses it in 4 s, but would take a quarter of an hour to fill it", 0.0602, 1, 0.0, None),
     ("cache churn that stalls everything", 0.50, 0, 1.0, None),
     ("stalled, with half of the reserve gone", 0.03, 0, 1.0, None),
@@ -122,9 +126,82 @@ def test_time_to_exhaustion() -> None:
 
 @pytest.mark.row("C1")
 def test_a_guard_that_needs_no_forecast_waits_for_the_reserve() -> None:
-    instant = Settings(horizon_seconds=0)
+    instant = Settings(horizon_seconds=0, patience_seconds=60)
     assert pressure(0.061, 1024 * MIB, settings=instant).soon == 0
     assert pressure(0.059, 1024 * MIB, settings=instant).soon > 0.9
+
+
+@pytest.mark.row("A1", "E5")
+def test_the_guard_acts_at_its_line() -> None:
+    """guard/config.py's settings on a small node: who looks all the time waits for nothing at the reserve."""
+    guard = Settings(horizon_seconds=0.1, patience_seconds=60)
+    domain = Domain("node", "", GIB, 100 * MIB, 100 * MIB)
+    for rate in (50 * MIB, 300 * MIB, 12 * GIB):
+        assert assess(domain, falling(domain, rate), 0.0, guard).threshold_score <= 250
+    assert not assess(domain, falling(domain, MIB), 0.0, guard).calls_for_action
+
+
+# --- patience ----------------------------------------------------------------------------------------------------
+
+
+def look_back(domain: Domain, *lost: int, interval: float = 1.0) -> Gauge:
+    """What was available at the looks before, that lost so much each until now."""
+    found = [domain.available_bytes]
+    for loss in reversed(lost):
+        found.insert(0, found[0] + loss)
+    return Gauge(tuple((index * interval, value) for index, value in enumerate(found)), ())
+
+
+@pytest.mark.row("A1", "E5")
+@pytest.mark.parametrize("interval", [0.001, 0.1, 1.0, 10.0])
+def test_patience_is_counted_in_looks_at_any_cadence(interval: float) -> None:
+    """Inside the reserve: what matters is how often there will still be time to look again."""
+    domain = node(0.04)
+    per_look = int(domain.size_bytes * (0.04 - 0.015) / 3)
+    found = assess(domain, look_back(domain, *[per_look] * 10, interval=interval), 0.0, SETTINGS)
+    assert found.soon == pytest.approx(1 - 3 / SETTINGS.patience_looks, abs=1e-6)
+
+
+@pytest.mark.row("A1", "E5")
+def test_a_jump_counts_before_it_is_a_trend() -> None:
+    domain = node(0.04)
+    jump = int(domain.size_bytes * 0.05)
+    sudden = assess(domain, look_back(domain, *[0] * 18, jump), 0.0, SETTINGS)
+    assert sudden.fall_bytes_per_second == 0
+    assert sudden.soon == pytest.approx(1 - 0.5 / SETTINGS.patience_looks), "another one would be the end"
+    above = node(0.07)
+    assert assess(above, look_back(above, *[0] * 18, jump), 0.0, SETTINGS).soon == 0, "before the reserve it is not"
+    gentle = assess(domain, look_back(domain, *[0] * 18, jump // 20), 0.0, SETTINGS)
+    assert gentle.soon == 0
+
+
+@pytest.mark.row("E5")
+@pytest.mark.parametrize("share", [0.05, 0.02, 0.014, 0.005])
+def test_what_nobody_is_to_blame_for_is_no_growth(share: float) -> None:
+    domain = node(share)
+    noise = int(domain.size_bytes * 4e-5)
+    assert assess(domain, look_back(domain, *[noise] * 19), 0.0, SETTINGS).soon == 0
+
+
+@pytest.mark.row("E5")
+def test_below_the_last_line_growth_is_not_waited_for() -> None:
+    domain = node(0.014)
+    slow = int(domain.size_bytes * 6e-5)
+    assert assess(domain, look_back(domain, *[slow] * 19), 0.0, SETTINGS).soon == 1
+
+
+@pytest.mark.row("S10")
+def test_the_estimate_of_a_numa_node_earns_no_patience() -> None:
+    whole, part = node(0.06), Domain("numa", "0", 16 * GIB, int(0.06 * 16 * GIB), reserve(16 * GIB, SETTINGS))
+    gauge = falling(whole, 100 * MIB)
+    assert not assess(whole, gauge, 0.0, SETTINGS).calls_for_action
+    assert assess(part, gauge, 0.0, SETTINGS).soon == 1
+
+
+@pytest.mark.row("A1")
+def test_a_first_look_knows_no_growth() -> None:
+    domain = node(0.03)
+    assert assess(domain, Gauge(((0.0, domain.available_bytes),), ()), 0.0, SETTINGS).soon == 0
 
 
 SWAP = [

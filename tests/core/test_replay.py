@@ -27,7 +27,7 @@ from memguard.core.footprint import freed, unreclaimable
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Owner, Snapshot
 from memguard.core.policy import Match, Plan, Rule, Settings
 from memguard.core.replay import LISTED, Report, replay, without
-from memguard.core.trace import Event, Header, Outcome, PlanChange, Reading, encode_line
+from memguard.core.trace import LEARNING, Event, Header, Outcome, PlanChange, Reading, encode_line
 from memguard.errors import InputError
 
 #: What memguard guard uses: it reacts in milliseconds and need not act on forecasts (guard/config.py)
@@ -129,6 +129,29 @@ def test_a_crossed_line_starts_a_new_episode_in_the_replay_too() -> None:
     again = [line for reading in lines for line in (encode_line(Event(kind="line", subject="container:a")), reading)]
     assert [decision.victim for decision in replay(lines).decisions] == ["a"]
     assert replay(again).decisions == (), "at each first look there is doubt"
+
+
+@pytest.mark.row("G2")
+def test_what_was_only_learned_from_is_only_learned_from() -> None:
+    """The guard samples between its decisions: those readings make the history, and nobody's fate."""
+    looks = leak()
+    learned = [encode_line(Reading(snapshot=look, domain=LEARNING)) for look in looks]
+    assert replay(learned).decisions == ()
+    assert replay(learned).summary.snapshots == len(looks)
+    fateful = decisions(looks)[0].taken_at
+    until = [index for index, look in enumerate(looks) if look.taken_at < fateful]
+    mixed = [learned[index] for index in until] + written(looks[len(until) :])
+    assert replay(mixed).decisions == tuple(decisions(looks)), "the same history, the same decision"
+
+
+@pytest.mark.row("G2", "C5")
+def test_a_reading_of_one_domain_is_judged_there() -> None:
+    full = container("a", anon=GIB - 5 * MIB, limit_bytes=GIB)
+    look = snapshot([full], available=0)
+    plan = Plan(rules=(Rule(guard_limit=True),))
+    for domain in ("node", "container:a"):
+        lines = [encode_line(Header(plan=plan)), encode_line(Reading(snapshot=look, domain=domain))]
+        assert [decision.domain for decision in replay(lines).decisions] == [domain]
 
 
 @pytest.mark.row("G2")

@@ -22,7 +22,7 @@ from tests.core.strategies import containers, plans, snapshots
 
 from memguard.core.history import History
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Processes, Snapshot
-from memguard.core.policy import Match, Plan, Rule
+from memguard.core.policy import Match, Plan, Rule, Settings
 from memguard.core.replay import decide
 from memguard.core.score import factor_points
 from memguard.core.select import exclusion, judge
@@ -343,11 +343,12 @@ def filling(pods: float, host: float) -> list[Snapshot]:
 
 @pytest.mark.row("E1", "C4")
 def test_growth_that_is_not_the_containers_costs_nobody_before_half_of_the_reserve_is_gone() -> None:
-    rankings = watch(filling(pods=1, host=20))
+    guard = Plan(settings=Settings(horizon_seconds=0.1, patience_seconds=60))
+    rankings = watch(filling(pods=1, host=20), guard)
     acting = next(ranking for ranking in rankings if ranking.victim)
     assert acting.pressure.level >= 0.5
     assert any(ranking.foreign and ranking.best for ranking in rankings), "an alarm was due before"
-    ours = next(ranking for ranking in watch(filling(pods=21, host=0)) if ranking.victim)
+    ours = next(ranking for ranking in watch(filling(pods=21, host=0), guard) if ranking.victim)
     assert ours.pressure.level < 0.5
     assert ours.explained_ratio == pytest.approx(1.0, abs=0.05)
 

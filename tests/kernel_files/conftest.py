@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.kernel_files.trees import make_cgroup
 
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.record import Records
+
+# Files are touched in the properties: a busy disk must not fail them.
+settings.register_profile("kernel_files", deadline=None, print_blob=True)
+settings.load_profile("kernel_files")
 
 PATH = "kubepods.slice/kubepods-burstable.slice/web"
 

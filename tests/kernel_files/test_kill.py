@@ -16,7 +16,7 @@ from tests.kernel_files.conftest import PATH
 from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 
 from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.kill import Kill, kill, signal_all
+from memguard.kernel.kill import Kill, KillFacts, kill, signal_all
 from memguard.kernel.syscalls import process_mrelease
 
 
@@ -119,6 +119,19 @@ def test_a_prepared_strike_opens_nothing(cgroup: Cgroup, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", no_open)
         assert Kill(cgroup).strike().ok
+
+
+def test_facts_known_already_are_not_read_again(cgroup: Cgroup, directory: Path) -> None:
+    known = KillFacts(current_bytes=150 * MIB, processes=3)
+    work = Kill(cgroup, known)
+    assert work.strike().ok
+    empty(directory)
+    outcome = work.finish()
+    assert outcome.facts is known
+    assert outcome.freed_bytes == 60 * MIB
+    remove_cgroup(directory)
+    cgroup.rest()
+    assert Kill(cgroup, known).strike().verdict == "vanished"
 
 
 def test_a_kernel_without_cgroup_kill(root: Path, child: subprocess.Popen[bytes]) -> None:

@@ -150,6 +150,24 @@ def test_what_cannot_be_undone_stays_recorded(
     records.close()
 
 
+def test_out_of_descriptors_is_not_gone(
+    root: Path, directory: Path, run_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Records(run_dir)
+    Line(Cgroup(PATH, str(root)), records).arm(240 * MIB)
+    records = reopened(run_dir, records)
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        assert sweep(str(root), records).problems
+    assert sweep(str(root), records).lifted == 1
+    assert (directory / "memory.high").read_text().strip() == "max"
+    records.close()
+
+
 def test_a_full_record_refuses(root: Path, directory: Path, run_dir: str) -> None:
     records = Records(run_dir)
     cgroup = Cgroup(PATH, str(root))

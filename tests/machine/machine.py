@@ -97,7 +97,7 @@ class RunError(MachineError):
     """The machine panicked, hung or died: carries the console's tail and whatever was brought back."""
 
     def __init__(self, problem: str, result: Result) -> None:
-        tail = "\n".join(result.console.splitlines()[-40:])
+        tail = "\n".join(result.console.splitlines()[-80:])  # a panic alone takes 50
         names = [record.get("name") for record in result.records if record["kind"] in {"cell", "command", "error"}]
         super().__init__(f"{problem}. Done before: {names}. End of the console:\n{tail}")
         self.result = result

@@ -38,8 +38,10 @@ class Settings(Record, frozen=True, kw_only=True):
     relief_ratio: Annotated[float, msgspec.Meta(ge=1)] = 4 / 3
     #: how far ahead of the reserve a forecast may act; the guard, which reacts in milliseconds, sets it far lower
     horizon_seconds: Seconds = 8.0
-    #: inside the reserve: growth that would take longer than this to exhaust it is met with patience
-    patience_seconds: Seconds = 60.0
+    #: growth is met with patience while more than this many looks like the last are left before the last line (1.5 %)
+    patience_looks: Count = 6
+    #: the same by the clock, for who looks all the time: act on growth that would use up everything within this time
+    patience_seconds: Seconds | None = None
     #: margin under a container's or pod's own limit
     margin_ratio: Ratio = 0.05
     margin_bytes: Bytes = 16 * MIB
@@ -83,6 +85,8 @@ class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_signal: str = "SIGTERM"
     #: a signal that tells the container that memory is short, before anything else is done
     notify_signal: str | None = None
+    #: a directory inside the container in which a file says so
+    notify_directory: str | None = None
     actions: tuple[Action, ...] = ("notify", "reclaim", "brake", "terminate", "kill", "evict")
 
     def allows(self, action: Action) -> bool:
@@ -97,6 +101,11 @@ class Budget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_container: Count = 3
     per_namespace: Count = 10
     per_node: Count = 20
+
+    @property
+    def generous(self) -> bool:
+        """Does it allow anything at all, before anything was spent?"""
+        return min(self.per_container, self.per_namespace, self.per_node) > 0
 
 
 class Plan(Record, frozen=True, kw_only=True):

@@ -11,14 +11,15 @@ from datetime import datetime
 
 import msgspec
 
+from memguard.core.domain import domains
 from memguard.core.explain import sentence
 from memguard.core.footprint import freed, share_on, swapped, unreclaimable
-from memguard.core.history import History, after_victim, forget_gauge
+from memguard.core.history import History, after_victim, forget_gauge, observe
 from memguard.core.ladder import choose_action
 from memguard.core.model import Cgroup, Container, Record, Snapshot
 from memguard.core.policy import Action, Plan
 from memguard.core.select import Ranking, judge
-from memguard.core.trace import Event, Header, Line, PlanChange, Reading, decode_line
+from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading, decode_line
 
 #: How many candidates a decision lists.
 LISTED = 12
@@ -81,6 +82,9 @@ class Replayer:
             return None
         self.snapshots += 1
         snapshot = without(line.snapshot, self.gone, self.evicted)
+        if line.domain == LEARNING:
+            self.history = observe(self.history, snapshot, tuple(domains(snapshot, self.plan)))
+            return None
         self.history, self.ranking = judge(self.history, snapshot, self.plan, within=line.domain)
         decision = decide(self.ranking, self.plan)
         if decision is not None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Literal
 
 from memguard.core.domain import margin
-from memguard.core.policy import SMALLEST_GUARDED_LIMIT, Settings
+from memguard.core.policy import Settings
 from memguard.guard.config import Tuning
 from memguard.guard.pace import pause_seconds
-from memguard.guard.ward import Ward
 from memguard.kernel.brake import Line
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED
@@ -32,7 +31,7 @@ SLACK_BYTES = 4 << 20
 LOOK_SECONDS = 0.005
 NEVER = float("inf")
 
-State = Literal["off", "armed", "probation", "resting"]
+State = Literal["off", "armed", "probation", "braking", "resting"]
 
 
 class Bell:
@@ -51,6 +50,11 @@ class Bell:
         self._tuning = tuning
         self._line = Line(cgroup, records)
         self._until = 0.0
+
+    @property
+    def middle_bytes(self) -> int:
+        """Half of the margin."""
+        return (self.line_bytes + self.limit_bytes) // 2
 
     def fileno(self) -> int:
         """memory.events.local, to poll for POLLPRI while armed."""
@@ -101,6 +105,10 @@ class Bell:
             self.due = now + pause_seconds(self.line_bytes - used, 0, self._tuning)
         return False
 
+    def brake(self) -> None:
+        """The line stays up as the brake while a stop signal has its time; nobody listens to it meanwhile."""
+        self.state, self.due = "braking", NEVER
+
     def rest(self, now: float) -> None:
         """Lift the line, come back later, and watch the margin by ticks meanwhile."""
         self._line.lift()
@@ -114,9 +122,3 @@ class Bell:
     def _rearmed(self) -> bool:
         """The line can stand again once memory.current is below it: the write itself must not reclaim."""
         return (self.cgroup.current() or UNLIMITED) < self.line_bytes and self.arm().ok
-
-
-def may_guard(ward: Ward, limit_bytes: int | None) -> bool:
-    """Only where acting is allowed now, and on limits that leave room for a margin."""
-    wanted = ward.forbidden is None and ward.rule.guard_limit and ward.rule.allows("brake")
-    return wanted and limit_bytes is not None and SMALLEST_GUARDED_LIMIT <= limit_bytes < UNLIMITED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tomllib
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from memguard.core.model import Bytes, Container, Memory, Owner, Record
 from memguard.core.policy import Budget, Mode, Plan, Rule, Settings
 from memguard.errors import ConfigError
+from memguard.kernel.paths import is_boundary
 
 #: The guard looks every few milliseconds near the danger, so it need not act on forecasts: what it cannot wait for
 #: is its own reaction. Other readers of snapshots keep the core's 8 s.
@@ -85,8 +87,8 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple({i.cgroup.rpartition("/")[0] for i in self.containers if "kubepods" not in i.cgroup} - {""})
 
     def watches(self, cgroup: str) -> bool:
-        """Is a cgroup that is no Kubernetes container named here?"""
-        return any(fnmatchcase(cgroup, i.cgroup) for i in self.containers)
+        """Is a cgroup that is no Kubernetes container named here? A slice never is: it holds containers."""
+        return not is_boundary(cgroup) and any(fnmatchcase(cgroup, i.cgroup) for i in self.containers)
 
     def identify(self, cgroup: str, container_id: str) -> Container:
         """The container that a cgroup is; without a match it stays unmapped, and is never touched."""
@@ -125,12 +127,24 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
         settings.setdefault("patienceSeconds", GUARD_PATIENCE_SECONDS)
     _refuse_unknown(path, data, Config)
     try:
-        return msgspec.convert(data, Config)
+        config = msgspec.convert(data, Config)
+        _check_signals(path, config)
     except msgspec.ValidationError as error:
         problem, _, field = str(error).partition(" - at `$")
         raise ConfigError(
             path, problem, field=field.strip("`.") or None, remedy="See docs/guard.md for what each key takes."
         ) from None
+    return config
+
+
+def _check_signals(path: str, config: Config) -> None:
+    known = signal.Signals.__members__
+    for index, rule in enumerate(config.rules):
+        for key, name in (("stopSignal", rule.stop_signal), ("notifySignal", rule.notify_signal)):
+            if name is not None and name not in known:
+                raise ConfigError(
+                    path, f"unknown signal {name!r}", field=f"rules[{index}].{key}", remedy=_nearest(name, [*known])
+                )
 
 
 def _syntax_error(path: str, problem: str) -> ConfigError:

@@ -31,6 +31,7 @@ class Ward:
         "discount_bytes",
         "footprint_bytes",
         "forbidden",
+        "pod_path",
         "read_at",
         "risen_bytes",
         "rule",
@@ -41,6 +42,8 @@ class Ward:
         self.container = container
         self.rule = Rule()
         self.forbidden: str | None = None
+        #: its pod's cgroup; None outside of Kubernetes
+        self.pod_path: str | None = None
         #: memory.current when last glanced at
         self.current_bytes = 0
         #: the part of memory.current that is no footprint (page cache), as of the last memory.stat

@@ -5,7 +5,7 @@ At idle nothing here costs more with more containers: discovery sleeps in inotif
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from heapq import nlargest
 
@@ -29,6 +29,8 @@ class Watch:
         self.swap, self.numa = swap, numa
         self.wards: dict[str, Ward] = {}
         self.front: list[Ward] = []
+        #: those whose rule asks for a notice when memory gets short
+        self.asking: list[Ward] = []
         self._queue: list[str] = []
 
     def __len__(self) -> int:
@@ -45,6 +47,7 @@ class Watch:
         ward.adopt(self.plan)
         ward.cgroup.prepare()
         self.wards[path] = ward
+        self._list_asking()
         return ward
 
     def remove(self, path: str) -> Ward | None:
@@ -52,18 +55,16 @@ class Watch:
         ward = self.wards.pop(path, None)
         if ward is not None:
             self.front = [other for other in self.front if other is not ward]
+            self._list_asking()
             ward.close()
         return ward
 
-    def follow(self, plan: Plan) -> None:
-        """A new plan: every ward looks up its rule again."""
+    def follow(self, plan: Plan, identify: Callable[[str, str], Container]) -> None:
+        """A new configuration: it may know better who each ward is, and what may be done to it."""
         self.plan = plan
-        for ward in self.wards.values():
-            ward.adopt(plan)
-
-    def by_id(self, container_id: str) -> Ward | None:
-        """The ward of a container."""
-        return next((ward for ward in self.wards.values() if ward.id == container_id), None)
+        for path, ward in self.wards.items():
+            ward.assume(identify(path, ward.id), plan)
+        self._list_asking()
 
     def inside(self, path: str) -> list[Ward]:
         """The wards at or below a cgroup."""
@@ -100,6 +101,9 @@ class Watch:
     def glance_at_front(self) -> list[Ward]:
         """The front, the fastest growers since the last glance first."""
         return sorted([ward for ward in self.front if ward.glance()], key=_risen, reverse=True)
+
+    def _list_asking(self) -> None:
+        self.asking = [w for w in self.wards.values() if w.rule.notify_signal or w.rule.notify_directory]
 
     def close(self) -> None:
         """Close everything."""

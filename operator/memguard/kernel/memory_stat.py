@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from memguard.core.model import Events
-from memguard.kernel.parse import cut, keys
+from memguard.kernel.parse import Columns, cut, keys
 
 
 class MemoryStat(msgspec.Struct, frozen=True, gc=False):
@@ -66,9 +66,14 @@ _RECLAIMABLE_KEYS: Final = keys("file_dirty", "file_writeback", "inactive_file",
 _EVENT_KEYS: Final = keys("low", "high", "max", "oom", "oom_kill", "oom_group_kill")
 
 
-def memory_stat(data: bytes, source: object) -> MemoryStat:
+def stat_columns() -> Columns:
+    """What remembers one memory.stat's layout between readings."""
+    return Columns(_KEYS)
+
+
+def memory_stat(data: bytes, source: object, columns: Columns | None = None) -> MemoryStat:
     """memory.stat's needed fields. Raises KernelFileError."""
-    return MemoryStat(*cut(data, _KEYS, source))
+    return MemoryStat(*(columns.cut(data, source) if columns else cut(data, _KEYS, source)))
 
 
 def unreclaimable(data: bytes, current_bytes: int, source: object) -> int:

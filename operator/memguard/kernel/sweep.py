@@ -58,8 +58,9 @@ def restore(root: str, hold: Hold) -> Verdict:
     """Undo one hold, if its cgroup is still the same one and still holds what we wrote."""
     try:
         directory = os.open(f"{root}/{hold.path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return "vanished"
+    except OSError as error:
+        # Out of descriptors is no sign that it is gone: the record must stay.
+        return "vanished" if error.errno in _VANISHED else "refused"
     try:
         if os.fstat(directory).st_ino != hold.inode:
             return "vanished"
@@ -136,7 +137,8 @@ def _read(directory: int, name: str) -> bytes:
 
 
 def _write(directory: int, name: str, value: bytes) -> None:
-    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    # Non-blocking: a limit found below the present use must not make the janitor reclaim (about 6.16).
+    fd = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
         # Blanks are stripped by the kernel; they make a shorter value cover a longer one in a plain file, too.
         os.write(fd, value.ljust(20) + b"\n")

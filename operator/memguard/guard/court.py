@@ -1,0 +1,164 @@
+"""The decision carried out: read, judge, act, and follow each victim until its memory is back.
+
+Nothing between a wake-up and a kill opens a file, writes a log, or looks at all containers.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+
+import msgspec
+
+from memguard.core.budget import Ledger
+from memguard.core.domain import domains
+from memguard.core.history import History, after_victim, forget_gauge, observe
+from memguard.core.ladder import choose_action, only_evictable
+from memguard.core.model import Cgroup as CgroupReading
+from memguard.core.model import Snapshot
+from memguard.core.policy import Action, Plan
+from memguard.core.select import Ranking, judge, rank
+from memguard.core.trace import LEARNING, Event, Outcome, Reading
+from memguard.guard.clock import Clock
+from memguard.guard.course import Course
+from memguard.guard.ears import Ears
+from memguard.guard.hold import Hold
+from memguard.guard.report import Report, Trigger
+from memguard.guard.scene import Scene
+from memguard.guard.stability import Stability
+from memguard.guard.ward import Ward
+from memguard.guard.watch import Watch, containers
+
+#: Standalone there is nobody who could evict; ending the container would be useless or wrong.
+CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
+
+
+class Court:
+    """History, budget, and the victims that are on their way out (`courses`, by container id)."""
+
+    def __init__(
+        self, plan: Plan, scene: Scene, watch: Watch, hold: Hold, *, ears: Ears, report: Report, clock: Clock
+    ) -> None:
+        self.plan = plan
+        self.history, self.ledger = History(), Ledger()
+        self.courses: dict[str, Course] = {}
+        self._scene, self._watch, self._hold = scene, watch, hold
+        self._ears, self._report, self._clock = ears, report, clock
+
+    def may_act(self, ward: Ward) -> bool:
+        """Is acting on this container allowed now? Without that nothing of it is ever held or braked."""
+        if ward.forbidden is not None or ward.id in self.courses:
+            return False
+        return self.ledger.refusal(ward.container, self.plan.budget, self._clock.monotonic()) is None
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """Into the history, without a decision; the trace says so."""
+        self.history = observe(self.history, snapshot, tuple(domains(snapshot, self.plan)))
+        self._report.trace(Reading(snapshot=snapshot, domain=LEARNING))
+
+    def new_episode(self, domain: str) -> None:
+        """A line was crossed: what that domain did before says nothing about now."""
+        self.history = forget_gauge(self.history, domain)
+        self._report.trace(Event(at=self._clock.now(), kind="line", subject=domain))
+
+    def decide(
+        self,
+        wards: Iterable[Ward],
+        trigger: Trigger,
+        *,
+        pods: tuple[CgroupReading, ...] = (),
+        within: str | None = None,
+        reclaim: bool = False,
+    ) -> Ranking:
+        """Read these wards, judge them, and act on the one that is chosen.
+
+        `within` names the only domain that all containers are shown of; `reclaim` also reads /proc/vmstat.
+        """
+        present = {ward.id: ward for ward in wards if ward.id not in self.courses and ward.read()}
+        snapshot = self._scene.snapshot(self._clock.now(), containers(present.values()), pods, reclaim=reclaim)
+        trigger.mark("read")
+        self.history, ranking = judge(self.history, snapshot, self.plan, self._refusals(present.values()), within)
+        trigger.mark("ranked")
+        self._report.trace(Reading(snapshot=snapshot, domain=within))
+        if ranking.victim is None:
+            self._report.nobody(ranking)
+        else:
+            self._sentence(ranking, present[ranking.victim.container.id], trigger)
+        return ranking
+
+    def pending_bytes(self, now: float) -> int:
+        """What the victims are still expected to free."""
+        return sum(course.pending_bytes(now) for course in self.courses.values())
+
+    def advance(self, now: float) -> list[Course]:
+        """Follow the victims; those that are over are returned, reported and forgotten."""
+        over = [course for course in self.courses.values() if course.advance(now)]
+        for course in over:
+            del self.courses[course.ward.id]
+            self._ears.deafen(course.fd)
+            self._report.finished(course, self._scene.headroom())
+            self._report.trace(_outcome(course, self._clock))
+        return over
+
+    def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
+        if not self.ledger.kills and self.plan.budget.generous:
+            return {}
+        now = self._clock.monotonic()
+        asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
+        return {key: reason for key, reason in asked if reason is not None}
+
+    def _sentence(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> None:
+        victim = ranking.candidates[0]
+        action = choose_action(ranking, victim, ward.rule)
+        why_not = ward.forbidden or (CANNOT_EVICT if only_evictable(victim.container) else None)
+        if why_not is None:
+            self._act(ranking, ward, action, trigger)
+        else:
+            self._report.would(ranking, action, why_not, trigger)
+
+    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> None:
+        now = self._clock.monotonic()
+        course = Course(ward, ranking.candidates[0].freed_bytes, now)
+        course.action = "terminate" if action == "terminate" and self._terminated(course) else "kill"
+        if course.action == "kill" and not course.kill():
+            self._report.refused(ranking, course)
+            return
+        trigger.mark("acted")
+        self._hold.release()
+        self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
+        self.courses[ward.id] = course
+        at = ranking.taken_at.timestamp()
+        self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
+        self._ears.listen(course.fd, lambda _: None)  # the turn that it wakes looks after it
+        course.decision = self._report.decided(self._with_the_rest(ranking), action, course.action, trigger)
+
+    def _terminated(self, course: Course) -> bool:
+        """Thaw it first: who stands still cannot hear the signal."""
+        self._hold.release()
+        rule = course.ward.rule
+        return course.terminate(signal.Signals[rule.stop_signal], rule.grace_seconds, self._watch.proc_root)
+
+    def _with_the_rest(self, ranking: Ranking) -> Ranking:
+        """For the record, after the deed: how those of the front stood that were not on the shortlist."""
+        known = {candidate.container.id for candidate in ranking.candidates}
+        others = containers(ward for ward in self._watch.front if ward.id not in known)
+        snapshot = self._scene.snapshot(ranking.taken_at, others, (), reclaim=False)
+        rest = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure)
+        return msgspec.structs.replace(ranking, candidates=ranking.candidates + rest.candidates)
+
+
+def check_stability(stability: Stability, course: Course, report: Report) -> None:
+    """After a victim: are the processes that the node cannot do without still there?"""
+    for name in stability.lost():
+        report.say("alarm", reason=f"the critical process {name} is gone", decision=course.decision)
+
+
+def _outcome(course: Course, clock: Clock) -> Outcome:
+    return Outcome(
+        at=clock.now(),
+        victim=course.ward.id,
+        action=course.action,
+        freed_bytes=course.freed_bytes,
+        seconds=course.seconds,
+        complete=course.stage == "ended",
+    )

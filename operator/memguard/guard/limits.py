@@ -1,0 +1,134 @@
+"""All lines of the machine: hung where acting is allowed, listened to while armed, taken away when it no longer is."""
+
+from __future__ import annotations
+
+from memguard.core.policy import SMALLEST_GUARDED_LIMIT
+from memguard.guard.bell import Bell
+from memguard.guard.clock import Clock
+from memguard.guard.config import Config
+from memguard.guard.course import Course
+from memguard.guard.court import Court
+from memguard.guard.ears import Ears
+from memguard.guard.report import Report, Trigger
+from memguard.guard.scene import read_boundary
+from memguard.guard.ward import Ward
+from memguard.guard.watch import Watch
+from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.files import UNLIMITED
+from memguard.kernel.record import Records
+
+
+class Limits:
+    """The bells by cgroup path; at most one under each container's and each pod's limit."""
+
+    def __init__(
+        self, config: Config, watch: Watch, court: Court, records: Records, *, ears: Ears, report: Report, clock: Clock
+    ) -> None:
+        self.config = config
+        self.bells: dict[str, Bell] = {}
+        self._watch, self._court, self._records = watch, court, records
+        self._ears, self._report, self._clock = ears, report, clock
+        self._listening: dict[str, int] = {}
+
+    def hang(self, ward: Ward, pod_path: str | None) -> None:
+        """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
+        self._hang(ward, ward.cgroup, f"container:{ward.id}")
+        if pod_path and pod_path not in self.bells:
+            self._hang(ward, Cgroup(pod_path, self._watch.cgroup_root), f"pod:{pod_path}")
+
+    def forget(self, path: str) -> None:
+        """A cgroup is gone, or no longer ours to guard."""
+        bell = self.bells.pop(path, None)
+        if bell is not None:
+            self._deafen(path)
+            bell.lift()
+
+    def forget_all(self) -> None:
+        """Nothing of ours is left standing."""
+        for path in list(self.bells):
+            self.forget(path)
+
+    @property
+    def next_due(self) -> float:
+        """When a bell wants to be looked at (monotonic seconds)."""
+        return min((bell.due for bell in self.bells.values()), default=float("inf"))
+
+    def look(self, now: float) -> None:
+        """Look at those whose time has come."""
+        for bell in [bell for bell in self.bells.values() if bell.due <= now]:
+            if bell.look(now):
+                self._judge(bell, now)
+            self._listen(bell)
+
+    def check(self) -> None:
+        """Now and then: is each line still ours, still allowed, and under the limit as it is now?"""
+        for path, bell in list(self.bells.items()):
+            limit = bell.cgroup.max()
+            if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
+                self.forget(path)
+        for ward in self._watch.wards.values():
+            if ward.cgroup.path not in self.bells and self._wanted(ward):
+                self.hang(ward, ward.pod_path)
+        for bell in self.bells.values():
+            outcome = bell.check() if bell.state == "armed" else None
+            if outcome is not None and outcome.verdict != "unchanged":
+                self._report.line_changed(bell.domain, outcome)
+            self._listen(bell)
+
+    def release_brakes(self, course: Course, now: float) -> None:
+        """A stop signal had its time, or its effect."""
+        for bell in self.bells.values():
+            if bell.state == "braking" and f"{course.ward.cgroup.path}/".startswith(f"{bell.cgroup.path}/"):
+                bell.rest(now)
+
+    def margin_is_short(self, course: Course) -> bool:
+        """Is half of a margin used up while a stop signal has its time? Then there is no more waiting."""
+        inside = (bell for path, bell in self.bells.items() if course.ward in self._watch.inside(path))
+        return any((bell.cgroup.unreclaimable() or 0) > bell.middle_bytes for bell in inside)
+
+    def _wanted(self, ward: Ward) -> bool:
+        rule = ward.rule
+        return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
+
+    def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
+        limit = cgroup.max()
+        if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
+            return
+        bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.config.tuning)
+        outcome = bell.arm()
+        if outcome.ok:
+            self.bells[cgroup.path] = bell
+            self._listen(bell)
+        else:
+            self._report.unarmed(domain, outcome)
+
+    def _rung(self, bell: Bell, now: float) -> None:
+        if bell.ring(now):
+            if bell.due <= now:
+                self._court.new_episode(bell.domain)
+            self._judge(bell, now)
+        self._listen(bell)
+
+    def _judge(self, bell: Bell, now: float) -> None:
+        """A container's or pod's own limit: only those inside it are asked."""
+        inside = self._watch.inside(bell.cgroup.path)
+        reading = None if bell.domain.startswith("container:") else read_boundary(bell.cgroup, "pod")
+        trigger = Trigger("line", self._clock.monotonic)
+        self._court.decide(inside, trigger, pods=(reading,) if reading else (), within=bell.domain)
+        stages = [self._court.courses[ward.id].stage for ward in inside if ward.id in self._court.courses]
+        if "terminating" in stages:
+            bell.brake()
+        elif stages:
+            bell.rest(now)
+
+    def _listen(self, bell: Bell) -> None:
+        """In the poll set only while armed: at the limit the file rings 15 times a second even without a line."""
+        path = bell.cgroup.path
+        if bell.state not in ("armed", "probation"):
+            self._deafen(path)
+        elif path not in self._listening:
+            self._listening[path] = bell.fileno()
+            self._ears.listen(bell.fileno(), lambda now: self._rung(bell, now))
+
+    def _deafen(self, path: str) -> None:
+        self._ears.deafen(self._listening.pop(path, -1))
