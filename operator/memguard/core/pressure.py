@@ -20,8 +20,8 @@ STALL_WEIGHT = 0.25
 SOON_WEIGHT = 0.9
 THRESHOLD_SCALE = 8000.0
 #: Share of the domain that must be left when patience with growth ends. Nodes fail with about 1 % available, since
-#: hot cache and watermarks are in it. On simulated incidents (bench/victims) 1.25 to 1.75 % decide alike; with 1 % a
-#: third more come too late, and a share of the reserve fails on big nodes, where its cap leaves 1.6 % in all.
+#: hot cache and watermarks are in it. On simulated incidents (bench/victims) 1.25 to 1.75 % decide alike; with 1 %
+#: twice as many come too late, and a third of the reserve is too late on nodes so big that its cap leaves 1.6 % in all.
 LAST_LINE = 0.015
 #: Relief below this share of the domain is not worth a victim.
 SMALLEST_NEED = 0.01
@@ -92,11 +92,12 @@ def _helpful_swap(domain: Domain, fall: float, swap_fall: float, stall: float) -
 def _looks_left(domain: Domain, gauge: Gauge, left: float, fall: float) -> float | None:
     """How many more looks like the last would cross the last line; 0 if it is crossed, None if nothing is being lost.
 
-    Counted in looks, since whoever can look again in time need not act yet, at any cadence. Of simulated incidents
-    3 looks of patience come too late in 1.5 to 2 % and 4 to 8 in 0.5 to 1; 12 kill 15 % of the innocent, 4 to 8 3 to 7.
-    What the last look itself lost counts where it is more than the trend, which lags a jump by three looks: without it
-    twice as many come too late. On a NUMA node the reserve itself is the last line: its headroom is reckoned from the
-    containers' shares of cache, and that was 2 to 3 % of the domain too much when the kernel gave up.
+    Counted in looks, since whoever can look again in time need not act yet, at any cadence. On simulated incidents
+    (bench/victims) 3 looks of patience are too late in 1.5 to 2 %, 5 to 8 in 0.5; 12 kill where nobody should die in
+    13 to 15 %, 5 to 8 in 5 to 7. What the last look itself lost counts where it is more than the trend, which lags a
+    jump by three looks: without it up to twice as many come too late. On a NUMA node the reserve itself is the last
+    line: its headroom is reckoned from the containers' shares of cache, and that was 2 to 3 % of the domain too much
+    when the kernel gave up.
     """
     if len(gauge.available) < 2:
         return None

@@ -10,11 +10,11 @@ from memguard.guard.course import Course
 from memguard.guard.court import Court
 from memguard.guard.ears import Ears
 from memguard.guard.report import Report, Trigger
-from memguard.guard.scene import read_boundary
 from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED
+from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
 
 
@@ -112,9 +112,9 @@ class Limits:
     def _judge(self, bell: Bell, now: float) -> None:
         """A container's or pod's own limit: only those inside it are asked."""
         inside = self._watch.inside(bell.cgroup.path)
-        reading = None if bell.domain.startswith("container:") else read_boundary(bell.cgroup, "pod")
+        pod = None if bell.domain.startswith("container:") else boundary(bell.cgroup)
         trigger = Trigger("line", self._clock.monotonic)
-        self._court.decide(inside, trigger, pods=(reading,) if reading else (), within=bell.domain)
+        self._court.decide(inside, trigger, pods=(pod,) if pod else (), within=bell.domain)
         stages = [self._court.courses[ward.id].stage for ward in inside if ward.id in self._court.courses]
         if "terminating" in stages:
             bell.brake()

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from memguard.core.domain import reserve
 from memguard.core.model import Cgroup as CgroupReading
-from memguard.core.model import Container, Node, NodeMemory, NumaNode, Snapshot, Stall, Vmstat
+from memguard.core.model import Container, Node, Snapshot, Stall, Vmstat
 from memguard.core.policy import Settings
+from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED, KernelFile
 from memguard.kernel.host import cpus
@@ -77,51 +78,15 @@ class Scene:
         return read_stall(self._pressure)
 
     def _node(self) -> Node:
-        memory = self._meminfo.read()
         return Node(
             name=self._name,
             uptime_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),  # without opening /proc/uptime
             cpus=self._cpus,
-            memory=NodeMemory(
-                total_bytes=memory.total_bytes,
-                available_bytes=memory.available_bytes,
-                free_bytes=memory.free_bytes,
-                swap_total_bytes=memory.swap_total_bytes,
-                swap_free_bytes=memory.swap_free_bytes,
-                zswap_bytes=memory.zswap_bytes,
-            ),
+            memory=reading.node_memory(self._meminfo.read()),
             pressure=self.stall(),
-            numa=self._numa_nodes(),
-        )
-
-    def _numa_nodes(self) -> tuple[NumaNode, ...]:
-        readings = self._numa.read() if self._numa else ()
-        return tuple(
-            NumaNode(
-                node=reading.node,
-                total_bytes=reading.total_bytes,
-                free_bytes=reading.free_bytes,
-                reclaimable_bytes=reading.active_file_bytes
-                + reading.inactive_file_bytes
-                + reading.slab_reclaimable_bytes,
-            )
-            for reading in readings
+            numa=reading.numa_nodes(self._numa.read()) if self._numa else (),
         )
 
     def _kubepods_reading(self) -> tuple[CgroupReading, ...]:
-        reading = read_boundary(self.kubepods, "kubepods") if self.kubepods else None
-        return (reading,) if reading else ()
-
-
-def read_boundary(cgroup: Cgroup, kind: str) -> CgroupReading | None:
-    """A slice with its limit and what cannot be reclaimed in it; None when it is gone or has no limit."""
-    limit, current = cgroup.max(), cgroup.current()
-    if limit is None or current is None or limit == UNLIMITED:
-        return None
-    return CgroupReading(
-        path=cgroup.path,
-        kind="kubepods" if kind == "kubepods" else "pod",
-        current_bytes=current,
-        max_bytes=limit,
-        unreclaimable_bytes=cgroup.unreclaimable(),
-    )
+        found = reading.boundary(self.kubepods) if self.kubepods else None
+        return (found,) if found else ()

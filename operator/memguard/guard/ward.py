@@ -7,16 +7,14 @@ from datetime import datetime
 import msgspec
 
 from memguard.core.footprint import footprint
-from memguard.core.model import Container, Cpu, Memory, Processes
+from memguard.core.model import Container, Cpu
 from memguard.core.policy import Plan, Rule
 from memguard.core.select import exclusion
+from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.files import UNLIMITED
-from memguard.kernel.memory_stat import MemoryStat
-from memguard.kernel.process import process
 
-#: Processes of a container that are looked at one by one.
-LOOKED_AT = 4
+#: Processes of a container that are looked at one by one; each costs about 100 us.
+PROCESSES_LOOKED_AT = 4
 #: What a configuration tells of a container, as opposed to what is read.
 IDENTITY_FIELDS = ("namespace", "pod", "name", "owner", "priority", "privileged", "static", "request_bytes", "labels")
 
@@ -91,31 +89,14 @@ class Ward:
         current, stat = self.cgroup.current(), self.cgroup.stat()
         if current is None or stat is None:
             return False
-        memory = self._memory(current, stat)
+        known = self.container.memory
+        swap = self.cgroup.swap_current() if known.swap_bytes is not None else None
+        memory = reading.memory(current, stat, swap, known)
         used = footprint(memory)
         self.risen_bytes = used - self.footprint_bytes
         self.current_bytes, self.footprint_bytes, self.discount_bytes = current, used, current - used
         self.container = msgspec.structs.replace(self.container, memory=memory)
         return True
-
-    def _memory(self, current: int, stat: MemoryStat) -> Memory:
-        known = self.container.memory
-        return Memory(
-            current_bytes=current,
-            anon_bytes=stat.anon_bytes,
-            shmem_bytes=stat.shmem_bytes,
-            file_bytes=stat.file_bytes,
-            inactive_file_bytes=stat.inactive_file_bytes,
-            kernel_bytes=stat.kernel_bytes,
-            slab_reclaimable_bytes=stat.slab_reclaimable_bytes,
-            sock_bytes=stat.sock_bytes,
-            swap_bytes=self.cgroup.swap_current() if known.swap_bytes is not None else None,
-            zswap_bytes=stat.zswapped_bytes,
-            virtual_bytes=known.virtual_bytes,
-            min_bytes=known.min_bytes,
-            low_bytes=known.low_bytes,
-            peak_bytes=known.peak_bytes,
-        )
 
     def study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool = False) -> bool:
         """Read everything that a score looks at: at discovery, and now and then (one ward a tick). False: gone."""
@@ -123,8 +104,7 @@ class Ward:
         limit = cgroup.max()
         if limit is None:
             return False
-        processes = _Processes(cgroup.pids() or [], proc_root)
-        nices = [nice for nice in (cgroup.nice(), processes.nice) if nice is not None]
+        crew = reading.Crew(cgroup.pids() or [], proc_root, PROCESSES_LOOKED_AT)
         self.container = msgspec.structs.replace(
             known,
             memory=msgspec.structs.replace(
@@ -132,16 +112,16 @@ class Ward:
                 min_bytes=cgroup.min(),
                 low_bytes=cgroup.low(),
                 swap_bytes=0 if swap else None,
-                virtual_bytes=processes.virtual_bytes,
+                virtual_bytes=crew.virtual_bytes,
             ),
-            limit_bytes=None if limit == UNLIMITED else limit,
+            limit_bytes=reading.finite(limit),
             events=cgroup.events(),
-            nice=max(nices) if nices else None,
+            nice=crew.nice(cgroup.nice()),
             cpu=self._cpu(cgroup.cpu_seconds(), monotonic),
-            started_at=known.started_at or now,
-            oom_score_adj=processes.oom_score_adj,
-            processes=processes.states,
-            numa_bytes=_by_name(cgroup.numa_bytes()) if numa else None,
+            started_at=known.started_at or reading.created_at(cgroup) or now,
+            oom_score_adj=crew.oom_score_adj,
+            processes=crew.processes,
+            numa_bytes=reading.numa_bytes(cgroup) if numa else None,
             cpuset_mems=cgroup.cpuset_mems() if numa else None,
         )
         self.read_at = monotonic
@@ -158,23 +138,3 @@ class Ward:
     def close(self) -> None:
         """Give the descriptors back."""
         self.cgroup.close()
-
-
-class _Processes:
-    """What the first few processes of a container tell: never cmdline, smaps or maps (process.py)."""
-
-    def __init__(self, pids: list[int], proc_root: str) -> None:
-        seen = [found for pid in pids[:LOOKED_AT] if (found := process(pid, proc_root)) is not None]
-        running = sum(one.state == "R" for one in seen)
-        waiting = sum(one.state == "D" for one in seen)
-        self.states = Processes(
-            count=len(pids), running=running, sleeping=len(seen) - running - waiting, uninterruptible=waiting
-        )
-        biggest = max(seen, key=lambda one: one.rss_bytes, default=None)
-        self.oom_score_adj = biggest.oom_score_adj if biggest else None
-        self.nice = biggest.nice if biggest else None
-        self.virtual_bytes = sum(one.virtual_bytes for one in seen) if seen else None
-
-
-def _by_name(numa_bytes: dict[int, int] | None) -> dict[str, int] | None:
-    return None if numa_bytes is None else {str(node): count for node, count in numa_bytes.items()}

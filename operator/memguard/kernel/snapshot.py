@@ -13,18 +13,16 @@ from typing import Final
 from msgspec.structs import replace
 
 from memguard.core import model
+from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.files import UNLIMITED
 from memguard.kernel.host import cpus, uptime_seconds
 from memguard.kernel.memory_stat import MemoryStat
-from memguard.kernel.paths import is_kubepods, parse_container_path
-from memguard.kernel.process import Process, process
+from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import read_stall
 from memguard.kernel.readers import Readers
 
 #: Processes of one container that are looked at one by one.
 PROCESSES_LOOKED_AT: Final = 64
-_LOWEST_NICE, _HIGHEST_NICE = -20, 19
 _UNREAD: Final = model.Memory(current_bytes=0)
 
 
@@ -50,44 +48,21 @@ def take_snapshot(
         taken_at=taken_at,
         node=_node(readers),
         containers=tuple(found for found in containers if found is not None),
-        cgroups=tuple(found for cgroup in readers.boundaries.values() if (found := _boundary(cgroup)) is not None),
+        cgroups=tuple(
+            found for cgroup in readers.boundaries.values() if (found := reading.boundary(cgroup)) is not None
+        ),
         vmstat=readers.vmstat.read(),
     )
 
 
 def _node(readers: Readers) -> model.Node:
-    memory = readers.meminfo.read()
     return model.Node(
         name=readers.node_name,
         uptime_seconds=uptime_seconds(readers.proc),
         cpus=cpus(),
-        memory=model.NodeMemory(
-            total_bytes=memory.total_bytes,
-            available_bytes=memory.available_bytes,
-            free_bytes=memory.free_bytes,
-            swap_total_bytes=memory.swap_total_bytes,
-            swap_free_bytes=memory.swap_free_bytes,
-            zswap_bytes=memory.zswap_bytes,
-        ),
+        memory=reading.node_memory(readers.meminfo.read()),
         pressure=read_stall(readers.pressure),
-        numa=tuple(
-            model.NumaNode(node=found.node, total_bytes=found.total_bytes, free_bytes=found.free_bytes)
-            for found in readers.numa.read()
-        ),
-    )
-
-
-def _boundary(cgroup: Cgroup) -> model.Cgroup | None:
-    current = cgroup.current()
-    if current is None:
-        return None
-    return model.Cgroup(
-        path=cgroup.path,
-        kind="kubepods" if is_kubepods(cgroup.path) else "pod",
-        current_bytes=current,
-        max_bytes=_finite(cgroup.max()),
-        high_bytes=_finite(cgroup.high()),
-        unreclaimable_bytes=cgroup.unreclaimable(),
+        numa=reading.numa_nodes(readers.numa.read()),
     )
 
 
@@ -109,44 +84,29 @@ def _container(
         return None
     if not full:
         return replace(known, cgroup=cgroup.path, memory=model.Memory(current_bytes=current))
-    pids = cgroup.pids() or []
-    processes = [found for pid in pids[:PROCESSES_LOOKED_AT] if (found := process(pid, readers.proc)) is not None]
-    biggest = max(processes, key=_rss, default=None)
-    mems = cgroup.numa_bytes()
-    return replace(
-        known,
-        cgroup=cgroup.path,
-        memory=_memory(cgroup, current, processes),
-        limit_bytes=_finite(cgroup.max()),
-        high_bytes=_finite(cgroup.high()),
-        events=cgroup.events(),
-        cpu=_cpu(readers, cgroup, taken_at.timestamp()),
-        pressure=cgroup.pressure(),
-        processes=_processes(len(pids), processes),
-        numa_bytes=None if mems is None else {str(node): held for node, held in mems.items()},
-        cpuset_mems=cgroup.cpuset_mems(),
-        nice=_nice(cgroup.nice(), biggest),
-        oom_score_adj=known.oom_score_adj if biggest is None else biggest.oom_score_adj,
-    )
-
-
-def _memory(cgroup: Cgroup, current: int, processes: list[Process]) -> model.Memory:
-    stat = cgroup.stat() or MemoryStat()
-    return model.Memory(
+    crew = reading.Crew(cgroup.pids() or [], readers.proc, PROCESSES_LOOKED_AT)
+    rare = model.Memory(
         current_bytes=current,
-        anon_bytes=stat.anon_bytes,
-        shmem_bytes=stat.shmem_bytes,
-        file_bytes=stat.file_bytes,
-        inactive_file_bytes=stat.inactive_file_bytes,
-        kernel_bytes=stat.kernel_bytes,
-        slab_reclaimable_bytes=stat.slab_reclaimable_bytes,
-        sock_bytes=stat.sock_bytes,
-        swap_bytes=cgroup.swap_current(),
-        zswap_bytes=stat.zswapped_bytes,
-        virtual_bytes=sum(found.virtual_bytes for found in processes) if processes else None,
+        virtual_bytes=crew.virtual_bytes,
         min_bytes=cgroup.min(),
         low_bytes=cgroup.low(),
         peak_bytes=cgroup.peak(),
+    )
+    return replace(
+        known,
+        cgroup=cgroup.path,
+        memory=reading.memory(current, cgroup.stat() or MemoryStat(), cgroup.swap_current(), rare),
+        limit_bytes=reading.finite(cgroup.max()),
+        high_bytes=reading.finite(cgroup.high()),
+        events=cgroup.events(),
+        cpu=_cpu(readers, cgroup, taken_at.timestamp()),
+        pressure=cgroup.pressure(),
+        processes=crew.processes,
+        numa_bytes=reading.numa_bytes(cgroup),
+        cpuset_mems=cgroup.cpuset_mems(),
+        nice=crew.nice(cgroup.nice()),
+        oom_score_adj=known.oom_score_adj if crew.oom_score_adj is None else crew.oom_score_adj,
+        started_at=known.started_at or reading.created_at(cgroup),
     )
 
 
@@ -155,29 +115,3 @@ def _cpu(readers: Readers, cgroup: Cgroup, now: float) -> model.Cpu | None:
     if total is None:
         return None
     return model.Cpu(total_seconds=total, recent_cores=readers.recent_cores(cgroup.path, now, total))
-
-
-def _processes(count: int, looked_at: list[Process]) -> model.Processes:
-    if len(looked_at) < count:
-        return model.Processes(count=count)
-    return model.Processes(
-        count=count,
-        running=sum(found.state == "R" for found in looked_at),
-        sleeping=sum(found.state in "SI" for found in looked_at),
-        uninterruptible=sum(found.state == "D" for found in looked_at),
-    )
-
-
-def _nice(weight_nice: int | None, biggest: Process | None) -> int | None:
-    """cpu.weight.nice and the biggest process's own nice work in series: added, and clamped."""
-    if weight_nice is None or biggest is None:
-        return weight_nice if biggest is None else biggest.nice
-    return min(max(weight_nice + biggest.nice, _LOWEST_NICE), _HIGHEST_NICE)
-
-
-def _rss(found: Process) -> int:
-    return found.rss_bytes
-
-
-def _finite(size: int | None) -> int | None:
-    return None if size is None or size >= UNLIMITED else size
