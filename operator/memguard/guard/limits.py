@@ -34,7 +34,10 @@ class Limits:
         """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
         self._hang(ward, ward.cgroup, f"container:{ward.id}")
         if pod_path and pod_path not in self.bells:
-            self._hang(ward, Cgroup(pod_path, self._watch.cgroup_root), f"pod:{pod_path}")
+            pod = Cgroup(pod_path, self._watch.cgroup_root)
+            self._hang(ward, pod, f"pod:{pod_path}")
+            if pod_path not in self.bells:
+                pod.close()
 
     def forget(self, path: str) -> None:
         """A cgroup is gone, or no longer ours to guard."""
@@ -42,6 +45,8 @@ class Limits:
         if bell is not None:
             self._deafen(path)
             bell.lift()
+            if bell.domain.startswith("pod:"):
+                bell.cgroup.close()  # a container's belongs to its ward
 
     def forget_all(self) -> None:
         """Nothing of ours is left standing."""

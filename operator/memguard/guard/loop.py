@@ -129,6 +129,8 @@ class Guard:
         for course in self.court.advance(now):
             self.limits.release_brakes(course, now)
             check_stability(self._stability, course, self.report)
+            if not course.ward.cgroup.alive():
+                self._forget(course.ward.cgroup.path)
 
     # --- who is there
 
@@ -150,7 +152,7 @@ class Guard:
     def _forget(self, path: str) -> None:
         self.limits.forget(path)
         if not any(course.ward.cgroup.path == path for course in self.court.courses.values()):
-            self.watch.remove(path)
+            self.watch.remove(path)  # else its course comes to its end first
 
     # --- quiet times
 

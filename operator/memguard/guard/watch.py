@@ -86,9 +86,8 @@ class Watch:
         It also chooses the front: those that any decision must be among (who grows, who is large, who is over its
         request), so that nothing looks at all containers between a wake-up and a kill.
         """
-        for path in [path for path, ward in self.wards.items() if not ward.glance()]:
-            self.remove(path)
-        wards = self.wards.values()
+        # Who is gone stays until inotify says so: its descriptors may still be in the poll set.
+        wards = [ward for ward in self.wards.values() if ward.glance()]
         growers = nlargest(GROWERS, wards, key=_risen)
         for ward in {*growers, *nlargest(CACHE_HOLDERS, wards, key=_discount)}:
             before = ward.footprint_bytes - ward.risen_bytes
