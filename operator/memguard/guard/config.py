@@ -6,12 +6,14 @@ import os
 import signal
 import tomllib
 from fnmatch import fnmatchcase
-from typing import Any
+from math import isfinite
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from memguard.core.model import Bytes, Container, Memory, Owner, Record
-from memguard.core.policy import Budget, Mode, Plan, Rule, Settings
+from memguard.core.model import Bytes, Container, Memory, Number, Owner, Record
+from memguard.core.policy import Budget, Match, Mode, Plan, Rule, Settings
+from memguard.core.score import WEIGHTS
 from memguard.errors import ConfigError
 from memguard.kernel.paths import is_boundary
 
@@ -21,6 +23,11 @@ GUARD_HORIZON_SECONDS = 0.1
 #: At the reserve the guard acts on all growth that would use it up within this time: the reserve is its line.
 GUARD_PATIENCE_SECONDS = 60.0
 GUARD_SETTINGS = Settings(horizon_seconds=GUARD_HORIZON_SECONDS, patience_seconds=GUARD_PATIENCE_SECONDS)
+#: More than any plan needs; what is cut off a longer file would silently not count.
+LARGEST_FILE_BYTES = 1 << 20
+
+#: A minute without a look would be no guard; and poll(2) knows no more than 24 days.
+Tick = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
 
 class Identity(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,11 +38,11 @@ class Identity(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pod: str | None = None
     name: str | None = None
     owner: Owner | None = None
-    priority: int | None = None
+    priority: Number | None = None
     privileged: bool | None = None
     static: bool | None = None
     request_bytes: Bytes | None = None
-    restart_policy: str | None = None
+    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
     labels: dict[str, str] = {}
 
 
@@ -43,10 +50,10 @@ class Tuning(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the guard works; the defaults follow from measurements (docs/guard.md). Times in seconds."""
 
     #: sleep between looks: headroom / fastest fill, within these bounds
-    tick_floor_seconds: float = 0.002
-    tick_ceiling_seconds: float = 0.5
+    tick_floor_seconds: Tick = 0.002
+    tick_ceiling_seconds: Tick = 0.5
     #: one thread fills 12-13 GB/s with huge pages (mechanics.md, section 10)
-    fastest_fill_bytes_per_second: float = 13e9
+    fastest_fill_bytes_per_second: Annotated[float, msgspec.Meta(ge=1)] = 13e9
     #: freeze the suspects while deciding
     hold: bool = True
     #: SCHED_FIFO 1, so that a swarm of runnable processes cannot starve the guard
@@ -107,9 +114,11 @@ def load_config(path: str) -> Config:
     """Read and check a configuration. Raises ConfigError, naming the place and the remedy."""
     try:
         with open(path, "rb") as file:
-            text = file.read(1 << 20)
+            text = file.read(LARGEST_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}", remedy="Check the path.") from None
+    if len(text) > LARGEST_FILE_BYTES:
+        raise ConfigError(path, "is larger than 1 MiB", remedy="Check the path; say less.")
     return parse_config(text, path)
 
 
@@ -117,15 +126,17 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
     """The same from bytes."""
     try:
         data = tomllib.loads(text.decode())
+        _check_keys(path, data)
     except UnicodeDecodeError:
         raise ConfigError(path, "is not UTF-8 text", remedy="Write it as TOML (docs/guard.md).") from None
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(path, str(error)) from None
+        raise _syntax_error(path, str(error), text) from None
+    except (ValueError, RecursionError):  # an integer of thousands of digits; tables in tables in tables
+        raise ConfigError(path, "has a figure too long or tables too deep", remedy="See docs/guard.md.") from None
     settings = data.get("settings")
     if isinstance(settings, dict):
         settings.setdefault("horizonSeconds", GUARD_HORIZON_SECONDS)
         settings.setdefault("patienceSeconds", GUARD_PATIENCE_SECONDS)
-    _refuse_unknown(path, data, Config)
     try:
         config = msgspec.convert(data, Config)
         _check_signals(path, config)
@@ -147,33 +158,46 @@ def _check_signals(path: str, config: Config) -> None:
                 )
 
 
-def _syntax_error(path: str, problem: str) -> ConfigError:
-    words, _, place = problem.partition(" (at line ")
-    line = place.partition(",")[0]
-    return ConfigError(
-        path, f"is not valid TOML: {words}", line=int(line) if line.isdecimal() else None, remedy="Correct that line."
-    )
+def _syntax_error(path: str, problem: str, text: bytes) -> ConfigError:
+    words, _, place = problem.removesuffix(")").partition(" (at ")
+    number = place.removeprefix("line ").partition(",")[0]
+    line = int(number) if number.isdecimal() else len(text.splitlines())
+    return ConfigError(path, f"is not valid TOML: {words}", line=line, remedy="Correct that line.")
 
 
-_TABLES: dict[str, Any] = {
-    "settings": Settings,
-    "budget": Budget,
-    "tuning": Tuning,
-    "rules": Rule,
-    "containers": Identity,
+def _keys(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+#: What may stand in which table; in any other (labels) it is the user's own.
+_KNOWN = {
+    "": _keys(Config),
+    "settings": _keys(Settings),
+    "settings.weights": list(WEIGHTS),
+    "budget": _keys(Budget),
+    "tuning": _keys(Tuning),
+    "rules": _keys(Rule),
+    "rules.match": _keys(Match),
+    "containers": _keys(Identity),
+    "containers.owner": _keys(Owner),
 }
 
 
-def _refuse_unknown(path: str, data: dict[str, Any], kind: type[msgspec.Struct], at: str = "") -> None:
+def _check_keys(path: str, value: Any, table: str = "", at: str = "") -> None:
     """A misspelt key must not silently mean the default: name it, and the nearest that exists."""
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for key, value in data.items():
-        if key not in known:
-            raise ConfigError(path, f"unknown key {key!r}", field=at or "top level", remedy=_nearest(key, known))
-        table = _TABLES.get(key) if not at else None
-        for index, item in enumerate(value if isinstance(value, list) else [value]):
-            if table is not None and isinstance(item, dict):
-                _refuse_unknown(path, item, table, f"{key}[{index}]" if isinstance(value, list) else key)
+    if isinstance(value, dict):
+        known = _KNOWN.get(table, value)
+        for key, item in value.items():
+            if key not in known:
+                remedy = _nearest(key, list(known))
+                raise ConfigError(path, f"unknown key {key!r}", field=at or "top level", remedy=remedy)
+            _check_keys(path, item, f"{table}.{key}".lstrip("."), f"{at}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_keys(path, item, table, f"{at}[{index}]")
+    elif isinstance(value, float) and not isfinite(value):
+        remedy = "See docs/guard.md for what each key takes."
+        raise ConfigError(path, f"{value} is no figure", field=at, remedy=remedy)
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -164,6 +164,8 @@ class Guard:
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=False))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
+            self.scene.refresh()
+            self.watch.swap = self.scene.has_swap
             if self.config.tuning.lines:
                 self.limits.check()
             self._publish()

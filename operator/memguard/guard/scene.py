@@ -11,7 +11,7 @@ from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Container, Node, Snapshot, Stall, Vmstat
 from memguard.core.policy import Settings
 from memguard.kernel import reading
-from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.cgroup import SCAN, Cgroup
 from memguard.kernel.files import UNLIMITED, KernelFile
 from memguard.kernel.host import cpus
 from memguard.kernel.meminfo import MeminfoFile
@@ -28,16 +28,25 @@ class Scene:
         self._meminfo = MeminfoFile(proc_root)
         self._pressure = KernelFile(f"{proc_root}/pressure/memory")
         self._vmstat = VmstatFile(proc_root)
-        memory = self._meminfo.read()
-        self.total_bytes = memory.total_bytes
-        self.has_swap = bool(memory.swap_total_bytes)
-        self.reserve_bytes = reserve(self.total_bytes, settings)
-        self._settings = settings
+        self._settings, self._cgroup_root = settings, cgroup_root
         self._name, self._cpus = os.uname().nodename, cpus()
         self.has_numa = len(numa_nodes(sys_root)) > 1
         self._numa = NumaFiles(sys_root) if self.has_numa else None
-        path = find_kubepods(cgroup_root)
-        self.kubepods = Cgroup(path, cgroup_root) if path else None
+        self.kubepods: Cgroup | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """What changes rarely: kubelet starts after us, swap is switched on, memory is plugged in."""
+        memory = self._meminfo.read()
+        self.total_bytes = memory.total_bytes
+        self.has_swap = bool(memory.swap_total_bytes)
+        self.reserve_bytes = reserve(self.total_bytes, self._settings)
+        if self.kubepods is not None and self.kubepods.alive():
+            return
+        if self.kubepods is not None:
+            self.kubepods.close()
+        path = find_kubepods(self._cgroup_root)
+        self.kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
 
     def headroom(self) -> int:
         """Bytes above the nearest reserve, the node's or kubepods': two or three reads, the whole cost of a tick."""
@@ -82,11 +91,13 @@ class Scene:
             name=self._name,
             uptime_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),  # without opening /proc/uptime
             cpus=self._cpus,
-            memory=reading.node_memory(self._meminfo.read()),
+            memory=reading.node_memory(self._meminfo.brief()),
             pressure=self.stall(),
             numa=reading.numa_nodes(self._numa.read()) if self._numa else (),
         )
 
     def _kubepods_reading(self) -> tuple[CgroupReading, ...]:
-        found = reading.boundary(self.kubepods) if self.kubepods else None
+        if self.kubepods is None or reading.finite(self.kubepods.max()) is None:
+            return ()  # without a limit it is no boundary, and need not be read
+        found = reading.boundary(self.kubepods)
         return (found,) if found else ()
