@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cli import golden, incident
-from tools import readme
+from tools import generate_docs, readme
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -18,6 +18,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold; the README shows what is made before it."""
     yield EXAMPLE, "".join(json.dumps(line) + "\n" for line in incident.lines())
     yield from golden.outputs()
+    yield from generate_docs.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 

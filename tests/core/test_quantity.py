@@ -1,7 +1,7 @@
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from memguard.core.quantity import BINARY, DECIMAL, LARGEST, NANO, Quantity, format_bytes, parse, parse_bytes
@@ -168,6 +168,7 @@ def test_order_is_that_of_the_amounts(left: str, right: str) -> None:
         context.prec = 200
         sign = {"-": -1}
         amounts = [meaning(text) * sign.get(text[0], 1) for text in (left, right)]
+    assume(all(abs(amount) <= LARGEST for amount in amounts))  # beyond, a binary one is capped and a decimal one is not
     if amounts[0] <= amounts[1]:
         assert parse(left).nano <= parse(right).nano
 

@@ -70,7 +70,7 @@ class Bell:
 
     def check(self) -> Outcome:
         """Is the line still there? systemd's set-property takes it away without a word; somebody else's stays."""
-        outcome = self._line.check()
+        outcome = self._stranger() if self.state == "resting" else self._line.check()
         if outcome.verdict in ("foreign", "vanished"):
             self.state, self.due = "off", NEVER
         return outcome
@@ -118,6 +118,13 @@ class Bell:
         """Take the line away for good."""
         self.state, self.due = "off", NEVER
         return self._line.lift()
+
+    def _stranger(self) -> Outcome:
+        """While our line rests, whatever stands there is somebody else's."""
+        high = self.cgroup.high()
+        if high is None or high == UNLIMITED:
+            return Outcome("unchanged")
+        return Outcome("foreign", "memory.high was set by somebody else", high)
 
     def _rearmed(self) -> bool:
         """The line can stand again once memory.current is below it: the write itself must not reclaim."""

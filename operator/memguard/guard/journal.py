@@ -11,6 +11,7 @@ import msgspec
 
 #: Lines that wait for a slow reader; beyond that the oldest are dropped and counted.
 QUEUE_LINES = 256
+_END = b"\n"
 
 
 class Journal:
@@ -20,6 +21,7 @@ class Journal:
         self._fd = fd
         self._now = now
         self._queue: list[bytes] = []
+        self._begun = False
         self._encoder = msgspec.json.Encoder()
         self.dropped_lines = 0
         os.set_blocking(fd, False)
@@ -29,7 +31,7 @@ class Journal:
         line = {"kind": kind, "at": self._now(), **facts}
         if self.dropped_lines:
             line["droppedLines"] = self.dropped_lines
-        self._queue.append(self._encoder.encode(line) + b"\n")
+        self._queue.append(self._encoder.encode(line) + _END)
         if len(self._queue) > QUEUE_LINES:
             del self._queue[1]  # the first may be written in part
             self.dropped_lines += 1
@@ -43,10 +45,14 @@ class Journal:
             except BlockingIOError:
                 return
             except OSError:
-                self.dropped_lines += len(self._queue)
-                self._queue.clear()
+                self._drop()
                 return
-            if written == len(self._queue[0]):
-                del self._queue[0]
-            else:
-                self._queue[0] = self._queue[0][written:]
+            rest = self._queue[0][written:]
+            self._begun = bool(rest)
+            self._queue[:1] = [rest] if rest else []
+
+    def _drop(self) -> None:
+        """Nobody takes them. What was begun is ended first, as soon as that can be had: no line is half of another."""
+        self.dropped_lines += sum(line != _END for line in self._queue)
+        self._queue[:] = [_END] if self._begun or self._queue[0] == _END else []
+        self._begun = False

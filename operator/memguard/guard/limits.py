@@ -14,6 +14,7 @@ from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED
+from memguard.kernel.outcome import Outcome
 from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
 
@@ -29,10 +30,12 @@ class Limits:
         self._watch, self._court, self._records = watch, court, records
         self._ears, self._report, self._clock = ears, report, clock
         self._listening: dict[str, int] = {}
+        self._unarmed: dict[str, Outcome] = {}
 
     def hang(self, ward: Ward, pod_path: str | None) -> None:
         """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
-        self._hang(ward, ward.cgroup, f"container:{ward.id}")
+        if ward.cgroup.path not in self.bells:
+            self._hang(ward, ward.cgroup, f"container:{ward.id}")
         if pod_path and pod_path not in self.bells:
             pod = Cgroup(pod_path, self._watch.cgroup_root)
             self._hang(ward, pod, f"pod:{pod_path}")
@@ -41,6 +44,7 @@ class Limits:
 
     def forget(self, path: str) -> None:
         """A cgroup is gone, or no longer ours to guard."""
+        self._unarmed.pop(path, None)
         bell = self.bells.pop(path, None)
         if bell is not None:
             self._deafen(path)
@@ -72,11 +76,11 @@ class Limits:
             if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
                 self.forget(path)
         for ward in self._watch.wards.values():
-            if ward.cgroup.path not in self.bells and self._wanted(ward):
+            if self._wanted(ward):
                 self.hang(ward, ward.pod_path)
         for bell in self.bells.values():
-            outcome = bell.check() if bell.state == "armed" else None
-            if outcome is not None and outcome.verdict != "unchanged":
+            outcome = bell.check()
+            if outcome.verdict != "unchanged":
                 self._report.line_changed(bell.domain, outcome)
             self._listen(bell)
 
@@ -104,7 +108,8 @@ class Limits:
         if outcome.ok:
             self.bells[cgroup.path] = bell
             self._listen(bell)
-        else:
+        elif self._unarmed.get(cgroup.path) != outcome:
+            self._unarmed[cgroup.path] = outcome
             self._report.unarmed(domain, outcome)
 
     def _rung(self, bell: Bell, now: float) -> None:

@@ -35,6 +35,8 @@ COURSE_SECONDS = 0.003
 #: Between two ward studies at idle: O(1) whatever the number of containers.
 STUDY_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
+#: The same on a node that stays full: its metrics must not grow old for ever, nor the trace pile up in memory.
+FULL_NODE_SECONDS = 60.0
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -90,7 +92,8 @@ class Guard:
             self._follow_courses(now)
         self.limits.look(now)
         self.lookout.look(now)
-        if self.lookout.headroom > 0 and not self.court.courses:
+        quiet = self.lookout.headroom > 0 or now - self._kept_house_at >= FULL_NODE_SECONDS
+        if quiet and not self.court.courses:
             self._idle(now)
 
     def stop(self) -> None:
@@ -111,9 +114,12 @@ class Guard:
         self.config = self.limits.config = config
         self.court.plan = config.plan
         self.lookout.tuning = config.tuning
+        self.scene.settings = config.settings
+        self.scene.refresh()
         self.limits.forget_all()
         self.watch.follow(config.plan, config.identify)
-        self.limits.check()
+        if config.tuning.lines:
+            self.limits.check()
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
 
     def _pause_seconds(self) -> float:
@@ -131,6 +137,7 @@ class Guard:
             check_stability(self._stability, course, self.report)
             if not course.ward.cgroup.alive():
                 self._forget(course.ward.cgroup.path)
+                self._welcome(course.ward.cgroup.path)  # a unit that restarted has the same path again
 
     # --- who is there
 
@@ -160,6 +167,8 @@ class Guard:
         if now - self._studied_at >= STUDY_SECONDS:
             self._studied_at = now
             ward = self.watch.study_next(self.clock.now(), now)
+            if ward is not None and self.config.tuning.lines:
+                self.limits.hang(ward, ward.pod_path)  # a runtime sets memory.max after it made the directory
             seen = containers([ward] if ward else [])
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=False))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:

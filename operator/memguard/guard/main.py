@@ -62,7 +62,8 @@ def _check(path: str) -> int:
     from memguard.guard.config import load_config
 
     load_config(path)
-    print(f"{path}: good")  # noqa: T201
+    shown = path.encode(errors="backslashreplace").decode()  # a name need not be text
+    print(f"{shown}: good")  # noqa: T201
     return 0
 
 

@@ -98,14 +98,19 @@ class Metrics:
 
 
 def write_textfile(path: str, text: str) -> None:
-    """Replace the file at once, so that the collector never reads half of it."""
+    """Replace the file at once, so that the collector never reads half of it; on OSError the old one stays."""
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        os.write(fd, text.encode())
+        rest = text.encode()
+        while rest:  # a disk that is nearly full takes a part, and says so at the next
+            rest = rest[os.write(fd, rest) :]
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     finally:
         os.close(fd)
-    os.replace(temporary, path)
 
 
 def _family(name: str, samples: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +16,7 @@ from memguard.core.replay import LISTED
 from memguard.core.score import factor_points
 from memguard.core.select import Candidate, Ranking
 from memguard.core.trace import Line, encode_line
+from memguard.errors import ConfigError
 from memguard.guard.course import Course
 from memguard.guard.journal import Journal
 from memguard.guard.metrics import Metrics, write_textfile
@@ -58,7 +60,7 @@ class Report:
     ) -> None:
         self._journal, self._metrics = journal, metrics
         self._now, self._monotonic = now, monotonic
-        self._trace = os.open(trace_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if trace_path else None
+        self._trace_path, self._trace = trace_path, _open_trace(trace_path) if trace_path else None
         self._lines: list[Line] = []
         self._said: dict[str, float] = {}
         self._decisions = 0
@@ -90,8 +92,9 @@ class Report:
 
     def refused(self, ranking: Ranking, course: Course) -> None:
         """The kernel did not take the kill."""
-        why = course.refusal
-        self._journal.write("refused", victim=_identity(course.ward.container), reason=why, domain=ranking.domain.key)
+        if self._fresh(f"refused {course.ward.id}"):
+            who, why = _identity(course.ward.container), course.refusal
+            self._journal.write("refused", victim=who, reason=why, domain=ranking.domain.key)
 
     def finished(self, course: Course, headroom_bytes: int) -> None:
         """The victim is gone, or will not go."""
@@ -172,14 +175,35 @@ class Report:
         """Write what waits."""
         self._journal.flush()
         if self._trace is not None and self._lines:
-            os.write(self._trace, b"".join(encode_line(line) for line in self._lines))
+            text = b"".join(encode_line(line) for line in self._lines)
             self._lines.clear()
+            try:
+                _append(self._trace, text)
+            except OSError as error:
+                if self._fresh("trace"):
+                    self._journal.write("unavailable", what=self._trace_path, reason=error.strerror)
 
     def _fresh(self, what: str) -> bool:
         """Was this not said for a while?"""
         now = self._monotonic()
         self._said = {key: at for key, at in self._said.items() if now - at < REPEAT_SECONDS}
         return self._said.setdefault(what, now) == now
+
+
+def _open_trace(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        remedy = "Name a file in a directory that is there, or leave it out."
+        raise ConfigError(path, f"cannot be written: {error.strerror}", field="trace", remedy=remedy) from None
+
+
+def _append(fd: int, text: bytes) -> None:
+    """All of it, or nothing: a trace with half a line could not be replayed."""
+    size = os.fstat(fd).st_size
+    if os.write(fd, text) < len(text):
+        os.ftruncate(fd, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _identity(container: Container) -> dict[str, str | None]:

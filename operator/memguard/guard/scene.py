@@ -28,7 +28,7 @@ class Scene:
         self._meminfo = MeminfoFile(proc_root)
         self._pressure = KernelFile(f"{proc_root}/pressure/memory")
         self._vmstat = VmstatFile(proc_root)
-        self._settings, self._cgroup_root = settings, cgroup_root
+        self.settings, self._cgroup_root = settings, cgroup_root
         self._name, self._cpus = os.uname().nodename, cpus()
         self.has_numa = len(numa_nodes(sys_root)) > 1
         self._numa = NumaFiles(sys_root) if self.has_numa else None
@@ -40,7 +40,7 @@ class Scene:
         memory = self._meminfo.read()
         self.total_bytes = memory.total_bytes
         self.has_swap = bool(memory.swap_total_bytes)
-        self.reserve_bytes = reserve(self.total_bytes, self._settings)
+        self.reserve_bytes = reserve(self.total_bytes, self.settings)
         if self.kubepods is not None and self.kubepods.alive():
             return
         if self.kubepods is not None:
@@ -60,7 +60,7 @@ class Scene:
         limit, current = self.kubepods.max(), self.kubepods.current()
         if limit is None or current is None or limit == UNLIMITED:
             return UNLIMITED
-        kept = reserve(limit, self._settings)
+        kept = reserve(limit, self.settings)
         if limit - current > kept:
             return limit - current - kept
         used = self.kubepods.unreclaimable()

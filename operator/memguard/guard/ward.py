@@ -16,7 +16,18 @@ from memguard.kernel.cgroup import Cgroup
 #: Processes of a container that are looked at one by one; each costs about 100 us.
 PROCESSES_LOOKED_AT = 4
 #: What a configuration tells of a container, as opposed to what is read.
-IDENTITY_FIELDS = ("namespace", "pod", "name", "owner", "priority", "privileged", "static", "request_bytes", "labels")
+IDENTITY_FIELDS = (
+    "namespace",
+    "pod",
+    "name",
+    "owner",
+    "priority",
+    "privileged",
+    "static",
+    "request_bytes",
+    "restart_policy",
+    "labels",
+)
 
 
 class Ward:
@@ -73,6 +84,8 @@ class Ward:
         self.forbidden = exclusion(self.container, self.rule, plan)
         if self.forbidden is None and plan.mode_for(self.container) != "Enforce":
             self.forbidden = "its mode is Observe"
+        elif self.forbidden is None and not self.rule.allows("kill"):
+            self.forbidden = "its policy allows only to evict it, and that needs a cluster"
 
     def glance(self) -> bool:
         """Read memory.current alone (4 us): the footprint moves with it as long as the cache stays. False: gone."""

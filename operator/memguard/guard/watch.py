@@ -37,8 +37,8 @@ class Watch:
         return len(self.wards)
 
     def add(self, path: str, identity: Container, now: datetime, monotonic: float) -> Ward | None:
-        """Take a cgroup under watch; None if it is gone already, or is watched."""
-        if path in self.wards:
+        """Take a cgroup under watch; None if it is gone already, is watched, or has a name that is no text."""
+        if path in self.wards or not _is_text(path):
             return None
         ward = Ward(Cgroup(path, self.cgroup_root), identity)
         if not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
@@ -47,6 +47,7 @@ class Watch:
         ward.adopt(self.plan)
         ward.cgroup.prepare()
         self.wards[path] = ward
+        self._queue.append(path)  # soon once more: its runtime is still about to set its limits
         self._list_asking()
         return ward
 
@@ -55,6 +56,7 @@ class Watch:
         ward = self.wards.pop(path, None)
         if ward is not None:
             self.front = [other for other in self.front if other is not ward]
+            self._queue = [other for other in self._queue if other != path]
             self._list_asking()
             ward.close()
         return ward
@@ -78,6 +80,7 @@ class Watch:
         ward = self.wards.get(path) if path else None
         if ward is None or not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
             return None
+        ward.adopt(self.plan)  # its processes may have come, and be marked unkillable
         return ward
 
     def sweep(self) -> list[Ward]:
@@ -125,6 +128,11 @@ def shortlist(front: list[Ward]) -> list[Ward]:
 def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:
     """The latest readings of some wards, for a snapshot."""
     return tuple(ward.container for ward in wards)
+
+
+def _is_text(path: str) -> bool:
+    """Cgroup names are bytes; those that are no UTF-8 could not be written into journal and trace."""
+    return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _risen(ward: Ward) -> int:
