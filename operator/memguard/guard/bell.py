@@ -29,6 +29,8 @@ PROBATION_WITH_SWAP_SECONDS = 0.1
 SLACK_BYTES = 4 << 20
 #: Between two looks during probation.
 LOOK_SECONDS = 0.005
+#: Between two judgements of one that sits in its margin and does not grow.
+REJUDGE_SECONDS = 0.05
 NEVER = float("inf")
 
 State = Literal["off", "armed", "probation", "braking", "resting"]
@@ -49,7 +51,8 @@ class Bell:
         self.probation_seconds = PROBATION_SECONDS
         self._tuning = tuning
         self._line = Line(cgroup, records)
-        self._until = 0.0
+        self._until = self._judged_at = 0.0
+        self._judged_bytes = 0
 
     @property
     def middle_bytes(self) -> int:
@@ -100,9 +103,9 @@ class Bell:
             return False
         if used >= self.line_bytes:
             self.due = now + pause_seconds(self.limit_bytes - used, 0, self._tuning)
-            return True
+            return self._worth_judging(used, now)
         if now < self._until or not self._rearmed():
-            self.due = now + pause_seconds(self.line_bytes - used, 0, self._tuning)
+            self.due = now + max(LOOK_SECONDS, pause_seconds(self.line_bytes - used, 0, self._tuning))
         return False
 
     def brake(self) -> None:
@@ -125,6 +128,13 @@ class Bell:
         if high is None or high == UNLIMITED:
             return Outcome("unchanged")
         return Outcome("foreign", "memory.high was set by somebody else", high)
+
+    def _worth_judging(self, used_bytes: int, now: float) -> bool:
+        """It rose since it was judged, or some time has passed: one that only sits there is not judged all the time."""
+        if used_bytes <= self._judged_bytes and now - self._judged_at < REJUDGE_SECONDS:
+            return False
+        self._judged_bytes, self._judged_at = used_bytes, now
+        return True
 
     def _rearmed(self) -> bool:
         """The line can stand again once memory.current is below it: the write itself must not reclaim."""

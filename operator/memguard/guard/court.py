@@ -17,8 +17,9 @@ from memguard.core.ladder import choose_action, only_evictable
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
 from memguard.core.policy import Action, Plan
-from memguard.core.select import Ranking, judge, rank
+from memguard.core.select import UNCONDITIONAL_LEVEL, Ranking, judge, rank
 from memguard.core.trace import LEARNING, Event, Outcome, Reading
+from memguard.guard.aside import aside
 from memguard.guard.clock import Clock
 from memguard.guard.course import Course
 from memguard.guard.ears import Ears
@@ -31,6 +32,10 @@ from memguard.guard.watch import Watch, containers
 
 #: Standalone there is nobody who could evict; ending the container would be useless or wrong.
 CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
+
+
+#: Who makes this share of the growth is guilty enough to die where the guiltiest may not be touched.
+GUILTY_GROWTH = 0.25
 
 
 class Court:
@@ -82,8 +87,10 @@ class Court:
         self._report.trace(Reading(snapshot=snapshot, domain=within))
         if ranking.victim is None:
             self._report.nobody(ranking)
-        else:
-            self._sentence(ranking, present[ranking.victim.container.id], trigger)
+            return ranking
+        why_not = self._sentence(ranking, present[ranking.victim.container.id], trigger)
+        if why_not is not None and ranking.pressure.level >= UNCONDITIONAL_LEVEL:
+            self._next_guilty(ranking, snapshot, present, why_not, trigger)
         return ranking
 
     def pending_bytes(self, now: float) -> int:
@@ -92,6 +99,9 @@ class Court:
 
     def advance(self, now: float) -> list[Course]:
         """Follow the victims; those that are over are returned, reported and forgotten."""
+        for course in self.courses.values():
+            if course.needs_help(now):
+                course.helped = aside(course.release_memory, self._ears)
         over = [course for course in self.courses.values() if course.advance(now)]
         for course in over:
             del self.courses[course.ward.id]
@@ -107,7 +117,17 @@ class Court:
         asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
         return {key: reason for key, reason in asked if reason is not None}
 
-    def _sentence(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> None:
+    def _next_guilty(
+        self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], why_not: str, trigger: Trigger
+    ) -> None:
+        """The worst may not be touched, and half of the reserve is gone: the next one that grows itself, if any."""
+        refusals = self._refusals(present.values()) | {ranking.candidates[0].container.id: why_not}
+        again = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure, refusals=refusals)
+        if again.victim is not None and again.victim.growth_ratio >= GUILTY_GROWTH:
+            self._sentence(again, present[again.victim.container.id], trigger)
+
+    def _sentence(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> str | None:
+        """Act on the chosen one; why not, if it may not be."""
         victim = ranking.candidates[0]
         action = choose_action(ranking, victim, ward.rule)
         why_not = ward.forbidden or (CANNOT_EVICT if only_evictable(victim.container) else None)
@@ -115,12 +135,13 @@ class Court:
             self._act(ranking, ward, action, trigger)
         else:
             self._report.would(ranking, action, why_not, trigger)
+        return why_not
 
     def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> None:
         now = self._clock.monotonic()
         course = Course(ward, ranking.candidates[0].freed_bytes, now)
         course.action = "terminate" if action == "terminate" and self._terminated(course) else "kill"
-        if course.action == "kill" and not course.kill():
+        if course.action == "kill" and not course.kill(now):
             self._report.refused(ranking, course)
             return
         trigger.mark("acted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
-from memguard.guard.bell import Bell
+from memguard.guard.bell import PROBATION_WITH_SWAP_SECONDS, Bell
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config
 from memguard.guard.course import Course
@@ -65,9 +65,18 @@ class Limits:
     def look(self, now: float) -> None:
         """Look at those whose time has come."""
         for bell in [bell for bell in self.bells.values() if bell.due <= now]:
-            if bell.look(now):
-                self._judge(bell, now)
-            self._listen(bell)
+            if not self._outdated(bell):
+                if bell.look(now):
+                    self._judge(bell, now)
+                self._listen(bell)
+
+    def renew(self, ward: Ward) -> None:
+        """A ward was studied: its limit may have come or changed since its line was hung."""
+        bell = self.bells.get(ward.cgroup.path)
+        if bell is not None and not self._outdated(bell):
+            return
+        if self._wanted(ward):
+            self.hang(ward, ward.pod_path)
 
     def check(self) -> None:
         """Now and then: is each line still ours, still allowed, and under the limit as it is now?"""
@@ -95,6 +104,13 @@ class Limits:
         inside = (bell for path, bell in self.bells.items() if course.ward in self._watch.inside(path))
         return any((bell.cgroup.unreclaimable() or 0) > bell.middle_bytes for bell in inside)
 
+    def _outdated(self, bell: Bell) -> bool:
+        """Was the limit changed under the line (in-place resize)? Then the line comes down, and is hung anew."""
+        if bell.cgroup.max() == bell.limit_bytes:
+            return False
+        self.forget(bell.cgroup.path)
+        return True
+
     def _wanted(self, ward: Ward) -> bool:
         rule = ward.rule
         return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
@@ -104,6 +120,13 @@ class Limits:
         if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
             return
         bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.config.tuning)
+        if self._watch.swap:
+            bell.probation_seconds = PROBATION_WITH_SWAP_SECONDS
+        if (cgroup.current() or 0) >= bell.line_bytes:
+            # Full of cache: a line at the limit itself would never ring. It comes when there is room under it.
+            bell.rest(self._clock.monotonic())
+            self.bells[cgroup.path] = bell
+            return
         outcome = bell.arm()
         if outcome.ok:
             self.bells[cgroup.path] = bell
@@ -113,8 +136,11 @@ class Limits:
             self._report.unarmed(domain, outcome)
 
     def _rung(self, bell: Bell, now: float) -> None:
+        if self._outdated(bell):
+            return
+        first = bell.state == "armed"
         if bell.ring(now):
-            if bell.due <= now:
+            if first:
                 self._court.new_episode(bell.domain)
             self._judge(bell, now)
         self._listen(bell)

@@ -6,13 +6,14 @@ from memguard.core.ladder import relief_is_coming
 from memguard.guard.clock import Clock
 from memguard.guard.config import Tuning
 from memguard.guard.court import Court
-from memguard.guard.ears import MESSAGE, Ears
+from memguard.guard.ears import Ears
 from memguard.guard.hold import Hold
 from memguard.guard.notice import Notices
 from memguard.guard.pace import pause_seconds, sweep_due
 from memguard.guard.report import Report, Trigger
 from memguard.guard.scene import Scene
 from memguard.guard.squeeze import Squeeze, coldest
+from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch, containers, growers, shortlist
 
 #: The reserve is reached for the guard when it will be before it could act after its next look: tick and decision.
@@ -36,7 +37,7 @@ class Lookout:
         self.headroom = self._swept_headroom = self._judged_headroom = scene.headroom()
         self._scene, self._watch, self._court, self._hold = scene, watch, court, hold
         self._ears, self._report, self._clock = ears, report, clock
-        self._notices, self._squeeze = Notices(watch.proc_root), Squeeze()
+        self._notices, self._squeeze = Notices(watch.proc_root, ears), Squeeze(ears, self._squeezed)
         self._calm_looks = 0
         self._swept_at = self._judged_at = 0.0
 
@@ -44,6 +45,10 @@ class Lookout:
     def pause_seconds(self) -> float:
         """Until the next look."""
         return pause_seconds(max(0, self.headroom), self._calm_looks, self.tuning)
+
+    def at_rest(self, now: float) -> bool:
+        """Is there time for other things: above the reserve, or between two judgements of a lasting alarm?"""
+        return self.headroom > 0 or now - self._judged_at > JUDGE_SECONDS / 2
 
     def look(self, now: float) -> None:
         """One tick."""
@@ -62,7 +67,9 @@ class Lookout:
             self._sample(now)
 
     def judge(self, source: str, now: float) -> None:
-        """Hold the suspects, rank, and act on the one that is chosen."""
+        """Hold the suspects, rank, and act on the one that is chosen; unless what is under way will do."""
+        if self._relief_is_coming(now):
+            return
         trigger = Trigger(source, self._clock.monotonic)
         self._judged_at, self._judged_headroom = now, self.headroom
         if now - self._swept_at > FRESH_SECONDS:
@@ -78,9 +85,10 @@ class Lookout:
         finally:
             self._hold.release()
 
+    def _relief_is_coming(self, now: float) -> bool:
+        return relief_is_coming(self._court.pending_bytes(now), -self.headroom, self._scene.reserve_bytes)
+
     def _judgement_due(self, now: float) -> bool:
-        if relief_is_coming(self._court.pending_bytes(now), -self.headroom, self._scene.reserve_bytes):
-            return False
         fallen = self._judged_headroom - self.headroom
         return fallen >= self._scene.reserve_bytes // JUDGE_PART or now - self._judged_at >= JUDGE_SECONDS
 
@@ -103,9 +111,6 @@ class Lookout:
         cold = coldest(self._watch.front) if self._scene.has_swap and self._squeeze.due(now) else None
         if cold is not None:
             self._squeeze.start(cold, now)
-            self._ears.listen(self._squeeze.fd, self._squeezed, MESSAGE)
 
-    def _squeezed(self, _: float) -> None:
-        self._ears.deafen(self._squeeze.fd)
-        freed, ward = self._squeeze.finish(), self._squeeze.ward
-        self._report.say("reclaim", victim=ward.container.title if ward else None, freedBytes=freed)
+    def _squeezed(self, ward: Ward, freed_bytes: int) -> None:
+        self._report.say("reclaim", victim=ward.container.title, freedBytes=freed_bytes)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterable
 
 from memguard.core.trace import Header
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, MemguardError
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config, load_config
+from memguard.guard.course import Course
 from memguard.guard.court import Court, check_stability
 from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.hold import Hold
@@ -36,7 +37,6 @@ COURSE_SECONDS = 0.003
 STUDY_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
 #: The same on a node that stays full: its metrics must not grow old for ever, nor the trace pile up in memory.
-FULL_NODE_SECONDS = 60.0
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -86,15 +86,11 @@ class Guard:
         """Sleep until something is due or rings, and see to it."""
         ready = self.ears.sleep(self._pause_seconds())
         now = self.clock.monotonic()
-        for heard in ready:
-            heard(now)
-        if self.court.courses:
-            self._follow_courses(now)
-        self.limits.look(now)
-        self.lookout.look(now)
-        quiet = self.lookout.headroom > 0 or now - self._kept_house_at >= FULL_NODE_SECONDS
-        if quiet and not self.court.courses:
-            self._idle(now)
+        for part in (*ready, self._follow_courses, self.limits.look, self.lookout.look, self._idle):
+            try:
+                part(now)
+            except (MemguardError, OSError) as error:  # one container's trouble must never end the guard
+                self.report.trouble(str(error))
 
     def stop(self) -> None:
         """End after this turn (a signal handler calls it)."""
@@ -128,16 +124,19 @@ class Guard:
 
     def _follow_courses(self, now: float) -> None:
         for course in self.court.courses.values():
-            short = self.limits.margin_is_short(course) or self.lookout.headroom < -self.scene.reserve_bytes // 2
-            if course.overdue(now) or (course.stage == "terminating" and short):
+            if course.stage == "terminating" and (course.overdue(now) or self._time_is_short(course)):
                 self.limits.release_brakes(course, now)
-                course.kill()
+                course.kill(now)
         for course in self.court.advance(now):
             self.limits.release_brakes(course, now)
             check_stability(self._stability, course, self.report)
             if not course.ward.cgroup.alive():
                 self._forget(course.ward.cgroup.path)
                 self._welcome(course.ward.cgroup.path)  # a unit that restarted has the same path again
+
+    def _time_is_short(self, course: Course) -> bool:
+        """Half of the margin or of the reserve is gone: no more waiting for a stop signal to have its effect."""
+        return self.limits.margin_is_short(course) or self.lookout.headroom < -self.scene.reserve_bytes // 2
 
     # --- who is there
 
@@ -161,20 +160,32 @@ class Guard:
         if not any(course.ward.cgroup.path == path for course in self.court.courses.values()):
             self.watch.remove(path)  # else its course comes to its end first
 
+    def _mend(self) -> None:
+        """What inotify could not tell: watches that ran out, a cgroup made anew while events were lost."""
+        if not self._tree.complete:
+            self._discover(self._tree.rescan())
+        for path, ward in list(self.watch.wards.items()):
+            if not ward.cgroup.alive():
+                self._forget(path)
+                self._welcome(path)
+
     # --- quiet times
 
     def _idle(self, now: float) -> None:
+        if self.court.courses or not self.lookout.at_rest(now):
+            return
         if now - self._studied_at >= STUDY_SECONDS:
             self._studied_at = now
             ward = self.watch.study_next(self.clock.now(), now)
             if ward is not None and self.config.tuning.lines:
-                self.limits.hang(ward, ward.pod_path)  # a runtime sets memory.max after it made the directory
+                self.limits.renew(ward)  # a runtime sets memory.max after it made the directory
             seen = containers([ward] if ward else [])
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=False))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
             self.scene.refresh()
             self.watch.swap = self.scene.has_swap
+            self._mend()
             if self.config.tuning.lines:
                 self.limits.check()
             self._publish()

@@ -24,6 +24,8 @@ from memguard.kernel.outcome import Outcome
 
 #: The same thing about the same container is not said again for this long.
 REPEAT_SECONDS = 10.0
+#: Trace lines that wait for a quiet moment, about 2 KiB each; then they are written all the same.
+QUEUED_LINES = 256
 
 
 class Trigger:
@@ -145,6 +147,11 @@ class Report:
         """A line of its own kind: start, stop, reload, unavailable, unarmed, line, stability."""
         self._journal.write(kind, **facts)
 
+    def trouble(self, reason: str) -> None:
+        """Something could not be read or written; said now and then, and the guard goes on."""
+        if self._fresh(f"trouble {reason}"):
+            self._journal.write("trouble", reason=reason)
+
     def unarmed(self, domain: str, outcome: Outcome) -> None:
         """A line that cannot be put up: somebody else's stands there, or the kernel refuses."""
         self._journal.write("unarmed", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
@@ -170,6 +177,8 @@ class Report:
         """Keep a line for the trace; it is written when there is time."""
         if self._trace is not None:
             self._lines.append(line)
+            if len(self._lines) > QUEUED_LINES:
+                self.flush()
 
     def flush(self) -> None:
         """Write what waits."""

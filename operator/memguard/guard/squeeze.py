@@ -1,14 +1,15 @@
 """The reclaim step: where there is swap, cold memory of somebody who does not grow is pushed out before anybody dies.
 
 Without swap it would free only page cache, which counts as available anyway (braking.md). memory.reclaim blocks for as
-long as it takes (3 ms per MB of cache, far more for anon): so a child of ours writes it, one at a time.
+long as it takes (3 ms per MB of cache, far more for anon): so it is done aside, one at a time.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from memguard.guard.aside import aside
+from memguard.guard.ears import Ears
 from memguard.guard.ward import Ward
 from memguard.kernel.reclaim import reclaim
 
@@ -20,38 +21,29 @@ SQUEEZE_SECONDS = 5.0
 
 
 class Squeeze:
-    """One reclaim in a child process. `fd` becomes readable when it is over; -1 while there is none."""
+    """At most one reclaim at a time; `measured` is told whom it was and by how much memory.current fell."""
 
-    def __init__(self) -> None:
-        self.fd = -1
-        self.ward: Ward | None = None
-        self._pid = 0
-        self._before = 0
+    def __init__(self, ears: Ears, measured: Callable[[Ward, int], None]) -> None:
+        self._ears, self._measured = ears, measured
+        self._under_way = False
         self._next = 0.0
 
     def due(self, now: float) -> bool:
         """May another one be started?"""
-        return self.fd < 0 and now >= self._next
+        return not self._under_way and now >= self._next
 
     def start(self, ward: Ward, now: float) -> None:
         """Push memory of this container out."""
-        self.ward, self._before = ward, ward.cgroup.current() or 0
         self._next = now + SQUEEZE_SECONDS
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                reclaim(ward.cgroup, min(SQUEEZE_BYTES, ward.footprint_bytes // SQUEEZE_PART))
-            finally:
-                os._exit(0)
-        self.fd = os.pidfd_open(self._pid)
+        before = ward.cgroup.current() or 0
+        wanted = min(SQUEEZE_BYTES, ward.footprint_bytes // SQUEEZE_PART)
 
-    def finish(self) -> int:
-        """The child is gone: by how many bytes did memory.current fall?"""
-        os.waitpid(self._pid, 0)
-        os.close(self.fd)
-        self.fd = -1
-        after = self.ward.cgroup.current() if self.ward else None
-        return max(0, self._before - (self._before if after is None else after))
+        def ended() -> None:
+            self._under_way = False
+            after = ward.cgroup.current()
+            self._measured(ward, 0 if after is None else max(0, before - after))
+
+        self._under_way = aside(lambda: reclaim(ward.cgroup, wanted), self._ears, ended)
 
 
 def coldest(wards: Iterable[Ward]) -> Ward | None:

@@ -44,6 +44,7 @@ class Ward:
         "read_at",
         "risen_bytes",
         "rule",
+        "sampled_bytes",
     )
 
     def __init__(self, cgroup: Cgroup, container: Container) -> None:
@@ -61,6 +62,8 @@ class Ward:
         #: how much the footprint rose between the last two glances
         self.risen_bytes = 0
         self.read_at = 0.0
+        #: the footprint when it last went into the history
+        self.sampled_bytes = 0
 
     @property
     def id(self) -> str:
@@ -108,7 +111,12 @@ class Ward:
         used = footprint(memory)
         self.risen_bytes = used - self.footprint_bytes
         self.current_bytes, self.footprint_bytes, self.discount_bytes = current, used, current - used
-        self.container = msgspec.structs.replace(self.container, memory=memory)
+        limit = self.cgroup.max() if self.rule.guard_limit else None  # it may be resized in place at any moment
+        self.container = msgspec.structs.replace(
+            self.container,
+            memory=memory,
+            limit_bytes=self.container.limit_bytes if limit is None else reading.finite(limit),
+        )
         return True
 
     def study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool = False) -> bool:

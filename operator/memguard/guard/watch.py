@@ -47,7 +47,7 @@ class Watch:
         ward.adopt(self.plan)
         ward.cgroup.prepare()
         self.wards[path] = ward
-        self._queue.append(path)  # soon once more: its runtime is still about to set its limits
+        self._queue += (path, path)  # soon again, and again: its runtime is still about to set its limits
         self._list_asking()
         return ward
 
@@ -98,7 +98,7 @@ class Watch:
             ward.risen_bytes = ward.footprint_bytes - before
         front = {*growers, *nlargest(LARGEST, wards, key=_footprint), *nlargest(OVER_REQUEST, wards, key=_excess)}
         self.front = sorted(front, key=_risen, reverse=True)
-        return [ward for ward in wards if abs(ward.risen_bytes) >= MOVED_BYTES]
+        return [ward for ward in wards if abs(ward.footprint_bytes - ward.sampled_bytes) >= MOVED_BYTES]
 
     def glance_at_front(self) -> list[Ward]:
         """The front, the fastest growers since the last glance first."""
@@ -126,8 +126,11 @@ def shortlist(front: list[Ward]) -> list[Ward]:
 
 
 def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:
-    """The latest readings of some wards, for a snapshot."""
-    return tuple(ward.container for ward in wards)
+    """The latest readings of some wards, for a snapshot that goes into the history."""
+    seen = list(wards)
+    for ward in seen:
+        ward.sampled_bytes = ward.footprint_bytes
+    return tuple(ward.container for ward in seen)
 
 
 def _is_text(path: str) -> bool:
