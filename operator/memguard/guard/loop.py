@@ -36,7 +36,6 @@ COURSE_SECONDS = 0.003
 #: Between two ward studies at idle: O(1) whatever the number of containers.
 STUDY_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
-#: The same on a node that stays full: its metrics must not grow old for ever, nor the trace pile up in memory.
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
