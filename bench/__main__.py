@@ -1,0 +1,35 @@
+"""`python -m bench [kernel | ablation | victims]`: every figure that memguard claims; without a word all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench.kernel.__main__ import ablations, kernel
+from bench.victims.__main__ import main as victims
+
+
+def all_of_them(argv: list[str]) -> int:
+    """The matrix, the ablations and the victims, one after the other; 1 when any of them fails."""
+    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), _judge()]
+    return max(codes)
+
+
+def _judge() -> int:
+    return victims(["generate"]) or victims(["judge", "--gate"])
+
+
+BENCHES: dict[str, Callable[[list[str]], int]] = {"kernel": kernel, "ablation": ablations, "victims": victims}
+
+
+def main(argv: list[str]) -> int:
+    """The named bench, or all."""
+    bench = BENCHES.get(argv[0]) if argv else None
+    if argv and bench is None and not argv[0].startswith("-"):
+        print(f"python -m bench: no bench {argv[0]!r}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    return bench(argv[1:]) if bench else all_of_them(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

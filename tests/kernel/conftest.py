@@ -1,0 +1,115 @@
+"""One boot for many cells: each module says what it wants booted; two machines run at a time, ahead of the tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.kernel import report
+from bench.kernel.journal import Journal, read_journal
+from bench.kernel.runs import FOLDER, commit
+from bench.kernel.scan import scan_program
+from tests.machine.guest.result import CellResult
+from tests.machine.guest.spec import Cell, Command, Job
+from tests.machine.machine import Machine, Result
+from tests.machine.qemu import Clock
+
+MACHINES = 2
+INSIDE = Path(__file__).parent / "inside"
+RECORDS = FOLDER / "tests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """What one machine runs. A module's `BOOTS` are its boots; `seconds` is when to give up on a slow host."""
+
+    cells: tuple[Cell, ...] = ()
+    scenarios: tuple[str, ...] = ()  # modules of inside/
+    clock: Clock = "virtual"
+    cpus: int = 4
+    memory_mb: int = 1024
+    seconds: float = 1800
+
+    def run(self) -> Result:
+        """Boot it."""
+        commands = tuple(
+            Command(name=name, script=f"python3 -m inside.{name}", timeout_seconds=600) for name in self.scenarios
+        )
+        machine = Machine(extra_files=(("inside", INSIDE), ("scan", scan_program())))
+        return machine.run(
+            Job(cells=self.cells, commands=commands), clock=self.clock, cpus=self.cpus, memory_mb=self.memory_mb,
+            timeout_s=self.seconds,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What the boots of one module brought back."""
+
+    results: tuple[Result, ...]
+
+    def cell(self, name: str) -> CellResult:
+        """The result of one cell; raises MachineError with the guest's traceback when it could not be run."""
+        found = next((result for result in self.results for cell in result.cells() if cell.name == name), None)
+        return (found or self.results[0]).cell(name)
+
+    def journal(self, name: str) -> Journal:
+        """What the guard of that cell said."""
+        return read_journal(self.cell(name).guard.log)
+
+    def scenario(self, name: str) -> Any:
+        """What one scenario told."""
+        told = next(command for result in self.results for command in result.commands() if command.name == name)
+        assert told.exit_code == 0, told.stderr
+        return json.loads(told.stdout)
+
+
+@dataclass
+class Figures:
+    """What the tests measured, for build/kernel-report.json."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep one figure."""
+        self.found[name] = value
+
+
+@pytest.fixture(scope="session")
+def futures(request: pytest.FixtureRequest) -> Iterator[dict[Boot, Future[Result]]]:
+    """Every boot that the chosen tests need, under way."""
+    modules = dict.fromkeys(item.module for item in request.session.items if item.get_closest_marker("kernel"))
+    boots = dict.fromkeys(boot for module in modules for boot in getattr(module, "BOOTS", ()))
+    with ThreadPoolExecutor(MACHINES) as pool:
+        yield {boot: pool.submit(boot.run) for boot in boots}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def booted(request: pytest.FixtureRequest, futures: dict[Boot, Future[Result]]) -> Booted:
+    """The module's boots, when they are done."""
+    results = tuple(futures[boot].result() for boot in request.module.BOOTS)
+    keep(request.module.__name__.rpartition(".")[2], results)
+    assert [error for result in results for error in result.errors()] == []
+    return Booted(results)
+
+
+def keep(name: str, results: tuple[Result, ...]) -> None:
+    """Everything that was brought back, for whoever wants to know why a test failed."""
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(record) + "\n" for result in results for record in result.records)
+    (RECORDS / f"{name}.jsonl").write_text("".join(lines))
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[Figures]:
+    """Collects figures, and writes them when all is over."""
+    found = Figures()
+    yield found
+    if found.found:
+        report.update("tests", {"commit": commit(), "figures": found.found})

@@ -1,0 +1,91 @@
+"""memory.high is not ours alone: MemoryQoS, systemd and administrators write it too."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from guest import cgroups
+from guest.cgroups import Names
+
+from inside.stage import LOADS, MIB, ROOT, high, stage, tell, until
+
+#: The guard looks after its lines every 10 s.
+NOTICE_SECONDS = 12.0
+
+
+def found_before() -> dict[str, Any]:
+    """Somebody's value stands there when the guard comes."""
+    with stage() as scene:
+        web = scene.container("web", limit_mib=256, high_mib=200)
+        scene.load(web, "pause")
+        guard = scene.guard()
+        told = guard.said("unarmed")
+        until(lambda: False, NOTICE_SECONDS)
+        during = high(web)
+        return {"told": told, "during": during, "exit": guard.stop(), "after": high(web), "value": str(200 * MIB)}
+
+
+def written_over(value: str) -> dict[str, Any]:
+    """Somebody writes over our line."""
+    with stage() as scene:
+        web = scene.container("web", limit_mib=256)
+        scene.load(web, "pause")
+        guard = scene.guard()
+        ours = high(web)
+        (web / "memory.high").write_text(value)
+        told = guard.hears("line", NOTICE_SECONDS)
+        during = high(web)
+        return {
+            "ours": ours, "told": told and guard.said("line"), "during": during, "exit": guard.stop(),
+            "after": high(web), "value": value,
+        }  # fmt: skip
+
+
+def set_property() -> dict[str, Any]:
+    """systemd's set-property, of any property, puts memory.high back to the unit's own value."""
+    name = "unit"
+    scope, pod = Path(Names(name).container()).name, Path(Names(name).pod).name
+    with stage() as scene:
+        command = ("systemd-run", "--scope", "--quiet", f"--unit={scope}", f"--slice={pod}", "-p", "MemoryMax=256M")
+        # We are unkillable (oom_score_adj -1000), and so would be what it starts.
+        load = (LOADS, "enter", "adj=900", "--", "sleep", "1000")
+        child = subprocess.Popen((*command, *load), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        scene.children.append(child)
+        web = ROOT / Names(name).container()
+        if not until(lambda: cgroups.number(web / "memory.max") == 256 * MIB, 5, step=0.05):
+            child.kill()
+            return {"systemd": (child.stderr.read() if child.stderr else b"").decode()}
+        scene.names.append(name)
+        guard = scene.guard()
+        ours = high(web)
+        done = subprocess.run(
+            ("systemctl", "set-property", "--runtime", scope, "CPUWeight=50"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        reset = high(web)
+        told = guard.hears("line", NOTICE_SECONDS)
+        during = high(web)
+        return {
+            "systemd": done.stderr, "ours": ours, "reset": reset, "told": told and guard.said("line"),
+            "during": during, "exit": guard.stop(), "after": high(web),
+        }  # fmt: skip
+
+
+def main() -> None:
+    """All of them."""
+    tell(
+        {
+            "before": found_before(),
+            "over": written_over(str(128 * MIB)),
+            "max": written_over("max"),
+            "property": set_property(),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""A long time with containers coming and going: descriptors, memory and lines must be where they were."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from guest import cgroups
+from guest.cgroups import Names
+
+from inside.stage import ROOT, Guard, Stage, held, stage, tell, until
+
+#: A sample after each of these rounds: the first ones still fill caches and free lists.
+SAMPLED, BESIDE = (20, 40, 60), 20
+
+
+def main() -> None:
+    """Rounds of arrivals and departures."""
+    with stage() as scene:
+        guard = scene.guard()
+        samples = []
+        for number in range(1, max(SAMPLED) + 1):
+            turn(scene)
+            if number in SAMPLED:
+                until(lambda: False, 25)  # two rounds of housekeeping
+                samples.append(sample(guard))
+        tell({"samples": samples, "held": held(), "noise": guard.said("noise"), "exit": guard.stop()})
+
+
+def turn(scene: Stage) -> None:
+    """Containers with limits come, live for a moment, and go."""
+    names = [f"soak{index}" for index in range(BESIDE)]
+    for name in names:
+        scene.load(scene.container(name, limit_mib=160), "pause")
+    until(lambda: False, 1.0)
+    scene.names.clear()
+    for child in scene.children:
+        child.kill()
+        child.wait()
+    scene.children.clear()
+    for name in names:
+        cgroups.remove(ROOT / Names(name).pod)
+    until(lambda: False, 1.0)
+
+
+def sample(guard: Guard) -> dict[str, int]:
+    """What it holds now, without what the kernel remembers of removed cgroups (640 bytes each, until it needs them)."""
+    with contextlib.suppress(OSError):
+        (guard.cgroup / "memory.reclaim").write_text("4M")
+    stat = cgroups.keyed(guard.cgroup / "memory.stat")
+    return {
+        "descriptors": guard.descriptors,
+        "cgroupBytes": guard.cgroup_bytes,
+        "rssKib": _rss(guard.child.pid),
+        **{name: stat[name] for name in ("anon", "kernel", "slab_reclaimable", "slab_unreclaimable")},
+    }
+
+
+def _rss(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Those who only look guilty: page-cache churn, a warm-up with a plateau, a batch that ends, a spike that recovers."""
+
+from __future__ import annotations
+
+import pytest
+from bench.kernel.guards import memguard
+from bench.kernel.verdict import clean_guard, survived
+from tests.kernel.conftest import Boot, Booted, Figures
+from tests.machine.guest.spec import MIB, Cell, Guard
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
+
+LIMIT = 256 * MIB
+CHURN_SECONDS, COMPARED_SECONDS = 60.0, 15.0
+SLOWER_AT_MOST = 0.10
+
+
+def at_limit(name: str, shape: str, hog_mib: int, **changes: object) -> Cell:
+    """A container with a limit of 256 MiB; its line stands at 240."""
+    facts: dict[str, object] = {
+        "name": name, "shape": shape, "domain": "container", "guard": memguard(), "hog_max_bytes": hog_mib * MIB,
+        "rate_mib_s": 50.0, "time_limit_seconds": 12.0, "keep_timeline": 0,
+    }  # fmt: skip
+    return Cell(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+BENIGN = (
+    at_limit("warm, under the line", "warm", 228),
+    at_limit("warm, at the line", "warm", 238),
+    at_limit("warm, above the line", "warm", 246),
+    at_limit("batch", "batch", 240, rate_mib_s=0.0, batch_seconds=6.0),
+    at_limit("spike", "spike", 240, time_limit_seconds=20.0),
+    Cell(name="warm, node", shape="warm", guard=memguard(), rate_mib_s=100.0, hog_max_bytes=330 * MIB,
+         time_limit_seconds=10.0, keep_timeline=0),
+    Cell(name="spike, node", shape="spike", guard=memguard(), rate_mib_s=100.0, hog_max_bytes=330 * MIB,
+         time_limit_seconds=20.0, keep_timeline=0),
+)  # fmt: skip
+
+
+def churn(name: str, guard: Guard, seconds: float) -> Cell:
+    """Streaming reads in a container that is always at its limit, on a node whose cache is full."""
+    return Cell(
+        name=name, shape="churn", domain="container", guard=guard, churn_seconds=seconds,
+        time_limit_seconds=seconds + 5,
+        keep_timeline=0,
+    )  # fmt: skip
+
+
+BOOTS = (
+    Boot(cells=BENIGN),
+    Boot(cells=(churn("churn, no guard", Guard(), COMPARED_SECONDS), churn("churn", memguard(), CHURN_SECONDS))),
+)
+
+
+@pytest.mark.row("E5")
+@pytest.mark.parametrize("cell", BENIGN, ids=lambda cell: cell.name)
+def test_who_ends_or_stops_in_time_is_left_alone(booted: Booted, cell: Cell) -> None:
+    result = booted.cell(cell.name)
+    assert [*survived(result), *clean_guard(result, booted.journal(cell.name))] == []
+
+
+@pytest.mark.row("A3", "E5")
+def test_a_minute_of_churn_kills_nobody_and_is_hardly_slower(booted: Booted, figures: Figures) -> None:
+    with_guard, without = booted.cell("churn"), booted.cell("churn, no guard")
+    assert [*survived(with_guard), *clean_guard(with_guard, booted.journal("churn"))] == []
+    assert with_guard.churn_mib_s is not None
+    assert without.churn_mib_s is not None
+    ratio = with_guard.churn_mib_s / without.churn_mib_s
+    figures.note("churn MiB/s: without, with, ratio", [without.churn_mib_s, with_guard.churn_mib_s, round(ratio, 3)])
+    assert ratio >= 1 - SLOWER_AT_MOST

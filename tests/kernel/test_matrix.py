@@ -1,0 +1,178 @@
+"""The matrix and its judges, without a machine: nothing of it may be left out by mistake."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from bench.kernel.cells import DOMAINS, FILLS, NAMED, SHAPES, Spot, by_name, matrix, unlimited
+from bench.kernel.guards import config
+from bench.kernel.journal import read_journal
+from bench.kernel.report import Group, claims, groups, interval, stall_ratios, summary, table
+from bench.kernel.runs import Run, Store, read_runs
+from bench.kernel.verdict import failures
+from tests.machine.guest.result import CellResult, ContainerResult, GuardResult
+from tests.machine.guest.spec import Guard
+
+from memguard.guard.config import parse_config
+
+ONE = Spot(domain="node", shape="one", fill="4k")
+SYSTEM = Spot(domain="system", shape="one", fill="4k")
+TMPFS = Spot(domain="node", shape="tmpfs", fill="4k")
+
+
+class TestCells:
+    def test_the_matrix_is_every_fill_at_every_boundary_in_every_shape(self) -> None:
+        found = {(spot.fill, spot.domain, spot.shape) for spot in matrix()}
+        assert {(f, d, s) for f in FILLS for d in DOMAINS for s in SHAPES} <= found
+        assert {(fill, "system", "one") for fill in FILLS} <= found
+        assert len(found) == len(list(matrix()))
+
+    def test_the_named_eight_cover_every_boundary_and_every_shape(self) -> None:
+        assert len(NAMED) == 8
+        assert {spot.domain for spot in NAMED} == {*DOMAINS, "system"}
+        assert frozenset().union(*(spot.covers for spot in NAMED)) == set(SHAPES)
+
+    def test_half_of_the_matrix_is_unlimited(self) -> None:
+        assert len(list(unlimited())) == len(list(matrix())) // 2
+        assert all(spot.cell(Guard(), "none").rate_mib_s == 0 for spot in unlimited())
+
+    def test_a_name_is_one_place(self) -> None:
+        assert all(by_name(spot.name) == spot for spot in (*matrix(), *NAMED))
+
+    def test_every_configuration_is_a_good_one(self) -> None:
+        text = config(
+            reserve="1000", idle=True, tuning={"hold": False}, budget={"perNode": 0}, rule={"protected": True}
+        )
+        parsed = parse_config(text.encode())
+        assert (parsed.tuning.hold, parsed.budget.per_node, parsed.rules[0].protected) == (False, 0, True)
+
+
+def container(name: str, *, culprit: bool = False, died: bool = False) -> ContainerResult:
+    return ContainerResult(
+        name=name, path=name, culprit=culprit, processes=(), alive_pids=0 if died else 1, died=died, touched=died,
+        oom_kills=0, events={}, current_bytes=0, peak_bytes=None, limit_bytes=None,
+    )  # fmt: skip
+
+
+def result(*, log: tuple[dict[str, Any], ...] = (), hog: bool = True, **changes: Any) -> CellResult:
+    guard = GuardResult(kind="memguard", exit_code=0, stop_seconds=0.1, log=tuple(json.dumps(line) for line in log))
+    facts: dict[str, Any] = {
+        "name": "x", "seconds": 1.0, "lasted": 1.0, "kernel_oom_kills": 0, "kernel_log": (),
+        "containers": (container("hog", culprit=True, died=hog), container("service")),
+        "culprits_died": ("hog",) if hog else (), "culprits_whole": hog, "innocents_touched": (), "idle_touched": 0,
+        "reserve_bytes": 0, "headroom_start_bytes": 0, "headroom_min_bytes": 0, "headroom_min_at": 0.0,
+        "overshoot_bytes": 0, "overshoot_ms": 0.0, "available_min_bytes": 0, "available_min_at": 0.0,
+        "fill_bytes_s": None, "filled_bytes": 0, "grew_until": None, "ended_at": None, "limit_bytes": None,
+        "limit_peak_bytes": None, "latency": None, "churn_mib_s": None, "churn_worst_ms": None, "stall_some_ms": 0.0,
+        "stall_full_ms": 0.0, "vmstat": {}, "worst_step_ms": 0.0, "sigterm_at": None, "exit_at": None, "guard": guard,
+    }  # fmt: skip
+    return CellResult(**{**facts, **changes})
+
+
+def deed(name: str) -> dict[str, Any]:
+    return {
+        "kind": "decision",
+        "mode": "Enforce",
+        "victim": {"name": name},
+        "timing": {"acted": 0.001},
+        "domain": "node",
+    }
+
+
+ALARM = {"kind": "alarm", "reason": "foreign"}
+
+
+class TestVerdict:
+    def test_the_right_victim_is_no_failure(self) -> None:
+        assert failures(ONE, result(log=(deed("hog"),))) == []
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"kernel_oom_kills": 1}, "the kernel's OOM killer"),
+            ({"innocents_touched": ("service",)}, "touched: service"),
+            ({"idle_touched": 2}, "touched: idle ones"),
+            ({"hog": False}, "still alive: hog"),
+            ({"culprits_whole": False}, "did not die whole"),
+            ({"leftovers": {"x/memory.high": "1"}}, "left behind: x/memory.high"),
+            ({"guard": GuardResult(kind="memguard", exit_code=1, stop_seconds=0.1)}, "the guard ended with 1"),
+            ({"guard": GuardResult(kind="memguard", exit_code=0, stop_seconds=0.1, major_faults=1)}, "major faults"),
+            ({"guard": GuardResult(kind="memguard", exit_code=0, stop_seconds=0.1, log=("Traceback",))}, "Traceback"),
+        ],
+    )
+    def test_each_thing_that_goes_wrong_is_named(self, changes: dict[str, Any], words: str) -> None:
+        assert any(words in failure for failure in failures(ONE, result(**changes)))
+
+    def test_foreign_growth_wants_an_alarm_and_forgives_one_kill(self) -> None:
+        assert failures(SYSTEM, result(log=(ALARM, deed("service")), hog=False, kernel_oom_kills=1)) == []
+        assert failures(SYSTEM, result(log=())) == ["no alarm about growth outside of the pods"]
+        assert "2 kills" in failures(SYSTEM, result(log=(ALARM, deed("a"), deed("b"))))[0]
+
+    def test_what_outlives_its_container_costs_nobody_twice(self) -> None:
+        assert failures(TMPFS, result(log=(deed("hog"),))) == []
+        assert failures(TMPFS, result(log=(), hog=False)) == []
+        assert failures(TMPFS, result(log=(deed("hog"), deed("hog")))) == ["hog was killed 2 times"]
+
+    def test_observed_decisions_are_no_deeds(self) -> None:
+        journal = read_journal(['{"kind": "decision", "mode": "Observe", "victim": {"name": "a"}}', "no json", "[1]"])
+        assert (journal.victims, journal.noise) == ([], ("no json", "[1]"))
+
+
+def run(guard: str = "memguard", repeat: int = 0, failures: tuple[str, ...] = (), **figures: float) -> Run:
+    return Run(
+        spot=ONE.name, guard=guard, clock="virtual", repeat=repeat, code="c", failures=failures, figures=figures
+    )  # fmt: skip
+
+
+class TestReport:
+    def test_interval_is_lowest_median_highest(self) -> None:
+        assert interval([3, 1, 2]) == (1, 2, 3)
+        assert interval([]) is None
+
+    def test_ratios_compare_medians_with_earlyoom_of_the_same_cell(self) -> None:
+        runs = [run(p99Ms=11, worstMs=20), run("earlyoom", p99Ms=10, worstMs=40), run(repeat=1, p99Ms=11, worstMs=20)]
+        found = groups(runs)
+        assert stall_ratios(found[0], found) == {"p99Ms": 1.1, "worstMs": 0.5}
+        assert stall_ratios(found[1], found) == {}
+
+    def test_a_claim_holds_fails_or_was_not_measured(self) -> None:
+        def holds(*runs: Run) -> dict[str, Any]:
+            return {claim["claim"].split(" ")[0]: claim["holds"] for claim in claims(groups(runs))}
+
+        assert holds(run(overshootMs=4, decisionMs=0.5)) == {
+            "every": True, "median": True, "worst": True, "decision": True, "stalls": None,
+        }  # fmt: skip
+        late = holds(run(overshootMs=21, decisionMs=2, failures=("x",)))
+        assert late == {"every": False, "median": False, "worst": False, "decision": False, "stalls": None}
+
+    def test_the_summary_lists_what_was_not_run(self) -> None:
+        found = summary([run()], [ONE, SYSTEM])
+        assert found["notRun"] == [SYSTEM.name]
+        assert found["cells"][0]["runs"] == found["cells"][0]["good"] == 1
+
+    def test_the_table_has_a_line_for_each_guard(self) -> None:
+        lines = list(table([run(overshootMs=1.25), run("none", kernelOomKills=3)]))
+        assert len(lines) == 4
+        assert "| none | virtual | 1/1 | 1/1 |" in lines[2]
+        assert "1.2 [1.2-1.2]" in lines[3]
+
+    def test_groups_keep_variants_apart(self) -> None:
+        other = Run(spot=ONE.name, guard="memguard", variant="no hold", clock="virtual", repeat=0, code="c")
+        assert [group.variant for group in groups([run(), other])] == ["", "no hold"]
+        assert isinstance(groups([other])[0], Group)
+
+
+class TestStore:
+    def test_runs_of_the_same_code_are_not_run_again(self, tmp_path: Any) -> None:
+        path = tmp_path / "kernel.jsonl"
+        Store(path, "c").add(run(overshootMs=1.0))
+        assert Store(path, "c").done == {run().key}
+        assert Store(path, "d").done == set()
+
+    def test_a_line_that_was_cut_off_is_no_run(self, tmp_path: Any) -> None:
+        path = tmp_path / "kernel.jsonl"
+        Store(path, "c").add(run())
+        path.write_bytes(path.read_bytes() + b'{"spot": "node-')
+        assert list(read_runs(path)) == [run()]
