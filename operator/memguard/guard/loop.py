@@ -49,7 +49,12 @@ class Guard:
         self.ears = Ears()
         self.scene = Scene(config.cgroup_root, config.proc_root, config.settings)
         self.watch = Watch(
-            config.plan, config.cgroup_root, config.proc_root, swap=self.scene.has_swap, numa=self.scene.has_numa
+            config.plan,
+            config.cgroup_root,
+            config.proc_root,
+            swap=self.scene.has_swap,
+            numa=self.scene.has_numa,
+            trouble=report.trouble,
         )
         self.hold = Hold(records)
         self.court = Court(config.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)

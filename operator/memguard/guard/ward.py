@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -10,6 +11,7 @@ from memguard.core.footprint import footprint
 from memguard.core.model import Container, Cpu
 from memguard.core.policy import Plan, Rule
 from memguard.core.select import exclusion
+from memguard.errors import MemguardError
 from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
 
@@ -34,6 +36,7 @@ class Ward:
     """A container's cgroup with its identity. `container` is the latest full knowledge, for a snapshot."""
 
     __slots__ = (
+        "_trouble",
         "cgroup",
         "container",
         "current_bytes",
@@ -47,8 +50,10 @@ class Ward:
         "sampled_bytes",
     )
 
-    def __init__(self, cgroup: Cgroup, container: Container) -> None:
+    def __init__(self, cgroup: Cgroup, container: Container, trouble: Callable[[str], None] = lambda _: None) -> None:
+        """`trouble` is told what could not be understood of its files; to the others it is as if it were gone."""
         self.cgroup = cgroup
+        self._trouble = trouble
         self.container = container
         self.rule = Rule()
         self.forbidden: str | None = None
@@ -90,8 +95,18 @@ class Ward:
         elif self.forbidden is None and not self.rule.allows("kill"):
             self.forbidden = "its policy allows only to evict it, and that needs a cluster"
 
+    def _tried(self, reading: Callable[[], bool]) -> bool:
+        try:
+            return reading()
+        except MemguardError as error:
+            self._trouble(str(error))
+            return False
+
     def glance(self) -> bool:
         """Read memory.current alone (4 us): the footprint moves with it as long as the cache stays. False: gone."""
+        return self._tried(self._glance)
+
+    def _glance(self) -> bool:
         current = self.cgroup.current()
         if current is None:
             return False
@@ -102,6 +117,9 @@ class Ward:
 
     def read(self) -> bool:
         """Read memory.current and memory.stat (40 us): the footprint as the score counts it. False: gone."""
+        return self._tried(self._read)
+
+    def _read(self) -> bool:
         current, stat = self.cgroup.current(), self.cgroup.stat()
         if current is None or stat is None:
             return False
@@ -121,6 +139,9 @@ class Ward:
 
     def study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool = False) -> bool:
         """Read everything that a score looks at: at discovery, and now and then (one ward a tick). False: gone."""
+        return self._tried(lambda: self._study(now, monotonic, proc_root, swap=swap, numa=numa))
+
+    def _study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool) -> bool:
         cgroup, known = self.cgroup, self.container
         limit = cgroup.max()
         if limit is None:

@@ -23,7 +23,16 @@ MOVED_BYTES = 1 << 20
 class Watch:
     """The wards of one machine, by cgroup path."""
 
-    def __init__(self, plan: Plan, cgroup_root: str, proc_root: str, *, swap: bool, numa: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        cgroup_root: str,
+        proc_root: str,
+        *,
+        swap: bool,
+        numa: bool,
+        trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.plan = plan
         self.cgroup_root, self.proc_root = cgroup_root, proc_root
         self.swap, self.numa = swap, numa
@@ -32,6 +41,7 @@ class Watch:
         #: those whose rule asks for a notice when memory gets short
         self.asking: list[Ward] = []
         self._queue: list[str] = []
+        self._trouble = trouble
 
     def __len__(self) -> int:
         return len(self.wards)
@@ -40,7 +50,7 @@ class Watch:
         """Take a cgroup under watch; None if it is gone already, is watched, or has a name that is no text."""
         if path in self.wards or not _is_text(path):
             return None
-        ward = Ward(Cgroup(path, self.cgroup_root), identity)
+        ward = Ward(Cgroup(path, self.cgroup_root), identity, self._trouble)
         if not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
             ward.close()
             return None

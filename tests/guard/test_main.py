@@ -1,0 +1,187 @@
+"""The command line of `memguard guard`, as a shell sees it: exit codes, one line of words, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from memguard.errors import ConfigError, UnfitError
+from memguard.guard import life
+from memguard.guard.config import Config
+from memguard.guard.main import USAGE, arguments
+from memguard.kernel.host import CgroupVersion, cgroup_version
+
+ROOT = Path(__file__).resolve().parents[2]
+GUARD = [sys.executable, "-m", "memguard", "guard"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+
+Ran = subprocess.CompletedProcess[str]
+
+
+def guard(*words: object, prefix: tuple[str, ...] = ()) -> Ran:
+    command = [*prefix, *GUARD, *map(str, words)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False)
+    assert "Traceback" not in ran.stderr
+    return ran
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "guard.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "check"),
+    [
+        (["--standalone", "--config", "x"], "x", False),
+        (["--config=x", "--standalone"], "x", False),
+        (["--config=a=b", "--standalone"], "a=b", False),
+        (["--check", "--config", "x"], "x", True),
+        (["--standalone", "--check", "--config", "x"], "x", True),
+        (["-h"], None, False),
+        (["--config", "x", "--help"], None, False),
+    ],
+)
+def test_words_that_mean_something(words: list[str], path: str | None, check: bool) -> None:
+    assert arguments(words) == (path, check)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "--config FILE"),
+        (["--standalone"], "--config FILE"),
+        (["--config", "x"], "--standalone"),
+        (["--standalone", "--config"], "--config FILE"),
+        (["--standalone", "--config="], "--config FILE"),
+        (["--check"], "--config FILE"),
+        (["--standalone", "--confg", "x"], "'--confg'"),
+        (["x"], "'x'"),
+    ],
+)
+def test_words_that_do_not(words: list[str], named: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(named)) as caught:
+        arguments(words)
+    assert "--help" in caught.value.remedy
+
+
+def test_help_names_every_option_and_every_exit_code() -> None:
+    ran = guard("--help")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, USAGE, "")
+    assert all(word in USAGE for word in ("--standalone", "--config", "--check", "SIGHUP", "SIGTERM"))
+    assert re.search(r"exit codes: 0 .*, 1 .*, 2 ", USAGE)
+
+
+# --- checking
+
+
+def test_a_good_configuration_is_called_good(config: Callable[[str], Path]) -> None:
+    path = config("mode = 'Enforce'\n")
+    ran = guard("--check", "--config", path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{path}: good\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mode = \n", "guard.toml:1: is not valid TOML"),
+        ("mod = 'Observe'\n", "Did you mean 'mode'?"),
+        ("mode = 'Watch'\n", "at mode"),
+        ("a = " + "[" * 100_000, "too deep"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["--check", "--standalone"])
+def test_a_bad_one_is_told_in_one_line(config: Callable[[str], Path], text: str, words: str, mode: str) -> None:
+    ran = guard(mode, "--config", config(text))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("memguard guard: ")
+    assert ran.stderr.count("\n") == 1
+    assert words in ran.stderr
+
+
+def test_a_missing_one(tmp_path: Path) -> None:
+    ran = guard("--standalone", "--config", tmp_path / "none.toml")
+    assert ran.returncode == 2
+    assert "No such file" in ran.stderr
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "guard") + b"\xff.toml"
+    Path(os.fsdecode(path)).write_text("mode = 'Observe'\n")
+    command = [*map(os.fsencode, GUARD), b"--check", b"--config", path]
+    strict = ENVIRONMENT | {"PYTHONIOENCODING": "utf-8:strict"}
+    ran = subprocess.run(command, capture_output=True, timeout=60, env=strict, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.stdout.endswith(b": good\n")
+
+
+# --- what cannot be guarded
+
+
+def test_this_machine_where_it_has_no_cgroup_v2(config: Callable[[str], Path], tmp_path: Path) -> None:
+    """The real host, if its tree is the old one; a directory that is no tree at all in any case."""
+    version = cgroup_version("/sys/fs/cgroup")
+    places = {str(tmp_path): "none"} | ({} if version == "v2" else {"/sys/fs/cgroup": version})
+    for place, found in places.items():
+        path = config(f"cgroupRoot = '{place}'\nrunDirectory = '{tmp_path}/run'\n")
+        ran = guard("--standalone", "--config", path)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f"{place} is no cgroup v2 tree ({found})" in ran.stderr
+        assert "systemd.unified_cgroup_hierarchy=1" in ran.stderr
+        assert not (tmp_path / "run").exists(), "refused before anything is written"
+
+
+HYBRID = """
+set -e
+mount -t tmpfs none "$1"
+mkdir "$1/unified"
+mount -t cgroup2 none "$1/unified"
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a hybrid tree")
+def test_a_hybrid_tree_is_refused(config: Callable[[str], Path], tmp_path: Path) -> None:
+    place = tmp_path / "cgroup"
+    place.mkdir()
+    path = config(f"cgroupRoot = '{place}'\n")
+    within = ("unshare", "--mount", "sh", "-c", HYBRID, "sh", str(place))
+    ran = guard("--standalone", "--config", path, prefix=within)
+    assert ran.returncode == 1
+    assert f"{place} is no cgroup v2 tree (hybrid)" in ran.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a cgroup tree")
+def test_a_tree_without_the_memory_controller_is_refused(config: Callable[[str], Path], tmp_path: Path) -> None:
+    """A hybrid host's unified tree has none, since the old one holds it; on a v2 host this one has it."""
+    if cgroup_version("/sys/fs/cgroup") == "v2":
+        return
+    place = tmp_path / "cgroup"
+    place.mkdir()
+    script = 'set -e; mount -t cgroup2 none "$1"; shift; exec "$@"'
+    within = ("unshare", "--mount", "sh", "-c", script, "sh", str(place))
+    ran = guard("--standalone", "--config", config(f"cgroupRoot = '{place}'\n"), prefix=within)
+    assert ran.returncode == 1
+    assert "no memory controller" in ran.stderr
+
+
+@pytest.mark.parametrize("version", ["v1", "hybrid", "none"])
+def test_every_other_tree_is_unfit(monkeypatch: pytest.MonkeyPatch, version: CgroupVersion) -> None:
+    monkeypatch.setattr(life, "cgroup_version", lambda _: version)
+    with pytest.raises(UnfitError, match=rf"\({version}\)"):
+        life.require_fit(Config())
