@@ -865,10 +865,7 @@ def test_a_node_that_stays_full_is_kept_house_for(world: World, serve: Serve, tm
 @pytest.mark.parametrize("key", ["textfile", "trace"])
 def test_a_full_disk_is_said_and_no_reason_to_stop(world: World, serve: Serve, tmp_path: Path, key: str) -> None:
     big, hog = shop(world)
-    if key == "trace":
-        target = Path("/dev/full")
-    else:
-        target = tmp_path / "gone" / "memguard.prom"
+    target = Path("/dev/full") if key == "trace" else tmp_path / "gone" / "memguard.prom"
     duty = serve(f'{key} = "{target}"\n' + ENFORCE + TUNING + names(big, hog))
     duty.run(20, until=lambda: not hog.alive)
     duty.run(HOUSEKEEPING_SECONDS + 1)
@@ -951,7 +948,7 @@ def test_a_new_reserve_is_kept(world: World, serve: Serve) -> None:
 
 
 def test_a_new_identity_is_known_in_full(world: World, serve: Serve) -> None:
-    big, hog = shop(world, rate=0)
+    big, _ = shop(world, rate=0)
     duty = serve(OBSERVE + TUNING)
     facts = {"requestBytes": 7, "priority": 3, "privileged": True, "static": True, "restartPolicy": "Never"}
     text = OBSERVE + TUNING + identity(big, "shop", "db", **facts) + 'labels = { a = "b" }\n'

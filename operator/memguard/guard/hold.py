@@ -20,6 +20,7 @@ class Hold:
         """Freeze those that may be acted on; nobody else is ever touched."""
         for ward in suspects:
             if ward.forbidden is None and ward.rule.allows("brake") and ward.id not in self._frozen:
+                ward.cgroup.file("cgroup.freeze").keep = True  # read where it stands: nothing is opened now
                 freeze = Freeze(ward.cgroup, self._records)
                 if freeze.hold().ok:
                     self._frozen[ward.id] = freeze

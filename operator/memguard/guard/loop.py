@@ -146,10 +146,13 @@ class Guard:
 
     def _discover(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            if change.kind == "removed":
-                self._forget(change.path)
-            elif change.container is not None or self.config.watches(change.path):
-                self._welcome(change.path)
+            try:
+                if change.kind == "removed":
+                    self._forget(change.path)
+                elif change.container is not None or self.config.watches(change.path):
+                    self._welcome(change.path)
+            except (MemguardError, OSError) as error:  # the others that came with it are watched all the same
+                self.report.trouble(str(error))
 
     def _welcome(self, path: str) -> None:
         found = parse_container_path(path)

@@ -18,6 +18,7 @@ from memguard.core.select import judge
 from memguard.guard.config import parse_config
 from memguard.guard.scene import Scene
 from memguard.guard.watch import Watch, containers
+from memguard.kernel.selfguard import raise_open_files
 
 ROUNDS = 5
 #: What a ward reads when it is scored.
@@ -84,6 +85,7 @@ def fill(scene: Stage) -> None:
 def main() -> None:
     """Both, twice in turns."""
     with stage() as scene:
+        raise_open_files()
         fill(scene)
         full = Pass()
         gc.collect()
