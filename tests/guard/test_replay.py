@@ -80,8 +80,8 @@ def test_the_trace_gives_the_same_decisions(world: World, serve: Serve, story: S
     made = duty.decisions()
     assert made
     assert [
-        (one.victim, one.domain, one.action, one.score, one.badness, one.freed_bytes, one.need_bytes, choice(one.reason))
-        for one in again.decisions
+        (d.victim, d.domain, d.action, d.score, d.badness, d.freed_bytes, d.need_bytes, choice(d.reason))
+        for d in again.decisions
     ] == [
         (
             line["victim"]["id"], line["domain"], line["wanted"], line["score"], line["badness"],

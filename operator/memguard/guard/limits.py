@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
+from memguard.errors import KernelFileError
 from memguard.guard.bell import PROBATION_WITH_SWAP_SECONDS, Bell
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config
@@ -38,6 +39,7 @@ class Limits:
             self._hang(ward, ward.cgroup, f"container:{ward.id}")
         if pod_path and pod_path not in self.bells:
             pod = Cgroup(pod_path, self._watch.cgroup_root)
+            pod.file("memory.max").keep = True  # read at each look
             self._hang(ward, pod, f"pod:{pod_path}")
             if pod_path not in self.bells:
                 pod.close()
@@ -81,7 +83,7 @@ class Limits:
     def check(self) -> None:
         """Now and then: is each line still ours, still allowed, and under the limit as it is now?"""
         for path, bell in list(self.bells.items()):
-            limit = bell.cgroup.max()
+            limit = _limit(bell.cgroup)
             if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
                 self.forget(path)
         for ward in self._watch.wards.values():
@@ -106,7 +108,7 @@ class Limits:
 
     def _outdated(self, bell: Bell) -> bool:
         """Was the limit changed under the line (in-place resize)? Then the line comes down, and is hung anew."""
-        if bell.cgroup.max() == bell.limit_bytes:
+        if _limit(bell.cgroup) == bell.limit_bytes:
             return False
         self.forget(bell.cgroup.path)
         return True
@@ -116,7 +118,7 @@ class Limits:
         return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
 
     def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
-        limit = cgroup.max()
+        limit = _limit(cgroup)
         if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
             return
         bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.config.tuning)
@@ -168,3 +170,11 @@ class Limits:
 
     def _deafen(self, path: str) -> None:
         self._ears.deafen(self._listening.pop(path, -1))
+
+
+def _limit(cgroup: Cgroup) -> int | None:
+    """memory.max; None where it is gone or cannot be read (the next study of its ward says so)."""
+    try:
+        return cgroup.max()
+    except KernelFileError:
+        return None

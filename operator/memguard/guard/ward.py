@@ -89,6 +89,7 @@ class Ward:
     def adopt(self, plan: Plan) -> None:
         """Look up the rule for this container once, not on every decision."""
         self.rule = plan.rule_for(self.container)
+        self.cgroup.file("memory.max").keep = self.rule.guard_limit  # then it is read with every decision
         self.forbidden = exclusion(self.container, self.rule, plan)
         if self.forbidden is None and plan.mode_for(self.container) != "Enforce":
             self.forbidden = "its mode is Observe"
