@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from bench.kernel.__main__ import ablations, kernel
+from bench.kernel.docs import document
 from bench.victims.__main__ import main as victims
 
 
@@ -19,7 +20,12 @@ def _judge() -> int:
     return victims(["generate"]) or victims(["judge", "--gate"])
 
 
-BENCHES: dict[str, Callable[[list[str]], int]] = {"kernel": kernel, "ablation": ablations, "victims": victims}
+BENCHES: dict[str, Callable[[list[str]], int]] = {
+    "kernel": kernel,
+    "ablation": ablations,
+    "victims": victims,
+    "docs": lambda _: document(),
+}
 
 
 def main(argv: list[str]) -> int:

@@ -21,6 +21,8 @@ FOLDER = ROOT / "build" / "bench"
 Clock = Literal["virtual", "real"]
 #: What a figure depends on: the guard, and what it is measured with.
 MEASURED = ("operator/memguard/core", "operator/memguard/kernel", "operator/memguard/guard", "tests/machine/guest")
+#: What is kept of a decision.
+TOLD = ("domain", "trigger", "availableBytes", "reserveBytes", "fallBytesPerSecond", "timing")
 MEASURED_FILES = ("tests/machine/loads.c", "bench/kernel/cells.py", "bench/kernel/guards.py")
 
 
@@ -80,7 +82,7 @@ def all_runs(name: str, code: str, folder: Path = FOLDER) -> list[Run]:
 def run_of(spot: Spot, result: CellResult, **identity: Any) -> Run:
     """What is kept of a result."""
     journal = read_journal(result.guard.log)
-    timings = tuple({"domain": deed["domain"], "trigger": deed["trigger"], **deed["timing"]} for deed in journal.deeds)
+    timings = tuple({name: deed[name] for name in TOLD} for deed in journal.deeds)
     return Run(
         spot=spot.name,
         failures=tuple(failures(spot, result)),

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import settings
@@ -20,6 +23,7 @@ settings.load_profile("guard")
 
 Serve = Callable[[str], Duty]
 MakeWard = Callable[..., Ward]
+Inhabit = Callable[[Path, Path, str], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +95,28 @@ def records(tmp_path: Path) -> Iterator[Records]:
     found = Records(str(tmp_path / "run"))
     yield found
     found.close()
+
+
+@pytest.fixture
+def inhabit() -> Iterator[Inhabit]:
+    """Puts a real process into a cgroup of files, and into the /proc beside it; `traps` in the shell's words."""
+    started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+
+    def start(cgroup: Path, proc: Path, traps: str) -> subprocess.Popen[bytes]:
+        command = ["sh", "-c", f"{traps}; sleep 600 & echo; wait"]
+        one = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
+        assert one.stdout is not None
+        started.append((one, one.stdout))
+        one.stdout.readline()
+        (proc / str(one.pid)).symlink_to(f"/proc/{one.pid}")
+        (cgroup / "cgroup.procs").write_text(f"{one.pid}\n")
+        return one
+
+    yield start
+    for one, out in started:
+        os.killpg(one.pid, signal.SIGKILL)  # the shell may be gone; its sleep is not
+        one.wait()
+        out.close()
 
 
 def _open() -> dict[int, str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import pytest
 from tests.guard import exposition
-from tests.guard.conftest import Serve
+from tests.guard.conftest import Inhabit, Serve
 from tests.guard.world import Duty, Kernfs, Load, World, highs, identity, pod_path
 from tests.kernel_files.trees import MIB
 
@@ -19,6 +18,8 @@ from memguard.core.policy import Budget
 from memguard.guard.court import CANNOT_EVICT
 from memguard.guard.loop import HOUSEKEEPING_SECONDS
 from memguard.guard.report import REPEAT_SECONDS
+
+Process = Callable[[Load, str], "subprocess.Popen[bytes]"]
 
 ENFORCE = 'mode = "Enforce"\n'
 OBSERVE = 'mode = "Observe"\n'
@@ -79,6 +80,26 @@ def test_at_every_rate_there_is_memory_left(world: World, serve: Serve, rate_mib
     reserve = 0.06 * world.total
     assert min(least) > reserve - 0.02 * rate_mib * MIB, "overshoot: at most 20 ms worth of growth"
     assert (hog.killed_by, world.kernel_kills) == ("cgroup.kill", 0)
+
+
+@pytest.mark.row("T1")
+@pytest.mark.parametrize("rate_mib", [3, 10, 30, 100, 300])
+@pytest.mark.parametrize("cache_mib", [0, 300])
+def test_the_grower_is_found_though_others_are_larger(
+    world: World, serve: Serve, rate_mib: int, cache_mib: int
+) -> None:
+    """Somebody is the largest, somebody the most over its request; the guilty one is neither, however slow it grows,
+    and may hide behind its own page cache.
+    """
+    db = world.container(1, anon=500 * MIB)
+    over = world.container(2, anon=300 * MIB)
+    hog = world.container(3, anon=120 * MIB, cache=cache_mib * MIB)
+    world.system = 2048 * MIB - 920 * MIB - 150 * MIB
+    hog.rate, hog.hides = rate_mib * MIB, bool(cache_mib)
+    world.meminfo()
+    duty = serve(ENFORCE + TUNING + names(db, over, hog))
+    duty.run(60, until=duty.decisions)
+    assert victims(duty) == [hog.path]
 
 
 @pytest.mark.row("T1")
@@ -591,29 +612,18 @@ def test_without_lines_there_are_none(world: World, serve: Serve) -> None:
 
 
 @pytest.fixture
-def process(world: World) -> Iterator[Callable[[Load, str], subprocess.Popen[bytes]]]:
+def process(world: World, inhabit: Inhabit) -> Process:
     """A real process in a container of this machine."""
-    started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
 
-    def start(load: Load, script: str) -> subprocess.Popen[bytes]:
-        command = ["sh", "-c", f"{script}; echo; sleep 600 & wait"]
-        one = subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0)
-        assert one.stdout is not None
-        one.stdout.readline()
-        started.append((one, one.stdout))
-        world.process(one.pid)
+    def start(load: Load, traps: str) -> subprocess.Popen[bytes]:
+        one = inhabit(load.directory, world.proc_root, traps)
         load.write("cgroup.procs", f"{one.pid}\n")
         load.pids = [one.pid]
         return one
 
-    yield start
-    for one, out in started:
-        os.killpg(one.pid, signal.SIGKILL)
-        one.wait()
-        out.close()
+    return start
 
 
-Process = Callable[[Load, str], "subprocess.Popen[bytes]"]
 GRACE = "[[rules]]\nguardLimit = true\ngraceSeconds = {}\n"
 
 
@@ -702,7 +712,7 @@ def test_a_container_that_asks_is_told_before_anybody_dies(world: World, serve: 
 def test_a_critical_process_that_died_is_an_alarm(world: World, serve: Serve) -> None:
     big, hog = shop(world)
     with subprocess.Popen(["sleep", "600"]) as kubelet:
-        world.process(kubelet.pid)
+        (world.proc_root / str(kubelet.pid)).symlink_to(f"/proc/{kubelet.pid}")
         duty = serve('critical = ["sleep"]\n' + ENFORCE + TUNING + names(big, hog))
         kubelet.kill()
         kubelet.wait()

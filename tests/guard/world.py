@@ -77,6 +77,8 @@ class Load:
         self.anon, self.cache, self.limit = anon, cache, limit
         #: bytes a second that it wants more
         self.rate = 0.0
+        #: does its cache go as its memory comes?
+        self.hides = False
         #: does it give its memory back when it dies (not from D state)?
         self.dies = True
         self.alive, self.killed_by = True, ""
@@ -114,6 +116,8 @@ class Load:
             self.throttled_seconds += seconds * held
             wanted = int(wanted * THROTTLED) if held else wanted
         self.anon += wanted
+        if self.hides:
+            self.cache = max(0, self.cache - wanted)
         if self.limit is not None and self.current > self.limit:
             self.cache = max(0, self.limit - self.anon)
         self.show()
@@ -279,10 +283,6 @@ class World:
                     found[str(path.relative_to(base))] = path.read_text()
                 found |= {f"{path.relative_to(base)}#{name}": "" for name in os.listxattr(path, follow_symlinks=False)}
         return found
-
-    def process(self, pid: int) -> None:
-        """A real process is seen in this machine's /proc, too."""
-        (self.proc_root / str(pid)).symlink_to(f"/proc/{pid}")
 
 
 def _runs(pid: int) -> bool:

@@ -37,6 +37,7 @@ class Ward:
 
     __slots__ = (
         "_trouble",
+        "base_bytes",
         "cgroup",
         "container",
         "current_bytes",
@@ -48,6 +49,7 @@ class Ward:
         "risen_bytes",
         "rule",
         "sampled_bytes",
+        "swept_bytes",
     )
 
     def __init__(self, cgroup: Cgroup, container: Container, trouble: Callable[[str], None] = lambda _: None) -> None:
@@ -64,8 +66,10 @@ class Ward:
         #: the part of memory.current that is no footprint (page cache), as of the last memory.stat
         self.discount_bytes = 0
         self.footprint_bytes = 0
-        #: how much the footprint rose between the last two glances
+        #: how much the footprint rose since the sweep before the last: since the last one may be no time at all
         self.risen_bytes = 0
+        #: the footprint at the last sweep, and at the one before it
+        self.swept_bytes = self.base_bytes = 0
         self.read_at = 0.0
         #: the footprint when it last went into the history
         self.sampled_bytes = 0
@@ -112,7 +116,7 @@ class Ward:
         if current is None:
             return False
         used = max(0, current - self.discount_bytes)
-        self.risen_bytes = used - self.footprint_bytes
+        self.risen_bytes = used - self.base_bytes
         self.current_bytes, self.footprint_bytes = current, used
         return True
 
@@ -128,7 +132,7 @@ class Ward:
         swap = self.cgroup.swap_current() if known.swap_bytes is not None else None
         memory = reading.memory(current, stat, swap, known)
         used = footprint(memory)
-        self.risen_bytes = used - self.footprint_bytes
+        self.risen_bytes = used - self.base_bytes
         self.current_bytes, self.footprint_bytes, self.discount_bytes = current, used, current - used
         limit = self.cgroup.max() if self.rule.guard_limit else None  # it may be resized in place at any moment
         self.container = msgspec.structs.replace(

@@ -55,6 +55,7 @@ class Watch:
             ward.close()
             return None
         ward.adopt(self.plan)
+        ward.swept_bytes, ward.risen_bytes = ward.footprint_bytes, 0
         ward.cgroup.prepare()
         self.wards[path] = ward
         self._queue += (path, path)  # soon again, and again: its runtime is still about to set its limits
@@ -99,19 +100,22 @@ class Watch:
         It also chooses the front: those that any decision must be among (who grows, who is large, who is over its
         request), so that nothing looks at all containers between a wake-up and a kill.
         """
+        for ward in self.wards.values():
+            ward.base_bytes = ward.swept_bytes
         # Who is gone stays until inotify says so: its descriptors may still be in the poll set.
         wards = [ward for ward in self.wards.values() if ward.glance()]
         growers = nlargest(GROWERS, wards, key=_risen)
         for ward in {*growers, *nlargest(CACHE_HOLDERS, wards, key=_discount)}:
-            before = ward.footprint_bytes - ward.risen_bytes
             ward.read()
-            ward.risen_bytes = ward.footprint_bytes - before
+        growers = nlargest(GROWERS, wards, key=_risen)  # now with those that hid behind their cache
         front = {*growers, *nlargest(LARGEST, wards, key=_footprint), *nlargest(OVER_REQUEST, wards, key=_excess)}
         self.front = sorted(front, key=_risen, reverse=True)
+        for ward in wards:
+            ward.swept_bytes = ward.footprint_bytes
         return [ward for ward in wards if abs(ward.footprint_bytes - ward.sampled_bytes) >= MOVED_BYTES]
 
     def glance_at_front(self) -> list[Ward]:
-        """The front, the fastest growers since the last glance first."""
+        """The front as it is now, the fastest growers first."""
         return sorted([ward for ward in self.front if ward.glance()], key=_risen, reverse=True)
 
     def _list_asking(self) -> None:

@@ -1,0 +1,82 @@
+"""`python -m bench docs`: the latest report into docs/benchmarks.md's tables, and beside them for machines."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.kernel.report import COLUMNS, REPORT, Interval
+from bench.kernel.runs import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+#: The report that is committed, with the commit that it measured.
+COMMITTED = Path(__file__).with_name("report.json")
+_BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
+
+
+def document() -> int:
+    """Fill the page. Exit code 1 without a report."""
+    if not REPORT.exists():
+        return 1
+    report = json.loads(REPORT.read_text())
+    PAGE.write_text(filled(PAGE.read_text(), report))
+    shutil.copy(REPORT, COMMITTED)
+    return 0
+
+
+def filled(page: str, report: dict[str, Any]) -> str:
+    """The page with its blocks made anew; a block of a section that was not measured stays as it is."""
+
+    def block(match: re.Match[str]) -> str:
+        lines = list(_lines(match[2], report))
+        return f"{match[1]}{chr(10).join(lines)}\n{match[3]}" if lines else match[0]
+
+    return _BLOCK.sub(block, page)
+
+
+def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
+    section = report.get({"claims": "kernel", "matrix": "kernel"}.get(name, name))
+    if section is None:
+        return
+    yield f"Measured at commit {section['commit']}, {section.get('at', '')}.\n".replace(", .", ".")
+    if name == "claims":
+        yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
+    elif name == "tests":
+        yield from _table(("figure", "measured"), (_figure(*pair) for pair in section["figures"].items()))
+    else:
+        cells = [cell for cell in section["cells"] if (name == "matrix") == _alone(cell, section["cells"])]
+        yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, cells))
+        if name == "matrix" and section["notRun"]:
+            yield f"\nNot run: {', '.join(section['notRun'])}."
+
+
+def _alone(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> bool:
+    """Did memguard run this cell without peers?"""
+    return {other["guard"] for other in cells if other["cell"] == cell["cell"]} == {"memguard"}
+
+
+def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
+    return claim["claim"], _VERDICTS[claim["holds"]], claim["measured"]
+
+
+def _figure(name: str, value: Any) -> tuple[str, ...]:
+    return name, json.dumps(value).replace("|", "\\|")
+
+
+def _cell(cell: dict[str, Any]) -> tuple[str, ...]:
+    figures = (cell["figures"].get(name) for _, name in COLUMNS)
+    clock = "" if cell["clock"] == "virtual" else " (4 CPUs, real clock)"
+    guard = f"{cell['guard']} {cell.get('variant', '')}".strip() + clock
+    shown = (str(Interval(*figure)) if figure else "" for figure in figures)
+    return cell["cell"], guard, f"{cell['good']}/{cell['runs']}", *shown
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)

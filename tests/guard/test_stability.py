@@ -1,0 +1,83 @@
+"""The processes that the node cannot do without."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from memguard.guard.stability import Stability
+
+STAT = "{pid} ({name}) {state} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0 0\n"
+
+
+def process(proc: Path, pid: int, name: str, *, state: str = "S", start: int = 100) -> Path:
+    directory = proc / str(pid)
+    directory.mkdir(exist_ok=True)
+    (directory / "stat").write_text(STAT.format(pid=pid, name=name, state=state, start=start))
+    return directory
+
+
+def gone(directory: Path) -> None:
+    (directory / "stat").unlink()
+    directory.rmdir()
+
+
+@pytest.mark.row("P3")
+def test_who_is_gone_is_told_once(proc: Path) -> None:
+    kubelet = process(proc, 10, "kubelet")
+    process(proc, 11, "sshd")
+    process(proc, 12, "cat")
+    found = Stability(("kubelet", "sshd"), str(proc))
+    assert found.lost() == []
+    gone(kubelet)
+    assert found.lost() == ["kubelet"]
+    assert found.lost() == []
+
+
+@pytest.mark.row("P3")
+@pytest.mark.parametrize("state", ["Z", "X"])
+def test_the_dead_that_are_still_listed_are_gone(proc: Path, state: str) -> None:
+    process(proc, 10, "kubelet")
+    found = Stability(("kubelet",), str(proc))
+    process(proc, 10, "kubelet", state=state)
+    assert found.lost() == ["kubelet"]
+
+
+def test_a_reused_pid_is_not_the_same_process(proc: Path) -> None:
+    process(proc, 10, "kubelet")
+    found = Stability(("kubelet",), str(proc))
+    process(proc, 10, "kubelet", start=200)
+    assert found.lost() == ["kubelet"]
+
+
+def test_others_and_latecomers_are_not_missed(proc: Path) -> None:
+    other = process(proc, 10, "cat")
+    found = Stability(("kubelet",), str(proc))
+    late = process(proc, 11, "kubelet")
+    gone(other)
+    gone(late)
+    assert found.lost() == []
+
+
+def test_several_of_a_name(proc: Path) -> None:
+    directories = [process(proc, pid, "sshd") for pid in (10, 11, 12)]
+    found = Stability(("sshd",), str(proc))
+    gone(directories[0])
+    gone(directories[2])
+    assert found.lost() == ["sshd", "sshd"]
+
+
+def test_a_real_process() -> None:
+    with subprocess.Popen(["sleep", "600"]) as one:
+        found = Stability(("sleep",), "/proc")
+        before = found.lost()
+        one.kill()
+        one.wait()
+    assert before == []
+    assert "sleep" in found.lost()
+
+
+def test_nobody_is_critical(proc: Path) -> None:
+    assert Stability((), str(proc)).lost() == []
