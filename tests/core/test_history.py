@@ -11,6 +11,7 @@ from memguard.core.forecast import WINDOW
 from memguard.core.history import (
     EPISODE_GAP_SECONDS,
     FORGET_SECONDS,
+    MOST_TRACKS,
     History,
     after_victim,
     age_seconds,
@@ -78,11 +79,21 @@ def test_another_pod_of_the_same_name_is_another_workload() -> None:
 def test_what_is_not_seen_for_long_is_forgotten_altogether() -> None:
     """The guard runs for months on a node whose pods come and go: nothing may pile up."""
     history = follow(snapshot([container("gone", anon=GIB)]))
-    for minute in range(1, 30):
+    for minute in range(1, 90):
         history = follow(snapshot([container("stays")], seconds=60.0 * minute), history=history)
     assert set(history.tracks) == {"stays"}
     assert set(history.workloads.values()) == {"stays"}
-    assert FORGET_SECONDS < 29 * 60
+    assert FORGET_SECONDS < 89 * 60
+
+
+def test_of_very_many_only_the_latest_are_remembered() -> None:
+    """Thousands of short-lived containers in an hour."""
+    history = History()
+    for index in range(3 * MOST_TRACKS):
+        history = follow(snapshot([container(f"c{index}")], seconds=0.1 * index), history=history)
+        assert len(history.tracks) <= MOST_TRACKS + 1
+    assert f"c{3 * MOST_TRACKS - 1}" in history.tracks
+    assert set(history.workloads.values()) <= set(history.tracks)
 
 
 def test_domains_that_are_gone_leave_nothing_behind() -> None:

@@ -12,10 +12,10 @@ from memguard.core.domain import Domain
 from memguard.core.footprint import footprint
 from memguard.core.model import Container, Cpu, Node, Snapshot
 from memguard.core.policy import Plan, Rule
-from memguard.core.score import FACTORS, WEIGHTS, Case, factor_points, growth_ratio, log_share, scale_of, score
+from memguard.core.score import FACTORS, WEIGHTS, Case, factor_points, growth_ratio, log_share, measure, scale_of, score
 
 NODE = Domain("node", "", 16 * GIB, GIB, GIB)
-BY_NAME = {factor.name: factor for factor in FACTORS}
+NAMES = [factor.name for factor in FACTORS]
 BOUNDS = {factor.name: (factor.low, factor.high) for factor in FACTORS}
 
 
@@ -32,17 +32,22 @@ def case(one: Container | None = None, **facts: Any) -> Case:
         "uptime_seconds": 24 * HOUR,
         "cpus": 8,
         "previous_bytes": 0,
-        "bias_points": 0,
+        "rule": Rule(),
+        "adjustment": 0,
     }
     return Case(**(usual | facts))
 
 
+def adjusted(one: Case, adjustment: int) -> Case:
+    return msgspec.structs.replace(one, adjustment=adjustment)
+
+
 def value(name: str, one: Container | None = None, **facts: Any) -> float:
-    return BY_NAME[name].measure(case(one, **facts))
+    return measure(case(one, **facts))[NAMES.index(name)]
 
 
 def points(one: Container, adjustment: int = 0, **facts: Any) -> int:
-    return score(case(one, **facts), scale_of({}), adjustment).score
+    return score(case(one, adjustment=adjustment, **facts), scale_of({})).score
 
 
 def alone(one: Container, plan: Plan | None = None) -> int:
@@ -62,7 +67,8 @@ cases = st.builds(
     uptime_seconds=st.none() | st.floats(0, 1e10),
     cpus=st.integers(1, 1024),
     previous_bytes=st.integers(0, 2**63),
-    bias_points=st.just(0),
+    rule=st.just(Rule()),
+    adjustment=st.just(0),
 )
 
 
@@ -72,20 +78,20 @@ cases = st.builds(
 @pytest.mark.row("S9")
 @given(cases, weights, st.integers(-1050, 1050))
 def test_a_score_is_within_0_and_1000(one: Case, overrides: dict[str, float], adjustment: int) -> None:
-    assert 0 <= score(one, scale_of(overrides), adjustment).score <= 1000
+    assert 0 <= score(adjusted(one, adjustment), scale_of(overrides)).score <= 1000
 
 
 @pytest.mark.row("S9", "S10")
 @given(cases)
 def test_every_factor_stays_in_its_range(one: Case) -> None:
-    for factor in FACTORS:
-        assert factor.low <= factor.measure(one) <= factor.high, factor.name
+    for factor, found in zip(FACTORS, measure(one), strict=True):
+        assert factor.low <= found <= factor.high, factor.name
 
 
 @pytest.mark.row("S9")
 @given(cases, weights, st.integers(-1050, 1050))
 def test_the_points_add_up_to_the_score_exactly(one: Case, overrides: dict[str, float], adjustment: int) -> None:
-    scored = score(one, scale_of(overrides), adjustment)
+    scored = score(adjusted(one, adjustment), scale_of(overrides))
     table = factor_points(scored)
     assert sum(entry.points for entry in table.values()) == scored.score
     assert [name for name in table if name != "adjustment"] == [factor.name for factor in FACTORS]
@@ -95,7 +101,7 @@ def test_the_points_add_up_to_the_score_exactly(one: Case, overrides: dict[str, 
 @pytest.mark.row("S9")
 @given(cases)
 def test_rounding_takes_less_than_a_point_from_anybody(one: Case) -> None:
-    scored = score(one, scale_of({}), 0)
+    scored = score(one, scale_of({}))
     span = sum(factor.weight * (factor.high - factor.low) for factor in FACTORS)
     for factor, entry in zip(FACTORS, factor_points(scored).values(), strict=False):
         exact = 1000 * factor.weight * (entry.value - factor.low) / span
@@ -108,7 +114,7 @@ def test_the_bounds_are_reached() -> None:
     factors = [msgspec.structs.replace(factor) for factor in FACTORS]
     for end, expected in (("low", 0), ("high", 1000)):
         values = tuple(getattr(factor, end) for factor in factors)
-        scored = msgspec.structs.replace(score(case(), scale_of({}), 0), values=values, score=expected)
+        scored = msgspec.structs.replace(score(case(), scale_of({})), values=values, score=expected)
         assert sum(entry.points for entry in factor_points(scored).values()) == expected
         assert "adjustment" not in factor_points(scored)
 
@@ -117,7 +123,7 @@ def test_the_bounds_are_reached() -> None:
 @given(cases, st.integers(-1050, 1050), st.integers(-1050, 1050))
 def test_monotone_in_the_adjustment(one: Case, first: int, second: int) -> None:
     low, high = sorted((first, second))
-    assert score(one, scale_of({}), low).score <= score(one, scale_of({}), high).score
+    assert score(adjusted(one, low), scale_of({})).score <= score(adjusted(one, high), scale_of({})).score
 
 
 @pytest.mark.row("S8")
@@ -138,7 +144,7 @@ def test_what_was_learned_is_in_the_same_entry() -> None:
 
 
 def test_all_weights_zero_is_no_division_by_zero() -> None:
-    assert score(case(), scale_of(dict.fromkeys(WEIGHTS, 0.0)), 5).score == 5
+    assert score(case(adjustment=5), scale_of(dict.fromkeys(WEIGHTS, 0.0))).score == 5
 
 
 @pytest.mark.row("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S10")
@@ -459,7 +465,7 @@ def test_page_cache_moves_nothing(anon: int, cache: int) -> None:
 def test_the_same_case_scores_the_same(one: Case, plan: Plan) -> None:
     again = msgspec.structs.replace(one)
     rule = plan.rule_for(one.container)
-    assert score(one, scale_of({}), rule.adjustment) == score(again, scale_of({}), rule.adjustment)
+    assert score(adjusted(one, rule.adjustment), scale_of({})) == score(adjusted(again, rule.adjustment), scale_of({}))
 
 
 def test_with_anon_makes_consistent_readings() -> None:

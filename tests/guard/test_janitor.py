@@ -58,7 +58,9 @@ class Process:
 
     def __init__(self, world: World, text: str, *, name: str = "guard.toml") -> None:
         self.path = world.run.parent / name
-        self.head = f'cgroupRoot = "{world.cgroup_root}"\nprocRoot = "{world.proc_root}"\nrunDirectory = "{world.run}"\n'
+        self.head = (
+            f'cgroupRoot = "{world.cgroup_root}"\nprocRoot = "{world.proc_root}"\nrunDirectory = "{world.run}"\n'
+        )
         self.say(text)
         command = [sys.executable, "-c", GUARD, "--standalone", "--config", str(self.path)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}

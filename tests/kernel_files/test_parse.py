@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from memguard.errors import KernelFileError
 from memguard.kernel import host, members, meminfo, memory_stat, numa, process, psi, record, vmstat, zram
 from memguard.kernel.files import UNLIMITED
-from memguard.kernel.parse import Columns, cut, digits, field, flat_keyed, keys, number, size
+from memguard.kernel.parse import cut, digits, field, flat_keyed, keys, number, size
 from memguard.kernel.paths import holds_containers, is_boundary, parse_container_path
 
 NAMES = st.text("abcdefghij_", min_size=1, max_size=12)
@@ -23,7 +25,6 @@ PARSERS = {
     "size": size,
     "flat_keyed": flat_keyed,
     "cut": lambda data, source: cut(data, keys("anon", "file", "pgscan"), source),
-    "columns": lambda data, source: Columns(keys("anon", "file", "pgscan")).cut(data, source),
     "memory_stat": memory_stat.memory_stat,
     "memory_events": memory_stat.memory_events,
     "unreclaimable": lambda data, source: memory_stat.unreclaimable(data, 1 << 30, source),
@@ -109,18 +110,15 @@ def test_cut_gives_what_a_dict_would(values: dict[str, int], wanted: list[str]) 
         assert field(data, key.encode(), "f") == values.get(key)
 
 
-@given(files=st.lists(FLAT, min_size=1, max_size=4), wanted=st.lists(NAMES, max_size=6, unique=True))
-def test_columns_give_what_cut_gives_whatever_they_remember(files: list[dict[str, int]], wanted: list[str]) -> None:
-    chosen = keys(*wanted, *[key for key in list(files[0])[::2] if key not in wanted])
-    columns = Columns(chosen)
-    for values in files:
-        data = "".join(f"{key} {value}\n" for key, value in values.items()).encode()
-        for _ in range(2):
-            seen, expected = columns.cut(data, "f"), cut(data, chosen, "f")
-            known = [name for name, value in zip(chosen, seen, strict=True) if value is not None]
-            assert [seen[chosen.index(name)] for name in known] == [expected[chosen.index(name)] for name in known]
-    fresh = Columns(chosen)
-    assert fresh.cut(data, "f") == fresh.cut(data, "f") == cut(data, chosen, "f")
+STAT = memory_stat.STAT_KEYS
+
+
+@given(values=FLAT, known=st.dictionaries(st.sampled_from(STAT), st.integers(0, 2**64 - 1)), newline=st.booleans())
+def test_memory_stat_gives_what_cut_gives(values: dict[str, int], known: dict[Any, int], *, newline: bool) -> None:
+    pairs = [(key.encode(), value) for key, value in values.items()]
+    pairs += [(needle[1:-1], value) for (needle, _), value in known.items()]
+    data = b"\n".join(b"%b %d" % pair for pair in pairs) + b"\n" * newline
+    assert astuple(memory_stat.memory_stat(data, "f")) == tuple(cut(data, STAT, "f"))
 
 
 def test_cut_names_the_line_that_is_wrong() -> None:

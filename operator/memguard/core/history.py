@@ -14,8 +14,12 @@ from memguard.core.footprint import footprint
 from memguard.core.forecast import WINDOW, Sample
 from memguard.core.model import Container, Snapshot
 
-#: A container that was not seen for this long is forgotten (the guard looks at a few at a time, see guard/).
-FORGET_SECONDS = 600.0
+#: A container that was not seen for this long is forgotten (the guard looks at a few at a time, see guard/), ...
+FORGET_SECONDS = 3600.0
+#: ... and of more than this, twice what a node runs, half: those that were seen last are kept.
+MOST_TRACKS = 1024
+#: Between two looks at everything for what is to be forgotten.
+SWEEP_SECONDS = 60.0
 
 #: A domain that was not looked at for this long starts a new series: the old one says nothing about the present.
 EPISODE_GAP_SECONDS = 120.0
@@ -25,7 +29,10 @@ STALL_SECONDS = 0.5
 
 
 class Track(msgspec.Struct, frozen=True, gc=False):
-    """One container's recent past. `previous_bytes` is the largest footprint of its earlier incarnation."""
+    """One container's recent past. `previous_bytes` is the largest footprint of its earlier incarnation.
+
+    `moved_at` is the latest sample that differed from the one before it: since then it is flat.
+    """
 
     workload: tuple[str, str]
     samples: tuple[Sample, ...]
@@ -33,6 +40,7 @@ class Track(msgspec.Struct, frozen=True, gc=False):
     peak_bytes: int
     previous_bytes: int = 0
     replaced_at: float | None = None
+    moved_at: float = float("-inf")
 
 
 class Gauge(msgspec.Struct, frozen=True, gc=False):
@@ -81,9 +89,12 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
 
 def _remembered(history: History, now: float) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
     """Copies to go on with, without what was not seen for long; swept now and then, since it looks at everything."""
-    if now - history.swept < FORGET_SECONDS / 10:
+    if now - history.swept < SWEEP_SECONDS and len(history.tracks) <= MOST_TRACKS:
         return dict(history.tracks), dict(history.workloads), history.swept
     tracks = {key: track for key, track in history.tracks.items() if now - track.samples[-1][0] < FORGET_SECONDS}
+    if len(tracks) > MOST_TRACKS:
+        latest = sorted(tracks.items(), key=lambda pair: (pair[1].samples[-1][0], pair[0]))
+        tracks = dict(latest[-MOST_TRACKS // 2 :])
     return tracks, {key: value for key, value in history.workloads.items() if value in tracks}, now
 
 
@@ -113,8 +124,15 @@ def _track(container: Container, now: float, tracks: dict[str, Track], workloads
     used = footprint(container.memory)
     known = tracks.get(container.id)
     if known is not None:
-        samples = (*known.samples[-WINDOW + 1 :], (now, used))
-        return msgspec.structs.replace(known, samples=samples, peak_bytes=max(known.peak_bytes, used))
+        return Track(
+            known.workload,
+            (*known.samples[-WINDOW + 1 :], (now, used)),
+            known.first_seen,
+            max(known.peak_bytes, used),
+            known.previous_bytes,
+            known.replaced_at,
+            known.moved_at if used == known.samples[-1][1] else now,
+        )
     key = (container.pod_uid or f"{container.namespace}/{container.pod}", container.name or container.id)
     earlier = tracks.get(workloads.get(key, ""))
     previous = 0 if earlier is None else max(earlier.peak_bytes, earlier.previous_bytes)

@@ -60,14 +60,20 @@ class Match(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def matches(self, container: Container) -> bool:
         """Is the rule for this container?"""
-        labels = container.labels or {}
         return (
-            fnmatchcase(container.namespace or "", self.namespace)
-            and fnmatchcase(container.pod or "", self.pod)
-            and fnmatchcase(container.name or "", self.container)
-            and fnmatchcase(container.cgroup, self.cgroup)
-            and all(labels.get(key) == value for key, value in self.labels.items())
+            _fits(self.namespace, container.namespace or "")
+            and _fits(self.pod, container.pod or "")
+            and _fits(self.container, container.name or "")
+            and _fits(self.cgroup, container.cgroup)
+            and (not self.labels or self.labels.items() <= (container.labels or {}).items())
         )
+
+
+ANYBODY = Match()
+
+
+def _fits(pattern: str, name: str) -> bool:
+    return pattern == "*" or fnmatchcase(name, pattern)  # most rules leave most patterns open: 1 us against 5
 
 
 class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,7 +127,10 @@ class Plan(Record, frozen=True, kw_only=True):
 
     def rule_for(self, container: Container) -> Rule:
         """The first rule that matches; the harmless default where none does."""
-        return next((rule for rule in self.rules if rule.match.matches(container)), DEFAULT_RULE)
+        for rule in self.rules:
+            if rule.match == ANYBODY or rule.match.matches(container):
+                return rule
+        return DEFAULT_RULE
 
     def mode_for(self, container: Container) -> Mode:
         """Observe or Enforce for one container."""

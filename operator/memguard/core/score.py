@@ -8,14 +8,15 @@ on every node, and every point can be explained. docs/score.md tells users why e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import log1p, log2
 from operator import mul
 
 import msgspec
 
 from memguard.core.domain import Domain
-from memguard.core.model import Container
+from memguard.core.model import Container, Cpu, Memory
+from memguard.core.policy import Rule
 
 #: mu = D / 64: with D/4096 a container of 3 % and one of 30 % of the node score nearly the same; D/16 and D/4096 both
 #: cost 6-9 % utility on simulated incidents.
@@ -30,15 +31,20 @@ ENTITLED_GROWTH = 0.75
 CPU_SATURATION = 0.02
 #: log1p of the highest user priority, 2e9 in round figures: normalises the priority factor to 1.
 PRIORITY_SCALE = 21.4
+_LOG_WHOLE = log2(1 + SCALE_PARTS)
 #: An earlier incarnation's footprint and restarts fade with the age of the present one.
 RESTART_FADE_SECONDS = 600.0
 
 
 class Case(msgspec.Struct, frozen=True, gc=False):
-    """One container before the court: everything its factors look at."""
+    """One container before the court: everything its factors look at.
+
+    `adjustment` are points: the policy's and the learned bias together.
+    """
 
     container: Container
     domain: Domain
+    rule: Rule
     footprint_bytes: int
     pod_footprint_bytes: int
     growth_ratio: float
@@ -46,32 +52,22 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     uptime_seconds: float | None
     cpus: int
     previous_bytes: int
-    bias_points: int
+    adjustment: int
 
 
 class Factor(msgspec.Struct, frozen=True, gc=False):
-    """One factor of the score: its weight, its range and what it measures."""
+    """One factor of the score: its weight, its range and what it stands for. `measure` has its value."""
 
     name: str
     weight: float
     low: float
     high: float
-    measure: Callable[[Case], float]
     words: str
 
 
 def log_share(used_bytes: float, scale_bytes: int) -> float:
     """L(x): 0 for nothing, 1 for the whole domain, logarithmic between: the biggest is not always the victim."""
-    mu = scale_bytes / SCALE_PARTS
-    return min(1.0, log2(1 + used_bytes / mu) / log2(1 + SCALE_PARTS)) if scale_bytes else 0.0
-
-
-def _memory(case: Case) -> float:
-    return log_share(case.footprint_bytes, case.domain.scale_bytes)
-
-
-def _growth(case: Case) -> float:
-    return case.growth_ratio
+    return min(1.0, log2(1 + used_bytes * SCALE_PARTS / scale_bytes) / _LOG_WHOLE) if scale_bytes else 0.0
 
 
 def request(container: Container) -> int | None:
@@ -81,94 +77,90 @@ def request(container: Container) -> int | None:
     return container.request_bytes
 
 
-def _excess(case: Case) -> float:
-    promised = request(case.container)
-    if promised is None:
-        return 0.0
-    over = case.footprint_bytes - promised
-    share = log_share(abs(over), case.domain.scale_bytes)
-    return share if over > 0 else -share
+def measure(case: Case) -> tuple[float, ...]:
+    """Every factor's value, in the order of FACTORS."""
+    container, scale, used = case.container, case.domain.scale_bytes, case.footprint_bytes
+    share = log_share(used, scale)
+    excess, overuse = _over_request(used, request(container), scale)
+    return (
+        share,
+        case.growth_ratio,
+        excess,
+        overuse,
+        max(-1.0, min(1.0, (container.oom_score_adj or 0) / 1000)),
+        _priority(container.priority) if container.priority else 0.0,
+        -_activity(container.cpu, case) if container.cpu else 0.0,
+        -_seniority(case),
+        max(-20, min(20, container.nice or 0)) / 20,
+        -1.0 if container.privileged else 0.0,
+        -_protected_share(container.memory),
+        _history(case),
+        max(0.0, log_share(case.pod_footprint_bytes, scale) - share) if case.pod_footprint_bytes > used else 0.0,
+    )
 
 
-def _overuse(case: Case) -> float:
-    promised, used = request(case.container), case.footprint_bytes
-    if promised is None:
-        return 0.0
-    if used > promised:
-        return (used - promised) / used
-    return -(promised - used) / promised if promised else 0.0
+def _over_request(used_bytes: int, promised_bytes: int | None, scale_bytes: int) -> tuple[float, float]:
+    """excess and overuse: 0 where the request is not known."""
+    if promised_bytes is None:
+        return 0.0, 0.0
+    over = used_bytes - promised_bytes
+    if over > 0:
+        return log_share(over, scale_bytes), over / used_bytes
+    return -log_share(-over, scale_bytes), over / promised_bytes if promised_bytes else 0.0
 
 
-def _oom_score_adj(case: Case) -> float:
-    return max(-1.0, min(1.0, (case.container.oom_score_adj or 0) / 1000))
-
-
-def _priority(case: Case) -> float:
-    priority = case.container.priority or 0
+def _priority(priority: int) -> float:
     share = log1p(abs(priority)) / PRIORITY_SCALE
     return max(-1.0, -share) if priority > 0 else min(1.0, 2 * share)
 
 
-def _cpu(case: Case) -> float:
-    cpu = case.container.cpu
-    if cpu is None:
-        return 0.0
+def _activity(cpu: Cpu, case: Case) -> float:
     total = cpu.total_seconds / (case.age_seconds * case.cpus) if case.age_seconds else 0.0
     recent = total if cpu.recent_cores is None else cpu.recent_cores / case.cpus
-    return -min(1.0, (0.3 * total + 0.7 * recent) / CPU_SATURATION)
+    return min(1.0, (0.3 * total + 0.7 * recent) / CPU_SATURATION)
 
 
-def _lifetime(case: Case) -> float:
-    uptime = log1p((case.uptime_seconds or 0.0) / 60)
-    return -min(1.0, log1p((case.age_seconds or 0.0) / 60) / uptime) if uptime else 0.0
+def _seniority(case: Case) -> float:
+    if not case.age_seconds or not case.uptime_seconds:
+        return 0.0
+    uptime = log1p(case.uptime_seconds / 60)
+    return min(1.0, log1p(case.age_seconds / 60) / uptime) if uptime else 0.0
 
 
-def _nice(case: Case) -> float:
-    return max(-20, min(20, case.container.nice or 0)) / 20
-
-
-def _privileged(case: Case) -> float:
-    return -1.0 if case.container.privileged else 0.0
-
-
-def _protection(case: Case) -> float:
-    memory = case.container.memory
-    covered = max(memory.min_bytes or 0, memory.low_bytes or 0)
-    return -min(1.0, covered / memory.current_bytes) if memory.current_bytes else 0.0
+def _protected_share(memory: Memory) -> float:
+    covered = memory.min_bytes or memory.low_bytes
+    if not covered or not memory.current_bytes:
+        return 0.0
+    return min(1.0, max(covered, memory.low_bytes or 0) / memory.current_bytes)
 
 
 def _history(case: Case) -> float:
     """Restarts and the previous incarnation, fading with the age of this one: a crash-looping hog is not innocent."""
-    if case.age_seconds is None:
+    count = case.container.restart_count or 0
+    if case.age_seconds is None or not (count or case.previous_bytes):
         return 0.0
     fade = max(0.0, 1 - case.age_seconds / RESTART_FADE_SECONDS)
-    restarts = min(1.0, (case.container.restart_count or 0) / 5)
+    restarts = min(1.0, count / 5)
     earlier = log_share(case.previous_bytes, case.domain.scale_bytes)
     return min(1.0, fade * max(restarts, earlier))
 
 
-def _inherit(case: Case) -> float:
-    scale = case.domain.scale_bytes
-    return max(0.0, log_share(case.pod_footprint_bytes, scale) - log_share(case.footprint_bytes, scale))
-
-
 FACTORS = (
-    Factor("memory", 1.8, 0, 1, _memory, "footprint on a logarithmic scale; page cache counts nothing"),
-    Factor("growth", 1.2, 0, 1, _growth, "share of the domain's recent rise"),
-    Factor("excess", 1.0, -1, 1, _excess, "bytes over the request (under it: negative), logarithmic"),
-    Factor("overuse", 0.1, -1, 1, _overuse, "bytes over the request as a share of the footprint"),
-    Factor("oom_score_adj", 0.1, -1, 1, _oom_score_adj, "what kubelet or people set"),
-    Factor("priority", 0.1, -1, 1, _priority, "pod priority; higher protects"),
-    Factor("cpu", 0.05, -1, 0, _cpu, "the active are favoured to live; recent use counts most"),
-    Factor("lifetime", 0.05, -1, 0, _lifetime, "the long-running are favoured to live"),
-    Factor("nice", 0.05, -1, 1, _nice, "cgroup and process nice"),
-    Factor("privileged", 0.2, -1, 0, _privileged, "privileged containers score lower"),
-    Factor("protection", 0.05, -1, 0, _protection, "share covered by memory.min or memory.low"),
-    Factor("history", 0.1, 0, 1, _history, "restarts and the footprint of the earlier incarnation, fading"),
-    Factor("inherit", 0.1, 0, 1, _inherit, "from a pod that scores higher than the container alone"),
+    Factor("memory", 1.8, 0, 1, "footprint on a logarithmic scale; page cache counts nothing"),
+    Factor("growth", 1.2, 0, 1, "share of the domain's recent rise"),
+    Factor("excess", 1.0, -1, 1, "bytes over the request (under it: negative), logarithmic"),
+    Factor("overuse", 0.1, -1, 1, "bytes over the request as a share of the footprint"),
+    Factor("oom_score_adj", 0.1, -1, 1, "what kubelet or people set"),
+    Factor("priority", 0.1, -1, 1, "pod priority; higher protects"),
+    Factor("cpu", 0.05, -1, 0, "the active are favoured to live; recent use counts most"),
+    Factor("lifetime", 0.05, -1, 0, "the long-running are favoured to live"),
+    Factor("nice", 0.05, -1, 1, "cgroup and process nice"),
+    Factor("privileged", 0.2, -1, 0, "privileged containers score lower"),
+    Factor("protection", 0.05, -1, 0, "share covered by memory.min or memory.low"),
+    Factor("history", 0.1, 0, 1, "restarts and the footprint of the earlier incarnation, fading"),
+    Factor("inherit", 0.1, 0, 1, "from a pod that scores higher than the container alone"),
 )
 
-MEASURES = tuple(factor.measure for factor in FACTORS)
 WEIGHTS: Mapping[str, float] = {factor.name: factor.weight for factor in FACTORS}
 
 
@@ -203,16 +195,24 @@ class Points(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 def scale_of(overrides: Mapping[str, float]) -> Scale:
     """The scale of the documented weights with a plan's overrides: bounds come from weights and ranges alone."""
-    weights = tuple(overrides.get(factor.name, factor.weight) for factor in FACTORS)
+    if not overrides:
+        return DOCUMENTED
+    return _scale(tuple(overrides.get(factor.name, factor.weight) for factor in FACTORS))
+
+
+def _scale(weights: tuple[float, ...]) -> Scale:
     span = sum(weight * (factor.high - factor.low) for factor, weight in zip(FACTORS, weights, strict=True))
     units = tuple(1000 * weight / span if span > 0 else 0.0 for weight in weights)
     return Scale(weights, units, -sum(unit * factor.low for factor, unit in zip(FACTORS, units, strict=True)))
 
 
-def score(case: Case, scale: Scale, adjustment: int) -> Score:
-    """Score one container; `adjustment` is the policy's and the learned bias together, in points."""
-    values = tuple([measure(case) for measure in MEASURES])
-    return Score(max(0, min(1000, scale.total(values) + adjustment)), values, scale, adjustment)
+DOCUMENTED = _scale(tuple(WEIGHTS.values()))
+
+
+def score(case: Case, scale: Scale) -> Score:
+    """Score one container."""
+    values = measure(case)
+    return Score(max(0, min(1000, scale.total(values) + case.adjustment)), values, scale, case.adjustment)
 
 
 def factor_points(scored: Score) -> dict[str, Points]:

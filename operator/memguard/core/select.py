@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from math import fsum
 
 import msgspec
 
+from memguard.core.cases import Cases, local
 from memguard.core.domain import Domain, domains
-from memguard.core.footprint import footprint, freed, share_on
-from memguard.core.forecast import rise
-from memguard.core.history import Gauge, History, age_seconds, observe, recent, stall_ratio
+from memguard.core.footprint import freed, lasting
+from memguard.core.history import Gauge, History, observe, stall_ratio
 from memguard.core.model import Container, Snapshot
-from memguard.core.policy import Plan, Rule, workload
+from memguard.core.policy import Plan, Rule
 from memguard.core.pressure import Pressure, assess
-from memguard.core.score import Case, Score, growth_ratio, request, scale_of, score
+from memguard.core.score import Case, Score
 
 MIB = 1 << 20
 #: Priorities from here on are the system's own (k8s.io/api/scheduling/v1 system-cluster-critical).
@@ -39,6 +38,10 @@ TRUSTED_SAMPLES = 4
 #: What a domain must have lost in an episode, as a share of what is left, before growth is more than jitter: at looks
 #: 5 ms apart one charge batch of 64 KiB is 13 MB/s.
 NOTICED_LOSS = 0.125
+#: With less time than this until a limit is reached, half of the margin is not waited for; where nobody looks all the
+#: time, with less than this many looks. A stop signal needs the margin for its grace, so it is not waited for either
+#: where the policy wants one first.
+LATE_SECONDS, LATE_LOOKS = 0.04, 4
 #: Whoever makes this share of the growth is not protected by its youth.
 YOUTH_FORFEIT = 0.5
 
@@ -51,6 +54,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     badness: float
     freed_bytes: int
     growth_ratio: float
+    age_seconds: float | None
     excluded: str | None
 
 
@@ -65,6 +69,8 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     explained_ratio: float
     sample_count: int
     lost_bytes: int
+    graceful: bool
+    late_seconds: float
     foreign_spent: bool
 
     @property
@@ -91,7 +97,10 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         """Is there margin left to look again? At a container's own limit a few looks under the brake come first."""
         if self.domain.kind not in ("pod", "container") or self.pressure.level >= UNCONDITIONAL_LEVEL:
             return False
-        return self.sample_count < TRUSTED_SAMPLES or self.lost_bytes < self.domain.available_bytes * NOTICED_LOSS
+        if self.sample_count < TRUSTED_SAMPLES or self.lost_bytes < self.domain.available_bytes * NOTICED_LOSS:
+            return True
+        left = self.pressure.exhaustion_seconds
+        return not self.graceful and (left is None or left > self.late_seconds)
 
     @property
     def victim(self) -> Candidate | None:
@@ -148,81 +157,34 @@ def rank(
     refusals: Refusals = NO_REFUSALS,
 ) -> Ranking:
     """Score and order the containers of one domain."""
-    members = [container for container in snapshot.containers if domain.holds(container)]
-    court = _Court(history, snapshot, plan, domain, members)
-    candidates = [_candidate(court.case(c), court, pressure, refusals.get(c.id)) for c in members]
-    candidates.sort(key=lambda candidate: _order(candidate, snapshot.taken_at))
-    explained = court.everybodys_rise() / court.own_rise if court.own_rise > 0 else 1.0
+    cases = Cases(history, snapshot, plan, domain)
+    candidates = [_candidate(case, scored, plan, pressure, refusals) for case, scored in cases.scored()]
+    candidates.sort(key=_order)
     seen = history.gauges.get(domain.key, Gauge()).available
     lost = seen[0][1] - seen[-1][1] if seen else 0
+    late = LATE_SECONDS
+    if plan.settings.patience_seconds is None and len(seen) > 1:
+        late = max(late, LATE_LOOKS * (seen[-1][0] - seen[-2][0]))
+    graceful = bool(candidates) and plan.rule_for(candidates[0].container).grace_seconds > 0
     spent = history.foreign_at is not None and snapshot.seconds - history.foreign_at < FOREIGN_SECONDS
-    return Ranking(snapshot.taken_at, domain, pressure, tuple(candidates), min(1.0, explained), len(seen), lost, spent)
+    return Ranking(
+        snapshot.taken_at,
+        domain,
+        pressure,
+        tuple(candidates),
+        cases.explained_ratio,
+        len(seen),
+        lost,
+        graceful,
+        late,
+        spent,
+    )
 
 
-class _Court:
-    """What all cases of one ranking share, computed once."""
-
-    def __init__(
-        self, history: History, snapshot: Snapshot, plan: Plan, domain: Domain, members: list[Container]
-    ) -> None:
-        self.snapshot, self.plan, self.domain = snapshot, plan, domain
-        self.tracks = history.tracks
-        self.scale = scale_of(plan.settings.weights)
-        self.footprints = {c.id: _local(c, domain, footprint(c.memory)) for c in members}
-        own = history.gauges.get(domain.key, Gauge()).available
-        self.now = snapshot.seconds
-        self.since = own[0][0] if own else self.now
-        known = [c.id for c in members if c.id in self.tracks]
-        series = {key: recent(self.tracks[key].samples, self.since, self.now) for key in known}
-        self.sample_counts = {key: len(samples) for key, samples in series.items()}
-        self.rises = {key: max(0.0, rise(samples)) for key, samples in series.items()}
-        self.members_rise = fsum(self.rises.values())  # exact, so that the order of the containers cannot matter
-        self.own_rise = max(0.0, rise([(at, -available) for at, available in own])) if len(own) > 1 else 0.0
-        self.pods: dict[str, int] = {}
-        for container in members:
-            key = _pod_key(container)
-            self.pods[key] = self.pods.get(key, 0) + self.footprints[container.id]
-
-    def everybodys_rise(self) -> float:
-        """With those that the snapshot does not show: the guard reads a few, but has sampled all that moved."""
-        if self.domain.kind not in ("node", "kubepods"):
-            return self.members_rise
-        moved = (
-            track.samples
-            for key, track in self.tracks.items()
-            if key not in self.footprints and track.samples[-1][0] >= self.since
-        )
-        return self.members_rise + fsum(max(0.0, rise(recent(one, self.since, self.now))) for one in moved)
-
-    def case(self, container: Container) -> Case:
-        """One container's case."""
-        track, used = self.tracks.get(container.id), self.footprints[container.id]
-        growth = growth_ratio(
-            self.sample_counts.get(container.id, 0),
-            self.rises.get(container.id, 0.0),
-            max(self.members_rise, self.own_rise),
-            self.domain.scale_bytes,
-            entitled=used < (request(container) or 0),
-        )
-        return Case(
-            container=container,
-            domain=self.domain,
-            footprint_bytes=used,
-            pod_footprint_bytes=self.pods[_pod_key(container)],
-            growth_ratio=growth,
-            age_seconds=age_seconds(container, self.snapshot.taken_at),
-            uptime_seconds=self.snapshot.node.uptime_seconds,
-            cpus=self.snapshot.node.cpus or 1,
-            previous_bytes=track.previous_bytes if track else 0,
-            bias_points=self.plan.bias.get(workload(container), 0) if self.plan.bias else 0,
-        )
-
-
-def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | None) -> Candidate:
-    rule = court.plan.rule_for(case.container)
-    scored = score(case, court.scale, rule.adjustment + case.bias_points)
-    container, domain, wanted = case.container, case.domain, pressure.need_bytes
+def _candidate(case: Case, scored: Score, plan: Plan, pressure: Pressure, refusals: Refusals) -> Candidate:
+    container, rule, domain, wanted = case.container, case.rule, case.domain, pressure.need_bytes
     gain = _freed(case, with_pod=False)
+    at_most = _freed(case, with_pod=True) if lasting(container) and rule.allows("evict") else gain
     overshoot = max(0, gain - wanted)
     badness = (
         scored.score / 1000
@@ -230,32 +192,40 @@ def _candidate(case: Case, court: _Court, pressure: Pressure, refusal: str | Non
         + 0.05 * _idle(container)
         - 0.05 * min(1.0, overshoot / (domain.scale_bytes / 4))
     )
-    excluded = exclusion(container, rule, court.plan) or refusal or _unfit_now(case, scored, rule, pressure)
-    return Candidate(container, scored, badness, gain, case.growth_ratio, excluded)
+    excluded = (
+        exclusion(container, rule, plan) or refusals.get(container.id) or _unfit_now(case, scored, at_most, pressure)
+    )
+    return Candidate(container, scored, badness, gain, case.growth_ratio, case.age_seconds, excluded)
 
 
 def exclusion(container: Container, rule: Rule, plan: Plan) -> str | None:
     """Why this container is never touched, whatever the pressure; None if it may be."""
-    adj = container.oom_score_adj
-    reasons = (
-        (container.type == "sandbox", "it is a pod's sandbox, and ending it would restart the whole pod"),
-        (not container.mapped, "it could not be mapped to a container of a pod"),
-        (container.static, "its pod is static, which kubelet treats as critical"),
-        ((container.priority or 0) >= SYSTEM_PRIORITY, "its priority is the system's own"),
-        (adj is not None and adj <= UNKILLABLE_ADJ, "it is marked unkillable (oom_score_adj -1000)"),
-        (container.namespace in plan.settings.protected_namespaces, f"namespace {container.namespace} is protected"),
-        (rule.protected, "a policy protects it"),
-        (not (rule.allows("kill") or rule.allows("evict")), "its policy allows neither to kill nor to evict it"),
-    )
-    return next((words for applies, words in reasons if applies), None)
+    reason = None
+    if container.type == "sandbox":
+        reason = "it is a pod's sandbox, and ending it would restart the whole pod"
+    elif not container.mapped:
+        reason = "it could not be mapped to a container of a pod"
+    elif container.static:
+        reason = "its pod is static, which kubelet treats as critical"
+    elif (container.priority or 0) >= SYSTEM_PRIORITY:
+        reason = "its priority is the system's own"
+    elif (container.oom_score_adj or 0) <= UNKILLABLE_ADJ:
+        reason = "it is marked unkillable (oom_score_adj -1000)"
+    elif container.namespace in plan.settings.protected_namespaces:
+        reason = f"namespace {container.namespace} is protected"
+    elif rule.protected:
+        reason = "a policy protects it"
+    elif not (rule.allows("kill") or rule.allows("evict")):
+        reason = "its policy allows neither to kill nor to evict it"
+    return reason
 
 
-def _unfit_now(case: Case, scored: Score, rule: Rule, pressure: Pressure) -> str | None:
-    """Why it is not chosen at this moment."""
-    age = case.age_seconds
+def _unfit_now(case: Case, scored: Score, freed_bytes: int, pressure: Pressure) -> str | None:
+    """Why it is not chosen at this moment; `freed_bytes` by the action that frees most."""
+    age, rule = case.age_seconds, case.rule
     if age is not None and age < rule.minimum_age_seconds and case.growth_ratio < YOUTH_FORFEIT:
         return f"it is {age:.0f} s old, younger than the policy's {rule.minimum_age_seconds:.0f} s"
-    if _freed(case, with_pod=rule.allows("evict")) < SMALLEST_FREED * pressure.need_bytes:
+    if freed_bytes < SMALLEST_FREED * pressure.need_bytes:
         return "ending it would free too little"
     if scored.score < pressure.threshold_score:
         return f"its score is below the threshold of {pressure.threshold_score:.0f}"
@@ -264,11 +234,11 @@ def _unfit_now(case: Case, scored: Score, rule: Rule, pressure: Pressure) -> str
 
 def _freed(case: Case, *, with_pod: bool) -> int:
     gain = freed(case.container, swap_counts=case.domain.kind == "node", with_pod=with_pod)
-    return _local(case.container, case.domain, gain)
+    return local(case.container, case.domain, gain)
 
 
-def _order(candidate: Candidate, now: datetime) -> tuple[bool, float, int, float, str]:
-    age = age_seconds(candidate.container, now)
+def _order(candidate: Candidate) -> tuple[bool, float, int, float, str]:
+    age = candidate.age_seconds
     return (
         candidate.excluded is not None,
         -candidate.badness,
@@ -276,17 +246,6 @@ def _order(candidate: Candidate, now: datetime) -> tuple[bool, float, int, float
         age if age is not None else float("inf"),
         candidate.container.id,
     )
-
-
-def _pod_key(container: Container) -> str:
-    return container.pod_uid or f"{container.namespace}/{container.pod or container.id}"
-
-
-def _local(container: Container, domain: Domain, amount: int) -> int:
-    """The part of an amount that lives inside the domain: on a NUMA node only its share."""
-    if domain.kind == "numa":
-        return int(amount * share_on(container, int(domain.name)))
-    return amount
 
 
 def _idle(container: Container) -> float:

@@ -33,9 +33,14 @@ from memguard.kernel.tree import Change, Tree
 
 #: Between two looks while a victim is on its way out.
 COURSE_SECONDS = 0.003
-#: Between two ward studies at idle: O(1) whatever the number of containers.
-STUDY_SECONDS = 0.5
+#: Between two ward studies (about 1 ms in virtual time): O(1) whatever the number of containers. Far from danger only
+#: those that came lately are studied soon again.
+STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 5.0
+#: Far from danger is where this many reserves are left.
+FAR_RESERVES = 4
 HOUSEKEEPING_SECONDS = 10.0
+#: Wards that are looked for in one housekeeping, in turn: whether they are still the cgroups that were opened.
+MENDED = 16
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -62,6 +67,7 @@ class Guard:
         self._stability = Stability(config.critical, config.proc_root)
         self._tree = Tree(config.cgroup_root, config.extra_directories)
         self._discover(self._tree.start())
+        self.watch.settle()
         self.watch.sweep()
         self.lookout = Lookout(
             self.scene, self.watch, self.court, self.hold,
@@ -70,6 +76,7 @@ class Guard:
         self._wakeup_fd = wakeup_fd
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
+        self._unmended: list[str] = []
         self._oom_kills_before = self._oom_kills()
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
         self.ears.listen(self._tree.fileno(), lambda _: self._discover(self._tree.changes()), MESSAGE)
@@ -171,8 +178,12 @@ class Guard:
         """What inotify could not tell: watches that ran out, a cgroup made anew while events were lost."""
         if not self._tree.complete:
             self._discover(self._tree.rescan())
-        for path, ward in list(self.watch.wards.items()):
-            if not ward.cgroup.alive():
+        if not self._unmended:
+            self._unmended = list(self.watch.wards)
+        turn, self._unmended = self._unmended[:MENDED], self._unmended[MENDED:]
+        for path in turn:
+            ward = self.watch.wards.get(path)
+            if ward is not None and not ward.cgroup.alive():
                 self._forget(path)
                 self._welcome(path)
 
@@ -181,7 +192,7 @@ class Guard:
     def _idle(self, now: float) -> None:
         if self.court.courses or not self.lookout.at_rest(now):
             return
-        if now - self._studied_at >= STUDY_SECONDS:
+        if now - self._studied_at >= self._study_pause:
             self._studied_at = now
             ward = self.watch.study_next(self.clock.now(), now)
             if ward is not None and self.config.tuning.lines:
@@ -198,6 +209,11 @@ class Guard:
             self._publish()
             gc.collect()
         self.report.flush()
+
+    @property
+    def _study_pause(self) -> float:
+        far = self.lookout.headroom > FAR_RESERVES * self.scene.reserve_bytes
+        return FAR_STUDY_SECONDS if far and not self.watch.has_fresh else STUDY_SECONDS
 
     def _publish(self) -> None:
         if self.config.textfile is None:

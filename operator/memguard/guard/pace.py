@@ -8,6 +8,9 @@ from memguard.guard.config import Tuning
 CALM_LOOKS = 50
 #: ... up to here. At 13 GB/s 20 ms are 260 MB, within the reserve of every node from 4 GiB on.
 CALM_CEILING_SECONDS = 0.02
+#: And far from danger it is looked at for a fill of 3 GB/s (threads with small pages: 2), not for 13: a quarter of the
+#: wake-ups at idle. With more than 26 GiB of headroom it makes no difference.
+CALM_REACH = 4
 #: A sweep samples the containers' growth each time the headroom fell by this part of itself: the nearer the
 #: danger, the denser, at a cost that does not depend on how long the fall takes...
 SWEEP_PART = 8
@@ -22,6 +25,7 @@ def pause_seconds(headroom_bytes: int, calm_looks: int, tuning: Tuning) -> float
     reach = headroom_bytes / tuning.fastest_fill_bytes_per_second
     floor = tuning.tick_floor_seconds
     if calm_looks > CALM_LOOKS:
+        reach *= CALM_REACH
         floor = min(CALM_CEILING_SECONDS, floor * 2 ** min(10, calm_looks // CALM_LOOKS))
     return min(tuning.tick_ceiling_seconds, max(floor, reach))
 

@@ -41,6 +41,7 @@ class Watch:
         #: those whose rule asks for a notice when memory gets short
         self.asking: list[Ward] = []
         self._queue: list[str] = []
+        self._fresh: list[str] = []
         self._trouble = trouble
 
     def __len__(self) -> int:
@@ -58,7 +59,7 @@ class Watch:
         ward.swept_bytes, ward.risen_bytes = ward.footprint_bytes, 0
         ward.cgroup.prepare()
         self.wards[path] = ward
-        self._queue += (path, path)  # soon again, and again: its runtime is still about to set its limits
+        self._fresh += (path, path)  # soon again, and again: its runtime is still about to set its limits
         self._list_asking()
         return ward
 
@@ -68,6 +69,7 @@ class Watch:
         if ward is not None:
             self.front = [other for other in self.front if other is not ward]
             self._queue = [other for other in self._queue if other != path]
+            self._fresh = [other for other in self._fresh if other != path]
             self._list_asking()
             ward.close()
         return ward
@@ -80,15 +82,26 @@ class Watch:
         self._list_asking()
 
     def inside(self, path: str) -> list[Ward]:
-        """The wards at or below a cgroup."""
+        """The wards at or below a cgroup; nothing that is a ward holds another."""
+        if path in self.wards:
+            return [self.wards[path]]
         return [ward for at, ward in self.wards.items() if at == path or at.startswith(path + "/")]
 
+    @property
+    def has_fresh(self) -> bool:
+        """Are there some that came lately, and are still to be studied again?"""
+        return bool(self._fresh)
+
+    def settle(self) -> None:
+        """Those that were found at the start are nobody's news."""
+        self._fresh.clear()
+
     def study_next(self, now: datetime, monotonic: float) -> Ward | None:
-        """Study one ward, in turn; None if there is none or it is gone."""
-        if not self._queue:
+        """Study one ward: those that came lately first, then in turn. None if there is none or it is gone."""
+        if not self._fresh and not self._queue:
             self._queue = list(self.wards)
-        path = self._queue.pop() if self._queue else None
-        ward = self.wards.get(path) if path else None
+        turn = self._fresh or self._queue
+        ward = self.wards.get(turn.pop()) if turn else None
         if ward is None or not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
             return None
         ward.adopt(self.plan)  # its processes may have come, and be marked unkillable

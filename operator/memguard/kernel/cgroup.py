@@ -15,7 +15,7 @@ import msgspec
 from memguard.core.model import Events, Stall
 from memguard.kernel import members
 from memguard.kernel.files import Directory, KernelFile
-from memguard.kernel.memory_stat import MemoryStat, memory_events, memory_stat, stat_columns, unreclaimable
+from memguard.kernel.memory_stat import MemoryStat, memory_events, memory_stat, unreclaimable
 from memguard.kernel.parse import Needle, cut, fail, keys, number, size
 from memguard.kernel.psi import read_stall
 
@@ -57,11 +57,10 @@ class Cgroup:
     open, with their pages, once read.
     """
 
-    __slots__ = ("_columns", "_current", "_directory", "_files", "_kept", "_ours", "_writers", "path", "root")
+    __slots__ = ("_current", "_directory", "_files", "_kept", "_ours", "_writers", "path", "root")
 
     def __init__(self, path: str, root: str = CGROUP_ROOT, *, kept: frozenset[str] = HOT) -> None:
         self._kept = kept
-        self._columns = stat_columns()
         self._ours: bool | None = None
         self.path = path
         self.root = root
@@ -166,7 +165,7 @@ class Cgroup:
         """memory.stat's needed fields: 58 us of the kernel's own work each, so only for those who matter."""
         file = self.file("memory.stat")
         data = file.read()
-        return None if data is None else memory_stat(data, file, self._columns)
+        return None if data is None else memory_stat(data, file)
 
     def events(self) -> Events | None:
         """memory.events: counts of this cgroup and everything below it."""

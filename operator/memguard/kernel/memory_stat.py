@@ -6,35 +6,29 @@ from typing import Final
 
 import msgspec
 
-from memguard.core.model import Events
-from memguard.kernel.parse import Columns, cut, keys
+from memguard.core.model import Bytes, Events
+from memguard.kernel.parse import cut, keys
 
 
-class MemoryStat(msgspec.Struct, frozen=True, gc=False):
-    """The fields of memory.stat that a decision uses, in bytes or (the last five) cumulative pages.
+class MemoryStat(msgspec.Struct, frozen=True, gc=False, rename=lambda name: name.removesuffix("_bytes")):
+    """The fields of memory.stat that a decision uses, in bytes.
 
     None where this kernel does not write the line. shmem is part of file, slab_reclaimable part of kernel: never
     add them up. The kernel flushes these counters only above 64 x CPUs pending updates or every 2 s: they lag,
     memory.current does not.
     """
 
-    anon_bytes: int | None = None
-    file_bytes: int | None = None
-    kernel_bytes: int | None = None
-    sock_bytes: int | None = None
-    shmem_bytes: int | None = None
-    zswap_bytes: int | None = None
-    zswapped_bytes: int | None = None
-    file_dirty_bytes: int | None = None
-    file_writeback_bytes: int | None = None
-    inactive_file_bytes: int | None = None
-    active_file_bytes: int | None = None
-    unevictable_bytes: int | None = None
-    slab_reclaimable_bytes: int | None = None
-    workingset_refault_anon: int | None = None
-    workingset_refault_file: int | None = None
-    pgscan: int | None = None
-    pgsteal: int | None = None
+    anon_bytes: Bytes | None = None
+    file_bytes: Bytes | None = None
+    kernel_bytes: Bytes | None = None
+    sock_bytes: Bytes | None = None
+    shmem_bytes: Bytes | None = None
+    zswapped_bytes: Bytes | None = None
+    file_dirty_bytes: Bytes | None = None
+    file_writeback_bytes: Bytes | None = None
+    inactive_file_bytes: Bytes | None = None
+    active_file_bytes: Bytes | None = None
+    slab_reclaimable_bytes: Bytes | None = None
 
     def unreclaimable(self, current_bytes: int) -> int:
         """What reclaim cannot give back: live current - file LRU + dirty + writeback - reclaimable slab, in bytes."""
@@ -43,37 +37,39 @@ class MemoryStat(msgspec.Struct, frozen=True, gc=False):
         return _within(current_bytes - max(cache - held, 0) - (self.slab_reclaimable_bytes or 0), current_bytes)
 
 
-_KEYS: Final = keys(
+STAT_KEYS: Final = keys(
     "anon",
     "file",
     "kernel",
     "sock",
     "shmem",
-    "zswap",
     "zswapped",
     "file_dirty",
     "file_writeback",
     "inactive_file",
     "active_file",
-    "unevictable",
     "slab_reclaimable",
-    "workingset_refault_anon",
-    "workingset_refault_file",
-    "pgscan",
-    "pgsteal",
 )
+_DECODER: Final = msgspec.json.Decoder(MemoryStat)
+#: The kernel's order is fixed (memory_stats[] in mm/memcontrol.c): nothing that is needed comes after this.
+_END: Final = b"\nslab_unreclaimable "
 _RECLAIMABLE_KEYS: Final = keys("file_dirty", "file_writeback", "inactive_file", "active_file", "slab_reclaimable")
 _EVENT_KEYS: Final = keys("low", "high", "max", "oom", "oom_kill", "oom_group_kill")
 
 
-def stat_columns() -> Columns:
-    """What remembers one memory.stat's layout between readings."""
-    return Columns(_KEYS)
+def memory_stat(data: bytes, source: object) -> MemoryStat:
+    """memory.stat's needed fields. Raises KernelFileError.
 
-
-def memory_stat(data: bytes, source: object, columns: Columns | None = None) -> MemoryStat:
-    """memory.stat's needed fields. Raises KernelFileError."""
-    return MemoryStat(*(columns.cut(data, source) if columns else cut(data, _KEYS, source)))
+    A flat keyed file is two replacements away from JSON, which msgspec reads at the speed of C: 13 us in virtual time,
+    one search for each field 45 us, a dict of every line 90 us; the reading itself is 60 us. What is no JSON is looked
+    at closely.
+    """
+    end = data.find(_END)
+    pairs = (data if end < 0 else data[:end]).rstrip().replace(b" ", b'":').replace(b"\n", b',"')
+    try:
+        return _DECODER.decode(b'{"' + pairs + b"}")
+    except msgspec.DecodeError:
+        return MemoryStat(*cut(data, STAT_KEYS, source))
 
 
 def unreclaimable(data: bytes, current_bytes: int, source: object) -> int:

@@ -1,14 +1,10 @@
 """Numbers out of the bytes of kernel files, without building what nobody asked for.
 
-Measured in virtual time for the 17 fields of memory.stat, beside the reading itself (60 us, C: 58): a dict of every
-line 90 us, a regular expression 60-110, one search for each field 45 (`cut`), splitting once and picking by remembered
-positions 33 (`Columns`).
 `source` is only turned into text for an error: a path, or the KernelFile.
 """
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Final, NoReturn
 
 from memguard.errors import KernelFileError
@@ -16,8 +12,6 @@ from memguard.kernel.files import UNLIMITED
 
 _SHOWN_BYTES: Final = 40
 _LONGEST_DIGITS: Final = 20
-# An itemgetter of one place gives no tuple.
-_FEWEST_PICKED: Final = 2
 
 Needle = tuple[bytes, int]
 """A key between its line's start and its value, and the length of that."""
@@ -72,48 +66,6 @@ def cut(data: bytes, wanted: tuple[Needle, ...], source: object) -> list[int | N
         except ValueError:
             fail(data, start - 1, source)
     return values
-
-
-class Columns:
-    """`cut` for one file that is read again and again: remembers where its fields stand, and looks anew if they moved.
-
-    Which lines a kernel writes is fixed when it is built: what was not there the first time is not searched for again.
-    """
-
-    __slots__ = ("_absent", "_found", "_pick_keys", "_pick_values", "_splits", "_wanted")
-
-    def __init__(self, wanted: tuple[Needle, ...]) -> None:
-        self._wanted = wanted
-        self._absent: tuple[int, ...] = ()
-        self._found: tuple[bytes, ...] | None = None
-        self._pick_keys = self._pick_values = itemgetter(0, 1)
-        self._splits = 0
-
-    def cut(self, data: bytes, source: object) -> list[int | None]:
-        """The values, as the function `cut` gives them."""
-        tokens = data.split(None, self._splits)
-        try:
-            if self._pick_keys(tokens) != self._found:
-                return self._learn(data, source)
-            values: list[int | None] = list(map(int, self._pick_values(tokens)))
-        except (IndexError, ValueError):
-            return self._learn(data, source)
-        for index in self._absent:
-            values.insert(index, None)
-        return values
-
-    def _learn(self, data: bytes, source: object) -> list[int | None]:
-        values = cut(data, self._wanted, source)
-        names = [needle[1:-1] for needle, _ in self._wanted]
-        keys_found = data.split()[::2]
-        places = [2 * keys_found.index(name) for name in names if name in keys_found]
-        if len(places) >= _FEWEST_PICKED:
-            self._found = tuple(keys_found[place // 2] for place in places)
-            self._pick_keys = itemgetter(*places)
-            self._pick_values = itemgetter(*(place + 1 for place in places))
-            self._splits = max(places) + 2
-            self._absent = tuple(index for index, value in enumerate(values) if value is None)
-        return values
 
 
 def _needle(key: bytes) -> Needle:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from inside.costs import MANY
 from inside.stage import EVERYBODY, KUBEPODS, ROOT, Stage, stage, tell, until
+from memguard.core.cases import Cases
+from memguard.core.domain import domains
 from memguard.core.history import History
+from memguard.core.model import Snapshot
 from memguard.core.policy import Plan, Rule
 from memguard.core.select import judge
 from memguard.guard.config import parse_config
@@ -22,7 +25,7 @@ from memguard.kernel.selfguard import raise_open_files
 
 ROUNDS = 5
 #: What a ward reads when it is scored.
-FILES = ("memory.current", "memory.stat")
+FILES = ("memory.current", "memory.stat", "memory.max")
 
 
 class Pass:
@@ -37,6 +40,7 @@ class Pass:
         for path in sorted(KUBEPODS.rglob("cri-containerd-*.scope")):
             name = str(path.relative_to(ROOT))
             self.watch.add(name, config.identify(name, path.stem), self.now(), time.monotonic())
+        self.domain = next(domains(self.snapshot(), self.plan))
 
     def now(self) -> datetime:
         """Time of a snapshot."""
@@ -48,12 +52,19 @@ class Pass:
             ward.read()
 
     def score(self) -> None:
-        """Everything: read all, take it into the history, score and order all."""
+        """Read all and score all, factor by factor."""
+        scores = list(Cases(self.history, self.snapshot(), self.plan, self.domain).scored())
+        if len(scores) != MANY:
+            raise RuntimeError(f"{len(scores)} containers were scored")
+
+    def judge(self) -> None:
+        """Everything: read all, take it into the history, score, and choose."""
+        self.history, _ = judge(self.history, self.snapshot(), self.plan)
+
+    def snapshot(self) -> Snapshot:
+        """Everybody, as of now."""
         self.read()
-        snapshot = self.scene.snapshot(self.now(), containers(self.watch.wards.values()), (), reclaim=False)
-        self.history, ranking = judge(self.history, snapshot, self.plan)
-        if len(ranking.candidates) != MANY:
-            raise RuntimeError(f"{len(ranking.candidates)} containers were scored")
+        return self.scene.snapshot(self.now(), containers(self.watch.wards.values()), (), reclaim=False)
 
 
 def timed(work: Callable[[], None]) -> list[float]:
@@ -92,8 +103,9 @@ def main() -> None:
         gc.disable()
         paths = [ROOT / path for path in full.watch.wards]
         c_first = c_program(paths)
-        read, score = timed(full.read), timed(full.score)
-        tell({"cMs": [*c_first, *c_program(paths)], "readMs": read, "scoreMs": score, "containers": len(paths)})
+        judged, read, scored = timed(full.judge), timed(full.read), timed(full.score)
+        c = [*c_first, *c_program(paths)]
+        tell({"cMs": c, "readMs": read, "scoreMs": scored, "judgeMs": judged, "containers": len(paths)})
 
 
 if __name__ == "__main__":

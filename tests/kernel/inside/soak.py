@@ -10,8 +10,8 @@ from guest.cgroups import Names
 
 from inside.stage import ROOT, Guard, Stage, held, stage, tell, until
 
-#: A sample after each of these rounds: the first ones still fill caches and free lists.
-SAMPLED, BESIDE = (20, 40, 60), 20
+#: A sample after each of these rounds: before, caches, free lists and the history fill up (history.MOST_TRACKS).
+SAMPLED, BESIDE = (60, 80, 100), 20
 
 
 def main() -> None:
