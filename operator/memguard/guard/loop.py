@@ -264,7 +264,7 @@ class Guard:
     def _replace_janitor(self, dead: Janitor) -> None:
         self.ears.deafen(dead.fd)
         dead.bury()
-        self.report.say("alarm", reason="the janitor died; a new one takes its place")
         janitor = spawn_janitor()
         janitor.brief(self.config.cgroup_root, self.config.run_directory)
         self.employ(janitor)
+        self.report.say("alarm", reason="the janitor died; a new one took its place")
