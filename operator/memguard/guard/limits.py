@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
 from memguard.errors import KernelFileError
 from memguard.guard.bell import PROBATION_WITH_SWAP_SECONDS, Bell
@@ -80,13 +82,13 @@ class Limits:
         if self._wanted(ward):
             self.hang(ward, ward.pod_path)
 
-    def check(self) -> None:
-        """Now and then: is each line still ours, still allowed, and under the limit as it is now?"""
+    def check(self, wards: Iterable[Ward]) -> None:
+        """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
         for path, bell in list(self.bells.items()):
             limit = _limit(bell.cgroup)
             if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
                 self.forget(path)
-        for ward in self._watch.wards.values():
+        for ward in wards:
             if self._wanted(ward):
                 self.hang(ward, ward.pod_path)
         for bell in self.bells.values():

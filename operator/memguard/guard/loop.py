@@ -25,6 +25,7 @@ from memguard.guard.lookout import Lookout
 from memguard.guard.report import Report
 from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
+from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch, containers
 from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import arm_trigger
@@ -39,8 +40,9 @@ STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 5.0
 #: Far from danger is where this many reserves are left.
 FAR_RESERVES = 4
 HOUSEKEEPING_SECONDS = 10.0
-#: Wards that are looked for in one housekeeping, in turn: whether they are still the cgroups that were opened.
-MENDED = 16
+#: Wards that are looked after in one housekeeping, in turn: are they still the cgroups that were opened, is a line
+#: missing?
+LOOKED_AFTER = 16
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -76,7 +78,7 @@ class Guard:
         self._wakeup_fd = wakeup_fd
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
-        self._unmended: list[str] = []
+        self._unseen: list[str] = []
         self._oom_kills_before = self._oom_kills()
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
         self.ears.listen(self._tree.fileno(), lambda _: self._discover(self._tree.changes()), MESSAGE)
@@ -126,7 +128,7 @@ class Guard:
         self.limits.forget_all()
         self.watch.follow(config.plan, config.identify)
         if config.tuning.lines:
-            self.limits.check()
+            self.limits.check(self.watch.wards.values())
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
 
     def _pause_seconds(self) -> float:
@@ -174,18 +176,21 @@ class Guard:
         if not any(course.ward.cgroup.path == path for course in self.court.courses.values()):
             self.watch.remove(path)  # else its course comes to its end first
 
-    def _mend(self) -> None:
+    def _mend(self, turn: list[Ward]) -> None:
         """What inotify could not tell: watches that ran out, a cgroup made anew while events were lost."""
         if not self._tree.complete:
             self._discover(self._tree.rescan())
-        if not self._unmended:
-            self._unmended = list(self.watch.wards)
-        turn, self._unmended = self._unmended[:MENDED], self._unmended[MENDED:]
-        for path in turn:
-            ward = self.watch.wards.get(path)
-            if ward is not None and not ward.cgroup.alive():
-                self._forget(path)
-                self._welcome(path)
+        for ward in turn:
+            if not ward.cgroup.alive():
+                self._forget(ward.cgroup.path)
+                self._welcome(ward.cgroup.path)
+
+    def _turn_of_some(self) -> list[Ward]:
+        """A few wards, all of them one after another."""
+        if not self._unseen:
+            self._unseen = list(self.watch.wards)
+        paths, self._unseen = self._unseen[:LOOKED_AFTER], self._unseen[LOOKED_AFTER:]
+        return [ward for path in paths if (ward := self.watch.wards.get(path)) is not None]
 
     # --- quiet times
 
@@ -203,9 +208,10 @@ class Guard:
             self._kept_house_at = now
             self.scene.refresh()
             self.watch.swap = self.scene.has_swap
-            self._mend()
+            turn = self._turn_of_some()
+            self._mend(turn)
             if self.config.tuning.lines:
-                self.limits.check()
+                self.limits.check(turn)
             self._publish()
             gc.collect()
         self.report.flush()
