@@ -91,9 +91,15 @@ def test_of_very_many_only_the_latest_are_remembered() -> None:
     history = History()
     for index in range(3 * MOST_TRACKS):
         history = follow(snapshot([container(f"c{index}")], seconds=0.1 * index), history=history)
-        assert len(history.tracks) <= MOST_TRACKS + 1
+        assert len(history.tracks) <= MOST_TRACKS + 3
     assert f"c{3 * MOST_TRACKS - 1}" in history.tracks
     assert set(history.workloads.values()) <= set(history.tracks)
+
+
+def test_of_a_snapshot_of_very_many_nobody_is_forgotten() -> None:
+    many = [container(f"c{index}") for index in range(2 * MOST_TRACKS)]
+    looks = [snapshot(many, seconds=float(second)) for second in range(4)]
+    assert {len(track.samples) for track in follow(*looks).tracks.values()} == {4}
 
 
 def test_domains_that_are_gone_leave_nothing_behind() -> None:

@@ -16,8 +16,8 @@ from memguard.core.model import Container, Snapshot
 
 #: A container that was not seen for this long is forgotten (the guard looks at a few at a time, see guard/), ...
 FORGET_SECONDS = 3600.0
-#: ... and of more than this, twice what a node runs, half: those that were seen last are kept.
-MOST_TRACKS = 1024
+#: ... and so are, a few at a time, those seen longest ago, where there are more than this and twice the snapshot's own.
+MOST_TRACKS, FEW_TRACKS = 1024, 64
 #: Between two looks at everything for what is to be forgotten.
 SWEEP_SECONDS = 60.0
 
@@ -74,7 +74,7 @@ class History(msgspec.Struct, frozen=True, gc=False):
 def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> History:
     """The history after this snapshot; `found` are the snapshot's domains."""
     now = snapshot.seconds
-    tracks, workloads, swept = _remembered(history, now)
+    tracks, workloads, swept = _remembered(history, now, MOST_TRACKS + 2 * len(snapshot.containers))
     for container in sorted(snapshot.containers, key=lambda container: container.id):
         track = _track(container, now, tracks, workloads)
         tracks[container.id] = track
@@ -87,14 +87,14 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
     return History(tracks, kept | gauges, workloads, reclaim, swept, history.foreign_at)
 
 
-def _remembered(history: History, now: float) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
+def _remembered(history: History, now: float, most: int) -> tuple[dict[str, Track], dict[tuple[str, str], str], float]:
     """Copies to go on with, without what was not seen for long; swept now and then, since it looks at everything."""
-    if now - history.swept < SWEEP_SECONDS and len(history.tracks) <= MOST_TRACKS:
+    if now - history.swept < SWEEP_SECONDS and len(history.tracks) <= most:
         return dict(history.tracks), dict(history.workloads), history.swept
     tracks = {key: track for key, track in history.tracks.items() if now - track.samples[-1][0] < FORGET_SECONDS}
-    if len(tracks) > MOST_TRACKS:
+    if len(tracks) > most:
         latest = sorted(tracks.items(), key=lambda pair: (pair[1].samples[-1][0], pair[0]))
-        tracks = dict(latest[-MOST_TRACKS // 2 :])
+        tracks = dict(latest[FEW_TRACKS - most :])
     return tracks, {key: value for key, value in history.workloads.items() if value in tracks}, now
 
 

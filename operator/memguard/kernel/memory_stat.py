@@ -60,7 +60,7 @@ _EVENT_KEYS: Final = keys("low", "high", "max", "oom", "oom_kill", "oom_group_ki
 def memory_stat(data: bytes, source: object) -> MemoryStat:
     """memory.stat's needed fields. Raises KernelFileError.
 
-    A flat keyed file is two replacements away from JSON, which msgspec reads at the speed of C: 13 us in virtual time,
+    A flat keyed file is two replacements away from JSON, which msgspec reads at the speed of C: 19 us in virtual time,
     one search for each field 45 us, a dict of every line 90 us; the reading itself is 60 us. What is no JSON is looked
     at closely.
     """
