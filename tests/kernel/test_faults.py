@@ -119,11 +119,15 @@ def test_the_loss_of_a_critical_process_is_an_alarm(booted: Booted) -> None:
 
 @pytest.mark.row("A4", "G4")
 def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, figures: Figures) -> None:
-    """1,200 containers with lines came and went."""
+    """2,000 containers with lines came and went, 800 of them between the first sample and the last.
+
+    What the kernel remembers of removed cgroups (640 bytes of reclaimable slab each) is its own to take back.
+    """
     told = booted.scenario("soak")
     early, late = told["samples"][0], told["samples"][-1]
     figures.note("soak: early, late", [early, late])
     assert late["descriptors"] <= early["descriptors"]
-    assert late["cgroupBytes"] <= early["cgroupBytes"] * 1.02
+    held = [sample["cgroupBytes"] - sample["slab_reclaimable"] for sample in (early, late)]
+    assert held[1] <= held[0] * 1.02
     assert late["rssKib"] <= early["rssKib"] * 1.02
     assert (told["held"], told["noise"], told["exit"]) == ({}, [], 0)
