@@ -26,8 +26,12 @@ MEMORY_MB = 768
 SLACK_SECONDS = 0.05
 
 
-def cell(domain: Domain, name: str, guard: Guard) -> Cell:
-    return Cell(name=f"{domain}-{name}", domain=domain, guard=guard, sample_ms=1.0, keep_timeline=40_000)
+#: Without a guard, at other phases: how long the kernel thrashes before it gives up differs by a tenth of a second.
+UNGUARDED = range(3)
+
+
+def cell(domain: Domain, name: str, guard: Guard, repeat: int = 0) -> Cell:
+    return Cell(name=f"{domain}-{name}", domain=domain, guard=guard, sample_ms=1.0, keep_timeline=40_000, repeat=repeat)
 
 
 CELLS = {
@@ -36,7 +40,13 @@ CELLS = {
     for name, changes in RESTRAINTS.items()
 }
 BOOTS = tuple(
-    Boot(cells=(cell(domain, "none", Guard()), *(c for (d, _), c in CELLS.items() if d == domain)), memory_mb=MEMORY_MB)
+    Boot(
+        cells=(
+            *(cell(domain, f"none-{repeat}", Guard(), repeat) for repeat in UNGUARDED),
+            *(c for (d, _), c in CELLS.items() if d == domain),
+        ),
+        memory_mb=MEMORY_MB,
+    )
     for domain in DOMAINS
 )
 
@@ -63,12 +73,13 @@ def test_it_neither_brakes_nor_kills(booted: Booted, domain: Domain, name: str) 
 @pytest.mark.parametrize(("domain", "name"), CELLS, ids=lambda part: part)
 def test_the_kernel_comes_no_later_than_without_it(booted: Booted, domain: Domain, name: str) -> None:
     """On one CPU the guard's own work delays the hog: by that much, and by nothing else."""
-    result, none = booted.cell(f"{domain}-{name}"), booted.cell(f"{domain}-none")
-    assert none.kernel_oom_kills > 0
+    result = booted.cell(f"{domain}-{name}")
+    without = [booted.cell(f"{domain}-none-{repeat}") for repeat in UNGUARDED]
     assert result.kernel_oom_kills > 0
-    assert none.ended_at is not None
+    assert all(none.kernel_oom_kills > 0 for none in without)
     assert result.ended_at is not None
-    assert result.ended_at <= none.ended_at + result.guard.cpu_ms / 1000 + SLACK_SECONDS
+    latest = max(none.ended_at for none in without if none.ended_at is not None)
+    assert result.ended_at <= latest + result.guard.cpu_ms / 1000 + SLACK_SECONDS
 
 
 @pytest.mark.row("K5", "T2")
