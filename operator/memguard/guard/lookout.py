@@ -89,8 +89,10 @@ class Lookout:
         return relief_is_coming(self._court.pending_bytes(now), -self.headroom, self._scene.reserve_bytes)
 
     def _judgement_due(self, now: float) -> bool:
+        """Where nobody may be acted on, judging at each step would only take CPU from those who could free memory."""
         fallen = self._judged_headroom - self.headroom
-        return fallen >= self._scene.reserve_bytes // JUDGE_PART or now - self._judged_at >= JUDGE_SECONDS
+        urgent = fallen >= self._scene.reserve_bytes // JUDGE_PART and any(map(self._court.may_act, self._watch.front))
+        return urgent or now - self._judged_at >= JUDGE_SECONDS
 
     def _sample(self, now: float) -> None:
         """Sweep, and take what moved into the history."""
