@@ -1,4 +1,4 @@
-"""`python -m bench [kernel | ablation | victims]`: every figure that memguard claims; without a word all of them."""
+"""`python -m bench [kernel | ablation | benign | victims]`: every figure that memguard claims; without a word, all."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 
 from bench.kernel.__main__ import ablations, kernel
+from bench.kernel.benign import benign
 from bench.kernel.docs import document
 from bench.victims.__main__ import main as victims
 
 
 def all_of_them(argv: list[str]) -> int:
-    """The matrix, the ablations and the victims, one after the other; 1 when any of them fails."""
-    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), _judge()]
+    """The matrix, the ablations, the real programs and the victims, one after the other; 1 when any of them fails."""
+    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), benign([]), _judge()]
     return max(codes)
 
 
@@ -23,6 +24,7 @@ def _judge() -> int:
 BENCHES: dict[str, Callable[[list[str]], int]] = {
     "kernel": kernel,
     "ablation": ablations,
+    "benign": benign,
     "victims": victims,
     "docs": lambda _: document(),
 }

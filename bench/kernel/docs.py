@@ -15,6 +15,18 @@ from bench.kernel.runs import ROOT
 PAGE = ROOT / "docs" / "benchmarks.md"
 #: The report that is committed, with the commit that it measured.
 COMMITTED = Path(__file__).with_name("report.json")
+#: What the page tells of the half hour with real programs.
+BENIGN = {
+    "seconds": "seconds",
+    "memoryMiB": "the machine's memory, MiB",
+    "leastAvailableMiB": "least available, MiB",
+    "falseKillsPerHour": "false kills per hour",
+    "kernelOomKills": "killed by the kernel",
+    "probes": "probes",
+    "missed": "missed",
+    "rounds": "rounds of work done",
+    "wrong": "what went wrong",
+}
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
@@ -48,6 +60,8 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
         yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
     elif name == "tests":
         yield from _table(("figure", "measured"), (_figure(*pair) for pair in section["figures"].items()))
+    elif name == "benign":
+        yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:
         cells = [cell for cell in section["cells"] if (name == "matrix") == _alone(cell, section["cells"])]
         yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, cells))
