@@ -218,6 +218,40 @@ def test_what_never_comes_back_protects_nobody_for_ever(world: World, serve: Ser
     assert outcomes[hog.path]["complete"]
 
 
+@pytest.mark.row("T4")
+def test_no_innocent_dies_beside_a_culprit_that_takes_its_time(world: World, serve: Serve) -> None:
+    """All of the reserve is gone in a moment; the culprit is dying, and gives its memory back a little later."""
+    big, hog = shop(world)
+    hog.dies = False
+    duty = serve(ENFORCE + TUNING + names(big, hog))
+    duty.run(1)
+    hog.rate = 0.0
+    hog.anon += world.total - world.system - sum(load.current for load in world.loads)
+    hog.show()
+    world.meminfo()
+    duty.run(1, until=duty.decisions)
+    assert victims(duty) == [hog.path]
+    duty.run(0.2)
+    assert victims(duty) == [hog.path], "half of the reserve and more is gone, and it is worth waiting all the same"
+    hog.empty()
+    world.meminfo()
+    duty.run(5)
+    assert big.alive
+    assert victims(duty) == [hog.path]
+
+
+@pytest.mark.row("T4", "E7")
+def test_nobody_dies_twice_for_memory_that_outlives_it(world: World, serve: Serve) -> None:
+    """A file on a tmpfs: its writer is dead, its cgroup stays, and all that it is charged with."""
+    big, hog = shop(world)
+    held: list[int] = []
+    hog.empty = lambda: held.append(hog.anon) or Load.empty(hog) or setattr(hog, "anon", held[0]) or hog.show()  # type: ignore[method-assign]
+    duty = serve(ENFORCE + TUNING + names(big, hog))
+    duty.run(10, until=lambda: not hog.alive)
+    duty.run(5)
+    assert victims(duty).count(hog.path) == 1
+
+
 @pytest.mark.row("A1")
 def test_kubepods_own_limit_is_a_boundary(world: World, serve: Serve) -> None:
     """The node has room; kubepods.slice has not."""

@@ -221,3 +221,16 @@ def test_a_closed_one_gives_its_descriptors_back(make_ward: MakeWard) -> None:
     assert len(os.listdir("/proc/self/fd")) > before
     ward.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.row("T4")
+def test_who_was_emptied_is_left_alone_until_something_runs_in_it_again(make_ward: MakeWard, proc: Path) -> None:
+    ward = make_ward(CGROUP, cgroup__procs="")
+    ward.emptied = True
+    assert ward.study(NOW, 101.0, str(proc), swap=False)
+    ward.adopt(plan())
+    assert ward.forbidden == "nothing runs in it any more, and its memory outlives it"
+    write(ward, cgroup__procs=f"{os.getpid()}\n")
+    assert ward.study(NOW, 102.0, str(proc), swap=False)
+    ward.adopt(plan())
+    assert ward.forbidden is None

@@ -34,7 +34,7 @@ from memguard.guard.watch import Watch, containers
 CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
 
 
-#: Who makes this share of the growth is guilty enough to die where the guiltiest may not be touched.
+#: Who makes this share of the growth is guilty enough to die where the guiltiest may not be touched, or dies already.
 GUILTY_GROWTH = 0.25
 
 
@@ -74,10 +74,12 @@ class Court:
         pods: tuple[CgroupReading, ...] = (),
         within: str | None = None,
         reclaim: bool = False,
+        guilty_only: bool = False,
     ) -> Ranking:
         """Read these wards, judge them, and act on the one that is chosen.
 
-        `within` names the only domain that all containers are shown of; `reclaim` also reads /proc/vmstat.
+        `within` names the only domain that all containers are shown of; `reclaim` also reads /proc/vmstat; with
+        `guilty_only` nobody dies who does not grow.
         """
         present = {ward.id: ward for ward in wards if ward.id not in self.courses and ward.read()}
         snapshot = self._scene.snapshot(self._clock.now(), containers(present.values()), pods, reclaim=reclaim)
@@ -87,6 +89,8 @@ class Court:
         self._report.trace(Reading(snapshot=snapshot, domain=within))
         if ranking.victim is None:
             self._report.nobody(ranking)
+            return ranking
+        if guilty_only and ranking.victim.growth_ratio < GUILTY_GROWTH:
             return ranking
         why_not = self._sentence(ranking, present[ranking.victim.container.id], trigger)
         if why_not is not None and ranking.pressure.level >= UNCONDITIONAL_LEVEL:
@@ -106,6 +110,9 @@ class Court:
         for course in over:
             del self.courses[course.ward.id]
             self._ears.deafen(course.fd)
+            if course.stage == "ended":  # should its cgroup stay, it must not be killed again for what it holds
+                course.ward.emptied = True
+                course.ward.adopt(self.plan)
             self._report.finished(course, self._scene.headroom())
             self._report.trace(_outcome(course, self._clock))
         return over

@@ -67,9 +67,15 @@ class Lookout:
             self._sample(now)
 
     def judge(self, source: str, now: float) -> None:
-        """Hold the suspects, rank, and act on the one that is chosen; unless what is under way will do."""
-        if self._relief_is_coming(now):
+        """Hold the suspects, rank, and act on the one that is chosen; unless what is under way will do.
+
+        With half of the reserve gone it is not waited for, but then only another culprit dies beside the first: memory
+        comes back within a third of a second, and innocents would have died for nothing.
+        """
+        pending = self._court.pending_bytes(now)
+        if relief_is_coming(pending, -self.headroom, self._scene.reserve_bytes):
             return
+        guilty_only = pending > 0 and pending >= -self.headroom
         trigger = Trigger(source, self._clock.monotonic)
         self._judged_at, self._judged_headroom = now, self.headroom
         if now - self._swept_at > FRESH_SECONDS:
@@ -79,14 +85,11 @@ class Lookout:
             if self.tuning.hold and source == "tick":
                 self._hold.take(ward for ward in growers(front) if self._court.may_act(ward))
                 trigger.mark("held")
-            ranking = self._court.decide(shortlist(front), trigger, reclaim=source == "psi")
+            ranking = self._court.decide(shortlist(front), trigger, reclaim=source == "psi", guilty_only=guilty_only)
             if ranking.best is None and ranking.pressure.calls_for_action:
-                self._court.decide(front, trigger)
+                self._court.decide(front, trigger, guilty_only=guilty_only)
         finally:
             self._hold.release()
-
-    def _relief_is_coming(self, now: float) -> bool:
-        return relief_is_coming(self._court.pending_bytes(now), -self.headroom, self._scene.reserve_bytes)
 
     def _judgement_due(self, now: float) -> bool:
         """Where nobody may be acted on, judging at each step would only take CPU from those who could free memory."""

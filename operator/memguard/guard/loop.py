@@ -36,7 +36,7 @@ from memguard.kernel.tree import Change, Tree
 COURSE_SECONDS = 0.003
 #: Between two ward studies (about 1 ms in virtual time): O(1) whatever the number of containers. Far from danger only
 #: those that came lately are studied soon again.
-STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 5.0
+STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 10.0
 #: Far from danger is where this many reserves are left.
 FAR_RESERVES = 4
 HOUSEKEEPING_SECONDS = 10.0

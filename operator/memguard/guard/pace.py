@@ -8,9 +8,10 @@ from memguard.guard.config import Tuning
 CALM_LOOKS = 50
 #: ... up to here. At 13 GB/s 20 ms are 260 MB, within the reserve of every node from 4 GiB on.
 CALM_CEILING_SECONDS = 0.02
-#: And far from danger it is looked at for a fill of 3 GB/s (threads with small pages: 2), not for 13: a quarter of the
-#: wake-ups at idle. With more than 26 GiB of headroom it makes no difference.
-CALM_REACH = 4
+#: And far from danger it is looked at for a fill of 6.5 GB/s (a thread with small pages: 2), not for 13: half of the
+#: wake-ups at idle. With more than 6.5 GB of headroom it makes no difference. With a quarter of them 64 threads with
+#: huge pages on four CPUs once filled a node of 1 GiB between two looks.
+CALM_REACH = 2
 #: A sweep samples the containers' growth each time the headroom fell by this part of itself: the nearer the
 #: danger, the denser, at a cost that does not depend on how long the fall takes...
 SWEEP_PART = 8

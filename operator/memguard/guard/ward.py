@@ -42,6 +42,7 @@ class Ward:
         "container",
         "current_bytes",
         "discount_bytes",
+        "emptied",
         "footprint_bytes",
         "forbidden",
         "pod_path",
@@ -59,6 +60,8 @@ class Ward:
         self.container = container
         self.rule = Rule()
         self.forbidden: str | None = None
+        #: it was killed, nothing has run in it since, and yet it is there: its memory outlives it
+        self.emptied = False
         #: its pod's cgroup; None outside of Kubernetes
         self.pod_path: str | None = None
         #: memory.current when last glanced at
@@ -97,6 +100,8 @@ class Ward:
         self.forbidden = exclusion(self.container, self.rule, plan)
         if self.forbidden is None and plan.mode_for(self.container) != "Enforce":
             self.forbidden = "its mode is Observe"
+        elif self.forbidden is None and self.emptied:
+            self.forbidden = "nothing runs in it any more, and its memory outlives it"
         elif self.forbidden is None and not self.rule.allows("kill"):
             self.forbidden = "its policy allows only to evict it, and that needs a cluster"
 
@@ -152,6 +157,7 @@ class Ward:
         if limit is None:
             return False
         crew = reading.Crew(cgroup.pids() or [], proc_root, PROCESSES_LOOKED_AT)
+        self.emptied = self.emptied and crew.processes.count == 0
         self.container = msgspec.structs.replace(
             known,
             memory=msgspec.structs.replace(

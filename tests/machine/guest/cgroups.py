@@ -80,8 +80,24 @@ def _dying(pid: int) -> bool:
     return bool(flags & PF_EXITING) or any(mask & SIGKILL_MASK for mask in pending)
 
 
+#: Of a path that somebody else is removing.
+MAKE_TRIES = 5
+
+
 def make(root: Path, relative: str, controllers: tuple[str, ...] = CONTROLLERS) -> Path:
-    """Makes the directory and switches the controllers on at every level above it."""
+    """Makes the directory and switches the controllers on at every level above it.
+
+    systemd removes a slice that it knows once the last of its units is gone, whenever it gets to it: then anew.
+    """
+    for _ in range(MAKE_TRIES):
+        try:
+            return _make(root, relative, controllers)
+        except FileNotFoundError:
+            time.sleep(0.05)
+    return _make(root, relative, controllers)
+
+
+def _make(root: Path, relative: str, controllers: tuple[str, ...]) -> Path:
     path = root
     for part in Path(relative).parts:
         enable(path, controllers)
