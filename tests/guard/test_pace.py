@@ -9,10 +9,12 @@ from memguard.guard.config import Tuning
 from memguard.guard.pace import (
     CALM_CEILING_SECONDS,
     CALM_LOOKS,
+    CALM_PART,
     SWEEP_BYTES,
     SWEEP_PART,
     SWEEP_SECONDS,
     pause_seconds,
+    still,
     sweep_due,
 )
 
@@ -59,6 +61,14 @@ def test_at_the_reserve_it_looks_every_two_milliseconds_until_nothing_moves() ->
     assert pause_seconds(0, 0, tuning) == 0.002
     assert pause_seconds(0, 10 * CALM_LOOKS, tuning) == CALM_CEILING_SECONDS
     assert pause_seconds(13 * GIB, 0, tuning) == tuning.tick_ceiling_seconds
+
+
+@given(HEADROOMS)
+def test_an_idle_nodes_flicker_is_no_movement_but_near_the_reserve_a_page_is(headroom: int) -> None:
+    assert still(headroom, headroom - headroom // CALM_PART)
+    assert not still(headroom, headroom - headroom // CALM_PART - 1)
+    assert still(-headroom, -headroom)
+    assert not still(-headroom, -headroom - 1)
 
 
 @given(HEADROOMS, HEADROOMS, st.floats(0, 1000))

@@ -38,8 +38,13 @@ def test_the_right_container_dies_whole_and_nobody_else(booted: Booted, figures:
 @pytest.mark.parametrize("spot", [spot for spot in NAMED if spot.domain in {"node", "kubepods"}], ids=lambda s: s.name)
 def test_it_is_in_time(booted: Booted, spot: Spot) -> None:
     result = booted.cell(name(spot))
-    assert result.overshoot_ms is not None
-    assert result.overshoot_ms <= WORST_OVERSHOOT_MS
+    assert result.fill_bytes_s is not None
+    allowed = result.fill_bytes_s * WORST_OVERSHOOT_MS / 1000
+    if spot.shape == "swap_file":  # while the hog dies the innocents' own pages come back from the file
+        [deed] = booted.journal(name(spot)).deeds
+        assert deed["reserveBytes"] - deed["availableBytes"] <= allowed
+    else:
+        assert result.overshoot_bytes <= allowed
 
 
 @pytest.mark.row("E7")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
 from memguard.errors import KernelFileError
-from memguard.guard.bell import PROBATION_WITH_SWAP_SECONDS, Bell
+from memguard.guard.bell import NEVER, PROBATION_WITH_SWAP_SECONDS, Bell
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config
 from memguard.guard.course import Course
@@ -32,6 +32,7 @@ class Limits:
         self.bells: dict[str, Bell] = {}
         self._watch, self._court, self._records = watch, court, records
         self._ears, self._report, self._clock = ears, report, clock
+        self._next_due: float | None = None  # unknown since a bell changed
         self._listening: dict[str, int] = {}
         self._unarmed: dict[str, Outcome] = {}
 
@@ -48,6 +49,7 @@ class Limits:
 
     def forget(self, path: str) -> None:
         """A cgroup is gone, or no longer ours to guard."""
+        self._next_due = None
         self._unarmed.pop(path, None)
         bell = self.bells.pop(path, None)
         if bell is not None:
@@ -63,11 +65,16 @@ class Limits:
 
     @property
     def next_due(self) -> float:
-        """When a bell wants to be looked at (monotonic seconds)."""
-        return min((bell.due for bell in self.bells.values()), default=float("inf"))
+        """When a bell wants to be looked at (monotonic seconds). At idle nothing looks at all bells to know it."""
+        if self._next_due is None:
+            self._next_due = min((bell.due for bell in self.bells.values()), default=NEVER)
+        return self._next_due
 
     def look(self, now: float) -> None:
         """Look at those whose time has come."""
+        if now < self.next_due:
+            return
+        self._next_due = None
         for bell in [bell for bell in self.bells.values() if bell.due <= now]:
             if not self._outdated(bell):
                 if bell.look(now):
@@ -84,6 +91,7 @@ class Limits:
 
     def check(self, wards: Iterable[Ward]) -> None:
         """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
+        self._next_due = None
         for path, bell in list(self.bells.items()):
             limit = _limit(bell.cgroup)
             if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
@@ -99,6 +107,7 @@ class Limits:
 
     def release_brakes(self, course: Course, now: float) -> None:
         """A stop signal had its time, or its effect."""
+        self._next_due = None
         for bell in self.bells.values():
             if bell.state == "braking" and f"{course.ward.cgroup.path}/".startswith(f"{bell.cgroup.path}/"):
                 bell.rest(now)
@@ -120,6 +129,7 @@ class Limits:
         return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
 
     def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
+        self._next_due = None
         limit = _limit(cgroup)
         if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
             return
@@ -140,6 +150,7 @@ class Limits:
             self._report.unarmed(domain, outcome)
 
     def _rung(self, bell: Bell, now: float) -> None:
+        self._next_due = None
         if self._outdated(bell):
             return
         first = bell.state == "armed"

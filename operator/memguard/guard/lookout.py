@@ -9,7 +9,7 @@ from memguard.guard.court import Court
 from memguard.guard.ears import Ears
 from memguard.guard.hold import Hold
 from memguard.guard.notice import Notices
-from memguard.guard.pace import pause_seconds, sweep_due
+from memguard.guard.pace import pause_seconds, still, sweep_due
 from memguard.guard.report import Report, Trigger
 from memguard.guard.scene import Scene
 from memguard.guard.squeeze import Squeeze, coldest
@@ -53,7 +53,7 @@ class Lookout:
     def look(self, now: float) -> None:
         """One tick."""
         headroom = self._scene.headroom()
-        self._calm_looks = self._calm_looks + 1 if headroom >= self.headroom else 0
+        self._calm_looks = self._calm_looks + 1 if still(self.headroom, headroom) else 0
         self.headroom = headroom
         self._swept_headroom = max(self._swept_headroom, headroom)
         self._judged_headroom = max(self._judged_headroom, headroom)

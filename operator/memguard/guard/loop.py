@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from memguard.core.trace import Header
 from memguard.errors import ConfigError, MemguardError
+from memguard.guard.bell import NEVER
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config, load_config
 from memguard.guard.course import Course
@@ -36,13 +37,13 @@ from memguard.kernel.tree import Change, Tree
 COURSE_SECONDS = 0.003
 #: Between two ward studies (about 1 ms in virtual time): O(1) whatever the number of containers. Far from danger only
 #: those that came lately are studied soon again.
-STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 10.0
+STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 20.0
 #: Far from danger is where this many reserves are left.
 FAR_RESERVES = 4
 HOUSEKEEPING_SECONDS = 10.0
 #: Wards that are looked after in one housekeeping, in turn: are they still the cgroups that were opened, is a line
 #: missing?
-LOOKED_AFTER = 16
+LOOKED_AFTER = 8
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -75,6 +76,7 @@ class Guard:
             self.scene, self.watch, self.court, self.hold,
             tuning=config.tuning, ears=self.ears, report=report, clock=clock,
         )  # fmt: skip
+        self._parts = (self._follow_courses, self.limits.look, self.lookout.look, self._idle)
         self._wakeup_fd = wakeup_fd
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
@@ -99,7 +101,7 @@ class Guard:
         """Sleep until something is due or rings, and see to it."""
         ready = self.ears.sleep(self._pause_seconds())
         now = self.clock.monotonic()
-        for part in (*ready, self._follow_courses, self.limits.look, self.lookout.look, self._idle):
+        for part in (*ready, *self._parts):
             try:
                 part(now)
             except (MemguardError, OSError) as error:  # one container's trouble must never end the guard
@@ -132,10 +134,14 @@ class Guard:
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
 
     def _pause_seconds(self) -> float:
-        pause = min(self.lookout.pause_seconds, self.limits.next_due - self.clock.monotonic())
-        return max(0.0, min(pause, COURSE_SECONDS) if self.court.courses else pause)
+        pause, due = self.lookout.pause_seconds, self.limits.next_due
+        if due < NEVER:
+            pause = max(0.0, min(pause, due - self.clock.monotonic()))
+        return min(pause, COURSE_SECONDS) if self.court.courses else pause
 
     def _follow_courses(self, now: float) -> None:
+        if not self.court.courses:
+            return
         for course in self.court.courses.values():
             if course.stage == "terminating" and (course.overdue(now) or self._time_is_short(course)):
                 self.limits.release_brakes(course, now)

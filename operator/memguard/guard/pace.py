@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from memguard.guard.config import Tuning
 
-#: Nothing moved for this many looks: the node is merely full. Then each look is twice as far off...
-CALM_LOOKS = 50
+#: Nothing moved for this many looks (less than this part of the headroom was lost between two): the node is merely
+#: full. Then each look is twice as far off...
+CALM_LOOKS, CALM_PART = 50, 1024
 #: ... up to here. At 13 GB/s 20 ms are 260 MB, within the reserve of every node from 4 GiB on.
 CALM_CEILING_SECONDS = 0.02
 #: And far from danger it is looked at for a fill of 6.5 GB/s (a thread with small pages: 2), not for 13: half of the
@@ -27,8 +28,14 @@ def pause_seconds(headroom_bytes: int, calm_looks: int, tuning: Tuning) -> float
     floor = tuning.tick_floor_seconds
     if calm_looks > CALM_LOOKS:
         reach *= CALM_REACH
-        floor = min(CALM_CEILING_SECONDS, floor * 2 ** min(10, calm_looks // CALM_LOOKS))
+        if reach < CALM_CEILING_SECONDS:
+            floor = min(CALM_CEILING_SECONDS, floor * 2 ** min(10, calm_looks // CALM_LOOKS))
     return min(tuning.tick_ceiling_seconds, max(floor, reach))
+
+
+def still(before_bytes: int, headroom_bytes: int) -> bool:
+    """Did the headroom only move as that of an idle node does? Near the reserve every page counts."""
+    return headroom_bytes >= before_bytes - max(0, before_bytes) // CALM_PART
 
 
 def sweep_due(fallen_bytes: int, headroom_bytes: int, since_seconds: float) -> bool:

@@ -36,29 +36,31 @@ class Scene:
         self.refresh()
 
     def refresh(self) -> None:
-        """What changes rarely: kubelet starts after us, swap is switched on, memory is plugged in."""
+        """What changes rarely: kubelet starts after us or sets another limit, swap comes on, memory is plugged in."""
         memory = self._meminfo.read()
         self.total_bytes = memory.total_bytes
         self.has_swap = bool(memory.swap_total_bytes)
         self.reserve_bytes = reserve(self.total_bytes, self.settings)
-        if self.kubepods is not None and self.kubepods.alive():
-            return
-        if self.kubepods is not None:
+        if self.kubepods is not None and not self.kubepods.alive():
             self.kubepods.close()
-        path = find_kubepods(self._cgroup_root)
-        self.kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
+            self.kubepods = None
+        if self.kubepods is None:
+            path = find_kubepods(self._cgroup_root)
+            self.kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
+        limit = self.kubepods.max() if self.kubepods else None
+        self._kubepods_limit = UNLIMITED if limit is None else limit
 
     def headroom(self) -> int:
-        """Bytes above the nearest reserve, the node's or kubepods': two or three reads, the whole cost of a tick."""
+        """Bytes above the nearest reserve, the node's or kubepods': a read or two, most of what a tick costs."""
         node = self._meminfo.available() - self.reserve_bytes
         return min(node, self._kubepods_headroom())
 
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""
-        if self.kubepods is None:
+        if self.kubepods is None or self._kubepods_limit == UNLIMITED:
             return UNLIMITED
-        limit, current = self.kubepods.max(), self.kubepods.current()
-        if limit is None or current is None or limit == UNLIMITED:
+        limit, current = self._kubepods_limit, self.kubepods.current()
+        if current is None:
             return UNLIMITED
         kept = reserve(limit, self.settings)
         if limit - current > kept:
