@@ -40,4 +40,4 @@ rows: python  ## the mission's rows, the code and the tests that carry them
 
 clean:  ## remove what was built; the cached machine images in .cache/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find operator tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "decision-process.md"
 LATER = "later"
-_ROW = re.compile(r"\| ([A-Z]\d+) \| (.+) \| (.+) \|")
+_ROW = re.compile(r"\| ([A-Z]\d+) \| (.+) \| .* \| (.+) \|")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

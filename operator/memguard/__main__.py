@@ -47,7 +47,7 @@ def _run_cli(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in CLI_MODULES:
             raise
-        sys.stderr.write(f"memguard: {error.name} is missing. Install it with: pip install 'memguard[cli]'\n")
+        sys.stderr.write(f"memguard: {error.name} is missing. In memguard's source: pip install '.[cli]'\n")
         return 2
 
 

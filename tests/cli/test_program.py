@@ -58,7 +58,7 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path, missing: str) -
         check=False,
     )
     assert ran.returncode == 2
-    assert ran.stderr == f"memguard: {missing} is missing. Install it with: pip install 'memguard[cli]'\n"
+    assert ran.stderr == f"memguard: {missing} is missing. In memguard's source: pip install '.[cli]'\n"
 
 
 def test_standard_input_is_read_packed_or_not(trace: Path, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import gzip
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.cli import incident
 from tests.cli.conftest import Run
 
 from memguard.core.score import FACTORS
+from memguard.core.trace import LEARNING, Reading, decode_lines, encode_line
 
 
 @pytest.mark.row("G3", "T2")
@@ -53,6 +55,18 @@ def test_a_single_snapshot_needs_no_trace_and_may_be_spread_over_lines(run: Run,
     path = tmp_path / "node.json"
     path.write_text("\n\n" + json.dumps(incident.snapshot(incident.SECONDS), indent=4))
     assert json.loads(run("rank", path, "-o", "json").out)["victim"] == incident.LEAK
+
+
+@pytest.mark.parametrize("judged", [1, 0])
+def test_the_sweeps_of_a_guard_are_history_and_without_a_decision_the_last_one_is_ranked(
+    run: Run, trace: Path, tmp_path: Path, judged: int
+) -> None:
+    lines = list(decode_lines(trace.read_bytes().splitlines()))
+    looks = [line for line in lines if isinstance(line, Reading)]
+    swept = [msgspec.structs.replace(look, domain=LEARNING) for look in looks[: len(looks) - judged]]
+    path = tmp_path / "swept.jsonl"
+    path.write_bytes(b"".join(map(encode_line, (*swept, *looks[len(swept) :]))))
+    assert run("rank", path, "-o", "json").out == run("rank", trace, "-o", "json").out
 
 
 def test_history_counts(run: Run, trace: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_why_this_one() -> None:
     text = sentence(ranking)
     assert text.startswith("shop/leak-1/app is chosen: node has 100 MiB available")
     assert f"scores {victim.scored.score} of 1000" in text
-    assert "frees 8.0 GiB of the 1.2 GiB needed" in text
+    assert "frees 8.0 GiB where 1.2 GiB are needed" in text
     assert "next is shop/pod-next/app" in text
 
 

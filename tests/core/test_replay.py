@@ -23,11 +23,12 @@ from tests.core.make import (
 )
 from tests.core.strategies import plans, populations, snapshots
 
+from memguard.core import replay as replaying
 from memguard.core.footprint import freed, unreclaimable
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Owner, Snapshot
 from memguard.core.policy import Match, Plan, Rule, Settings
-from memguard.core.replay import LISTED, Report, replay, without
-from memguard.core.trace import LEARNING, Event, Header, Outcome, PlanChange, Reading, encode_line
+from memguard.core.replay import LISTED, Report, without
+from memguard.core.trace import LEARNING, Event, Header, Outcome, PlanChange, Reading, decode_lines, encode_line
 from memguard.errors import InputError
 
 #: What memguard guard uses: it reacts in milliseconds and need not act on forecasts (guard/config.py)
@@ -57,6 +58,10 @@ def leak(rate: float = 0.05, **facts: Any) -> list[Snapshot]:
 def written(looks: Iterable[Snapshot], plan: Plan | None = None) -> list[bytes]:
     head = [] if plan is None else [encode_line(Header(plan=plan))]
     return [*head, *(encode_line(Reading(snapshot=look)) for look in looks)]
+
+
+def replay(lines: Iterable[bytes], source: str = "<trace>") -> Report:
+    return replaying.replay(decode_lines(lines, source))
 
 
 def bare(looks: Iterable[Snapshot]) -> list[bytes]:
@@ -92,8 +97,8 @@ def test_hash_seeds_and_time_zones_change_nothing(tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     trace.write_bytes(b"".join(written(looks, Plan(rules=(Rule(match=Match(labels={"app": "3"}), adjustment=9),)))))
     program = (
-        "import sys, msgspec; from memguard.core.replay import replay;"
-        "sys.stdout.buffer.write(msgspec.json.encode(replay(open(sys.argv[1], 'rb'))))"
+        "import sys, msgspec; from memguard.core.replay import replay; from memguard.core.trace import decode_lines;"
+        "sys.stdout.buffer.write(msgspec.json.encode(replay(decode_lines(open(sys.argv[1], 'rb')))))"
     )
     results = {
         subprocess.run(

@@ -11,7 +11,7 @@ from tests.guard.world import Duty, World, identity
 from tests.kernel_files.trees import MIB
 
 from memguard.core.replay import Report, replay
-from memguard.core.trace import Header, Outcome, Reading, decode_line
+from memguard.core.trace import Header, Outcome, Reading, decode_line, decode_lines
 
 Story = Callable[[World], str]
 
@@ -69,7 +69,7 @@ def traced(world: World, serve: Serve, story: Story) -> tuple[Duty, Path]:
 
 
 def replayed(trace: Path) -> Report:
-    return replay(trace.read_bytes().splitlines(keepends=True), str(trace))
+    return replay(decode_lines(trace.read_bytes().splitlines(keepends=True), str(trace)))
 
 
 @pytest.mark.row("G2")

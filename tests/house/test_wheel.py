@@ -82,7 +82,7 @@ def test_the_guard_needs_msgspec_and_nothing_else(wheel: Path, trace: Path, tmp_
     assert installed.memguard("guard", "--help").stdout.startswith("usage: memguard guard")
     ranked = installed.memguard("rank", trace)
     assert (ranked.returncode, ranked.stdout) == (2, "")
-    assert ranked.stderr == "memguard: typer is missing. Install it with: pip install 'memguard[cli]'\n"
+    assert ranked.stderr == "memguard: typer is missing. In memguard's source: pip install '.[cli]'\n"
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from memguard.cli.files import REMEDY
-from memguard.core.history import History, forget_gauge
+from memguard.core.history import History
 from memguard.core.model import Record, Snapshot
 from memguard.core.policy import Plan
-from memguard.core.select import Ranking, judge
-from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading
+from memguard.core.replay import Replayer
+from memguard.core.select import Ranking
+from memguard.core.trace import LEARNING, Header, Line, PlanChange, Reading
 from memguard.errors import InputError
 from memguard.guard.config import load_config
 
@@ -39,19 +42,33 @@ def judge_last(lines: Iterable[Line], name: str) -> Judgement:
 
     Raises InputError when there is no snapshot; `name` is what it calls the trace.
     """
-    plan, history, last = Plan(), History(), None
-    for line in lines:
-        if isinstance(line, Header | PlanChange):
-            plan = line.plan
-        elif isinstance(line, Event) and line.kind == "line":
-            history = forget_gauge(history, line.subject)
-        elif isinstance(line, Reading):
-            history, ranking = judge(history, line.snapshot, plan, within=line.domain)
-            if line.domain != LEARNING or last is None:
-                last = Judgement(snapshot=line.snapshot, history=history, ranking=ranking, plan=plan)
+    replayer, last = Replayer(victims_go=False), None
+    for line in _with_a_last_word(lines):
+        before = replayer.ranking
+        replayer.feed(line)
+        if isinstance(line, Reading) and replayer.ranking is not None and replayer.ranking is not before:
+            last = Judgement(
+                snapshot=line.snapshot, history=replayer.history, ranking=replayer.ranking, plan=replayer.plan
+            )
     if last is None:
         raise no_snapshot(name)
     return last
+
+
+def _with_a_last_word(lines: Iterable[Line]) -> Iterator[Line]:
+    """The lines; where no decision was made on any reading, the last is taken as one that was."""
+    held, judged = None, False
+    for line in lines:
+        if held is not None:
+            yield held
+            held = None
+        if isinstance(line, Reading) and line.domain == LEARNING:
+            held = line
+        else:
+            judged = judged or isinstance(line, Reading)
+            yield line
+    if held is not None:
+        yield held if judged else msgspec.structs.replace(held, domain=None)
 
 
 def no_snapshot(name: str) -> InputError:

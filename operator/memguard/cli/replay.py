@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from memguard.cli.files import name_of, read_trace
 from memguard.cli.judging import lines_under, no_snapshot
 from memguard.cli.options import Output, PlanFile, Source
 from memguard.cli.output import Format, emit
-from memguard.core.replay import Replayer, Report, Summary
-from memguard.core.trace import Line
+from memguard.core.replay import replay as replayed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +29,7 @@ def replay(source: Source, output: Output = Format.TABLE, plan: PlanFile = None)
     \b
     Exit codes: 0 replayed, 2 bad input.
     """
-    report = _replayed(lines_under(plan, read_trace(source)))
+    report = replayed(lines_under(plan, read_trace(source)))
     if not report.summary.snapshots:
         raise no_snapshot(name_of(source))
 
@@ -41,9 +39,3 @@ def replay(source: Source, output: Output = Format.TABLE, plan: PlanFile = None)
         return decisions_view(report)
 
     emit(report, output, view)
-
-
-def _replayed(lines: Iterable[Line]) -> Report:
-    replayer = Replayer()
-    decisions = tuple(decision for line in lines if (decision := replayer.feed(line)) is not None)
-    return Report(decisions=decisions, summary=Summary(snapshots=replayer.snapshots, decisions=len(decisions)))

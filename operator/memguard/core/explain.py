@@ -47,7 +47,7 @@ def sentence(ranking: Ranking) -> str:
     growth = f" and makes {victim.growth_ratio:.0%} of the growth" if victim.growth_ratio > 0 else ""
     return (
         f"{victim.container.title} is chosen: {state}; it scores {victim.scored.score} of 1000 ({why}){growth}, "
-        f"and ending it frees {size(victim.freed_bytes)} of the {size(ranking.pressure.need_bytes)} needed"
+        f"and ending it frees {size(victim.freed_bytes)} where {size(ranking.pressure.need_bytes)} are needed"
         f"{_runner_up(ranking)}."
     )
 

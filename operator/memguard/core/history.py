@@ -56,7 +56,6 @@ class Reclaim(msgspec.Struct, frozen=True, gc=False):
     at: float
     full_seconds: float | None
     scanned_pages: int | None
-    refaulted_pages: int | None
 
 
 class History(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +79,7 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
         tracks[container.id] = track
         workloads[track.workload] = container.id
     gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
-    reclaim = (*_thinned(history.reclaim)[-WINDOW + 1 :], _reclaim(snapshot, now))
+    reclaim = (*_thinned(history.reclaim)[-WINDOW + 1 :], _reclaim(history, snapshot, now))
     kept = history.gauges
     if swept != history.swept:
         kept = {key: gauge for key, gauge in kept.items() if not _stale(gauge, now)}
@@ -158,13 +157,14 @@ def _thinned(reclaim: tuple[Reclaim, ...]) -> tuple[Reclaim, ...]:
     return reclaim[:-1] if dense else reclaim
 
 
-def _reclaim(snapshot: Snapshot, now: float) -> Reclaim:
+def _reclaim(history: History, snapshot: Snapshot, now: float) -> Reclaim:
+    """Counters that were not read (a decision on a tick has no time for it) are those of the last reading."""
     stall, vmstat = snapshot.node.pressure, snapshot.vmstat
+    before = history.reclaim[-1].scanned_pages if history.reclaim else None
     return Reclaim(
         now,
         stall.full_total_seconds if stall else None,
-        _total(vmstat.pgscan_direct, vmstat.pgscan_kswapd) if vmstat else None,
-        _total(vmstat.workingset_refault_file, vmstat.workingset_refault_anon) if vmstat else None,
+        _total(vmstat.pgscan_direct, vmstat.pgscan_kswapd) if vmstat else before,
     )
 
 

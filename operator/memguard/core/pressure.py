@@ -16,8 +16,10 @@ from memguard.core.history import Gauge
 from memguard.core.policy import Settings
 from memguard.core.score import GROWTH_FLOOR
 
-STALL_WEIGHT = 0.25
-SOON_WEIGHT = 0.9
+#: Stalls add a quarter at most, so that they never suffice; the time that is left counts nearly as much as what is.
+#: Chosen, not swept.
+STALL_WEIGHT, SOON_WEIGHT = 0.25, 0.9
+#: The threshold falls from 1000 to 0 with pressure by this law (the table in docs/score.md). Chosen, not swept.
 THRESHOLD_SCALE = 8000.0
 #: Share of the domain that must be left when patience with growth ends. Nodes fail with about 1 % available, since
 #: hot cache and watermarks are in it. On simulated incidents (bench/victims) 1.25 to 1.75 % decide alike; with 1 %

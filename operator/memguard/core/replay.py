@@ -19,7 +19,7 @@ from memguard.core.ladder import choose_action
 from memguard.core.model import Cgroup, Container, Record, Snapshot
 from memguard.core.policy import Action, Plan
 from memguard.core.select import Ranking, judge
-from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading, decode_line
+from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading
 
 #: How many candidates a decision lists.
 LISTED = 12
@@ -62,10 +62,14 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Feeds lines through the chain, one by one; `history` and `plan` are what the next line is judged with."""
+    """Feeds lines through the chain, one by one; `history` and `plan` are what the next line is judged with.
 
-    def __init__(self, plan: Plan | None = None) -> None:
+    With `victims_go` False a victim stays where it is: what was recorded is looked at, not what would have come of it.
+    """
+
+    def __init__(self, plan: Plan | None = None, *, victims_go: bool = True) -> None:
         self.plan = plan or Plan()
+        self._victims_go = victims_go
         self.history = History()
         self.gone: set[str] = set()
         self.evicted: set[str] = set()
@@ -87,7 +91,7 @@ class Replayer:
             return None
         self.history, self.ranking = judge(self.history, snapshot, self.plan, within=line.domain)
         decision = decide(self.ranking, self.plan)
-        if decision is not None:
+        if decision is not None and self._victims_go:
             self.gone.add(decision.victim)
             if decision.action == "evict":
                 self.evicted |= _pod_of(decision.victim, snapshot)
@@ -96,17 +100,11 @@ class Replayer:
         return decision
 
 
-def replay(lines: Iterable[bytes], source: str = "<trace>", plan: Plan | None = None) -> Report:
-    """All decisions of a trace; blank lines are skipped. InputError names the line that cannot be read."""
+def replay(lines: Iterable[Line], plan: Plan | None = None) -> Report:
+    """All decisions of a trace."""
     replayer = Replayer(plan)
-    decisions = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            decision = replayer.feed(decode_line(line, source, number))
-            if decision is not None:
-                decisions.append(decision)
-    summary = Summary(snapshots=replayer.snapshots, decisions=len(decisions))
-    return Report(decisions=tuple(decisions), summary=summary)
+    decisions = tuple(decision for line in lines if (decision := replayer.feed(line)) is not None)
+    return Report(decisions=decisions, summary=Summary(snapshots=replayer.snapshots, decisions=len(decisions)))
 
 
 def decide(ranking: Ranking, plan: Plan) -> Decision | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +95,13 @@ def decode_line(line: bytes, source: str = "<trace>", number: int | None = None)
     if isinstance(found, Reading):
         _check_ids(found.snapshot, source, number)
     return found
+
+
+def decode_lines(lines: Iterable[bytes], source: str = "<trace>") -> Iterator[Line]:
+    """All lines of a trace; blank ones are skipped. InputError names the line that cannot be read."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield decode_line(line, source, number)
 
 
 def decode_snapshot(text: bytes, source: str = "<snapshot>") -> Snapshot:

@@ -102,7 +102,7 @@ class Lookout:
         moved = self._watch.sweep()
         self._swept_at, self._swept_headroom = now, self.headroom
         seen = containers(ward for ward in moved if ward.read())
-        self._court.learn(self._scene.snapshot(self._clock.now(), seen, (), reclaim=False))
+        self._court.learn(self._scene.snapshot(self._clock.now(), seen, (), reclaim=True))
 
     def _ease(self, now: float) -> None:
         """Less than a second reserve is left: tell those that asked for it, and push cold memory into swap."""

@@ -202,6 +202,7 @@ class Guard:
 
     def _idle(self, now: float) -> None:
         if self.court.courses or not self.lookout.at_rest(now):
+            self.report.relieve()
             return
         if now - self._studied_at >= self._study_pause:
             self._studied_at = now
@@ -209,7 +210,7 @@ class Guard:
             if ward is not None and self.config.tuning.lines:
                 self.limits.renew(ward)  # a runtime sets memory.max after it made the directory
             seen = containers([ward] if ward else [])
-            self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=False))
+            self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=True))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
             self.scene.refresh()

@@ -144,7 +144,7 @@ class Report:
     # --- everything else
 
     def say(self, kind: str, **facts: Any) -> None:
-        """A line of its own kind: start, stop, reload, unavailable, unarmed, line, stability."""
+        """A line of its own kind: start, stop, reload, notice, reclaim, alarm, unavailable."""
         self._journal.write(kind, **facts)
 
     def trouble(self, reason: str) -> None:
@@ -174,11 +174,14 @@ class Report:
                 self._journal.write("unavailable", what=path, reason=error.strerror)
 
     def trace(self, line: Line) -> None:
-        """Keep a line for the trace; it is written when there is time."""
+        """Keep a line for the trace; it is written when there is time, never on the way to a kill."""
         if self._trace is not None:
             self._lines.append(line)
-            if len(self._lines) > QUEUED_LINES:
-                self.flush()
+
+    def relieve(self) -> None:
+        """There is no quiet moment: write all the same where too much waits."""
+        if len(self._lines) > QUEUED_LINES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits."""

@@ -83,5 +83,5 @@ def _failed(error: OSError, what: str, *, vanished: bool = True) -> Outcome:
     if vanished and error.errno in VANISHED_ERRNOS:
         return VANISHED
     if isinstance(error, PermissionError):
-        return Outcome("refused", f"{what}: {error.strerror}. CAP_SYS_PTRACE is needed, or use notify_cgroup")
+        return Outcome("refused", f"{what}: {error.strerror}. CAP_SYS_PTRACE is needed; a notifySignal needs none")
     return Outcome("refused", f"{what}: {error.strerror}")

@@ -107,10 +107,6 @@ class Records:
         """Sleep until no owner lives, and be the owner then."""
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
 
-    def disown(self) -> None:
-        """Stop being the owner."""
-        fcntl.lockf(self._fd, fcntl.LOCK_UN)
-
     def close(self) -> None:
         """Close the file, which ends the ownership."""
         os.close(self._fd)
