@@ -10,6 +10,7 @@ from tests.guard.conftest import MakeWard
 from tests.guard.wards import plan
 from tests.kernel_files.trees import MIB
 
+from memguard.core.policy import Rule
 from memguard.guard.aside import aside
 from memguard.guard.ears import Ears
 from memguard.guard.squeeze import SQUEEZE_BYTES, SQUEEZE_PART, SQUEEZE_SECONDS, Squeeze, coldest
@@ -71,8 +72,11 @@ def test_no_descriptor_is_left() -> None:
 # --- reclaim
 
 
+PUSHED = {"actions": ("reclaim", "brake", "kill")}
+
+
 def sized(make_ward: MakeWard, name: str, size: int, **rule: object) -> Ward:
-    ward = make_ward(name, plan(**rule))
+    ward = make_ward(name, plan(**(PUSHED | rule)))
     ward.footprint_bytes, ward.risen_bytes = size, 0
     return ward
 
@@ -104,10 +108,14 @@ def test_the_largest_cold_one_is_pushed(make_ward: MakeWard) -> None:
     assert coldest([]) is None
 
 
+def test_only_for_who_asks_for_it(make_ward: MakeWard) -> None:
+    assert coldest([sized(make_ward, "a", 100 * MIB, actions=Rule().actions)]) is None
+
+
 @pytest.mark.parametrize("files", [{"memory__min": "1\n"}, {"memory__low": "1\n"}])
 def test_never_one_whose_memory_is_protected(make_ward: MakeWard, files: dict[str, str]) -> None:
     """Targeted reclaim ignores the target's own protection."""
-    ward = make_ward("a", **files)
+    ward = make_ward("a", plan(**PUSHED), **files)
     ward.risen_bytes = 0
     assert coldest([ward]) is None
 

@@ -224,9 +224,9 @@ def test_braking_keeps_the_line_and_asks_for_nothing(rung: Ringer) -> None:
 @pytest.mark.row("E4")
 def test_a_reset_line_is_written_again(armed: Ringer) -> None:
     (armed.directory / "memory.high").write_text("max\n")
-    assert armed.bell.check().verdict == "done"
+    assert armed.bell.check(100.0).verdict == "done"
     assert armed.high == str(LINE)
-    assert armed.bell.check().verdict == "unchanged"
+    assert armed.bell.check(100.0).verdict == "unchanged"
 
 
 @pytest.mark.row("E4")
@@ -235,9 +235,9 @@ def test_somebody_elses_line_wins(rung: Ringer, armed: Ringer, state: str) -> No
     if state == "resting":
         rest(armed, 100 * MIB)
     (armed.directory / "memory.high").write_text(f"{200 * MIB}\n")
-    assert armed.bell.check().verdict == "foreign"
+    assert armed.bell.check(100.0).verdict == "foreign"
     assert (armed.bell.state, armed.bell.due) == ("off", NEVER)
-    assert armed.bell.check().verdict == "unchanged", "said once"
+    assert armed.bell.check(100.0).verdict == "unchanged", "said once"
     armed.bell.lift()
     assert armed.high == str(200 * MIB)
 
@@ -285,7 +285,7 @@ def test_a_vanished_cgroup_is_a_normal_value(armed: Ringer, records: Records, st
     remove_cgroup(armed.directory)
     uses: dict[str, Callable[[], object]] = {
         "arm": bell.arm,
-        "check": bell.check,
+        "check": lambda: bell.check(101.0),
         "ring": lambda: bell.ring(101.0),
         "look": lambda: bell.look(101.0),
         "rest": lambda: bell.rest(101.0),

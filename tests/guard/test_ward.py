@@ -224,13 +224,12 @@ def test_a_closed_one_gives_its_descriptors_back(make_ward: MakeWard) -> None:
 
 
 @pytest.mark.row("T4")
-def test_who_was_emptied_is_left_alone_until_something_runs_in_it_again(make_ward: MakeWard, proc: Path) -> None:
-    ward = make_ward(CGROUP, cgroup__procs="")
+def test_who_was_emptied_is_left_alone_until_something_runs_in_it_again(make_ward: MakeWard) -> None:
+    ward = make_ward(CGROUP, cgroup__procs="", cgroup__events="populated 0\nfrozen 0\n")
     ward.emptied = True
-    assert ward.study(NOW, 101.0, str(proc), swap=False)
     ward.adopt(plan())
+    assert ward.read()
     assert ward.forbidden == "nothing runs in it any more, and its memory outlives it"
-    write(ward, cgroup__procs=f"{os.getpid()}\n")
-    assert ward.study(NOW, 102.0, str(proc), swap=False)
-    ward.adopt(plan())
+    write(ward, cgroup__procs="4711\n", cgroup__events="populated 1\nfrozen 0\n")
+    assert ward.read()
     assert ward.forbidden is None

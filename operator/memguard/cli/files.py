@@ -76,6 +76,8 @@ def is_json(text: bytes) -> bool:
 @contextmanager
 def _opened(source: str) -> Iterator[IO[bytes]]:
     """The file, unpacked where its first bytes say so."""
+    if source == STDIN and sys.stdin is None:
+        raise InputError(name_of(source), "standard input is closed", remedy=PATH_REMEDY)
     with ExitStack() as closing:
         try:
             file = sys.stdin.buffer if source == STDIN else closing.enter_context(open(source, "rb"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import floor
+from typing import Annotated
 
 import msgspec
 
@@ -15,6 +16,9 @@ from memguard.core.model import Record
 from memguard.core.score import Points
 from memguard.core.trace import UNREADABLE, input_error
 from memguard.errors import InputError
+
+#: Scores are at most 1 of it, state and memory a quarter (docs/score.md).
+Badness = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 
 
 class LoggedVictim(Record, frozen=True, kw_only=True):
@@ -32,7 +36,7 @@ class LoggedCandidate(Record, frozen=True, kw_only=True):
     id: str
     title: str
     score: int
-    badness: float
+    badness: Badness
     freed_bytes: int = 0
     excluded: str | None = None
 
@@ -45,7 +49,7 @@ class LoggedDecision(Record, frozen=True, kw_only=True):
     victim: LoggedVictim
     reason: str
     score: int
-    badness: float
+    badness: Badness
     factors: dict[str, Points]
     candidates: tuple[LoggedCandidate, ...]
     expected_bytes: int | None = None

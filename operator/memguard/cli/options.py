@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Annotated
 
 import typer
@@ -21,4 +22,16 @@ CgroupRoot = Annotated[
     str | None, typer.Option(metavar="DIR", help="Where the cgroup v2 tree is mounted.", show_default=CGROUP_ROOT)
 ]
 ProcRoot = Annotated[str | None, typer.Option(metavar="DIR", help="Where proc is mounted.", show_default=PROC_ROOT)]
-Interval = Annotated[float, typer.Option(metavar="SECONDS", min=0.01, help="Time between two readings.")]
+
+
+def _seconds(value: float) -> float:
+    """NaN is neither below the least nor above the most."""
+    if isnan(value):
+        raise typer.BadParameter("nan is no time")
+    return value
+
+
+Interval = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0.01, max=86400, callback=_seconds, help="Time between two readings."),
+]

@@ -163,11 +163,15 @@ def _bound(container: Container, numa_node: int) -> bool:
     return share_on(container, numa_node) >= BOUND_SHARE
 
 
+#: Both numbers of a range; no machine has a node of more than four digits.
+NODES_DIGITS = 16
+
+
 def parse_nodes(text: str) -> frozenset[int]:
     """`0-2,4` of cpuset.mems.effective as a set; what cannot be read is no node."""
     found: set[int] = set()
     for part in text.replace(" ", "").split(","):
         first, _, last = part.partition("-")
-        if first.isdecimal() and (last or first).isdecimal():
+        if first.isdecimal() and (last or first).isdecimal() and len(part) < NODES_DIGITS:
             found.update(range(int(first), min(int(last or first), int(first) + 1024) + 1))
     return frozenset(found)

@@ -71,11 +71,13 @@ class Bell:
             self.state, self.due = "armed", NEVER
         return outcome
 
-    def check(self) -> Outcome:
+    def check(self, now: float) -> Outcome:
         """Is the line still there? systemd's set-property takes it away without a word; somebody else's stays."""
         outcome = self._stranger() if self.state == "resting" else self._line.check()
         if outcome.verdict in ("foreign", "vanished"):
             self.state, self.due = "off", NEVER
+        elif outcome.verdict == "done" and (outcome.value_bytes or 0) > self.line_bytes:
+            self.rest(now)  # full of cache meanwhile: a line at the limit itself would never ring
         return outcome
 
     def ring(self, now: float) -> bool:

@@ -90,8 +90,8 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def extra_directories(self) -> tuple[str, ...]:
-        """Directories outside of kubepods whose cgroups are named in `containers`."""
-        return tuple({i.cgroup.rpartition("/")[0] for i in self.containers if "kubepods" not in i.cgroup} - {""})
+        """Globs of the directories outside of kubepods whose cgroups are named in `containers`; "" is the root."""
+        return tuple({i.cgroup.rpartition("/")[0] for i in self.containers if "kubepods" not in i.cgroup})
 
     def watches(self, cgroup: str) -> bool:
         """Is a cgroup that is no Kubernetes container named here? A slice never is: it holds containers."""
@@ -140,6 +140,7 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
     try:
         config = msgspec.convert(data, Config)
         _check_signals(path, config)
+        _check_paths(path, config)
     except msgspec.ValidationError as error:
         problem, _, field = str(error).partition(" - at `$")
         raise ConfigError(
@@ -156,6 +157,13 @@ def _check_signals(path: str, config: Config) -> None:
                 raise ConfigError(
                     path, f"unknown signal {name!r}", field=f"rules[{index}].{key}", remedy=_nearest(name, [*known])
                 )
+
+
+def _check_paths(path: str, config: Config) -> None:
+    for key in ("cgroup_root", "proc_root", "run_directory", "textfile", "trace"):
+        if "\0" in (getattr(config, key) or ""):
+            name = msgspec.structs.fields(Config)[Config.__struct_fields__.index(key)].encode_name
+            raise ConfigError(path, "a path cannot hold a NUL", field=name, remedy="Leave it out.")
 
 
 def _syntax_error(path: str, problem: str, text: bytes) -> ConfigError:

@@ -34,6 +34,8 @@ from memguard.guard.watch import Watch, containers
 CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
 
 
+#: Beside a culprit that is dying already.
+NOT_GUILTY = "it makes too little of the growth to die beside the culprit"
 #: Who makes this share of the growth is guilty enough to die where the guiltiest may not be touched, or dies already:
 #: of two hogs each makes half, and an innocent 0-7 % (named cells). Chosen between, not swept.
 GUILTY_GROWTH = 0.25
@@ -91,11 +93,7 @@ class Court:
         if ranking.victim is None:
             self._report.nobody(ranking)
             return ranking
-        if guilty_only and ranking.victim.growth_ratio < GUILTY_GROWTH:
-            return ranking
-        why_not = self._sentence(ranking, present[ranking.victim.container.id], trigger)
-        if why_not is not None and ranking.pressure.level >= UNCONDITIONAL_LEVEL:
-            self._next_guilty(ranking, snapshot, present, why_not, trigger)
+        self._find(ranking, snapshot, present, trigger, guilty_only=guilty_only)
         return ranking
 
     def pending_bytes(self, now: float) -> int:
@@ -125,14 +123,21 @@ class Court:
         asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
         return {key: reason for key, reason in asked if reason is not None}
 
-    def _next_guilty(
-        self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], why_not: str, trigger: Trigger
+    def _find(
+        self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], trigger: Trigger, *, guilty_only: bool
     ) -> None:
-        """The worst may not be touched, and half of the reserve is gone: the next one that grows itself, if any."""
-        refusals = self._refusals(present.values()) | {ranking.candidates[0].container.id: why_not}
-        again = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure, refusals=refusals)
-        if again.victim is not None and again.victim.growth_ratio >= GUILTY_GROWTH:
-            self._sentence(again, present[again.victim.container.id], trigger)
+        """Act on the victim; where it may not be touched and half of the reserve is gone, on the next guilty one."""
+        refusals = self._refusals(present.values())
+        while (victim := ranking.victim) is not None:
+            if guilty_only and victim.growth_ratio < GUILTY_GROWTH:
+                why_not = NOT_GUILTY
+            else:
+                refusal = self._sentence(ranking, present[victim.container.id], trigger)
+                if refusal is None or ranking.pressure.level < UNCONDITIONAL_LEVEL:
+                    return
+                why_not, guilty_only = refusal, True
+            refusals = {**refusals, victim.container.id: why_not}
+            ranking = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure, refusals=refusals)
 
     def _sentence(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> str | None:
         """Act on the chosen one; why not, if it may not be."""
@@ -140,18 +145,18 @@ class Court:
         action = choose_action(ranking, victim, ward.rule)
         why_not = ward.forbidden or (CANNOT_EVICT if only_evictable(victim.container) else None)
         if why_not is None:
-            self._act(ranking, ward, action, trigger)
-        else:
-            self._report.would(ranking, action, why_not, trigger)
+            return self._act(ranking, ward, action, trigger)
+        self._report.would(ranking, action, why_not, trigger)
         return why_not
 
-    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> None:
+    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> str | None:
+        """Do it; why not, if the kernel refuses."""
         now = self._clock.monotonic()
         course = Course(ward, ranking.candidates[0].freed_bytes, now)
         course.action = "terminate" if action == "terminate" and self._terminated(course) else "kill"
         if course.action == "kill" and not course.kill(now):
             self._report.refused(ranking, course)
-            return
+            return course.refusal
         trigger.mark("acted")
         self._hold.release()
         self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
@@ -160,6 +165,7 @@ class Court:
         self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
         self._ears.listen(course.fd, lambda _: None)  # the turn that it wakes looks after it
         course.decision = self._report.decided(self._with_the_rest(ranking), action, course.action, trigger)
+        return None
 
     def _terminated(self, course: Course) -> bool:
         """Thaw it first: who stands still cannot hear the signal."""

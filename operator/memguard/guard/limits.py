@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
-from memguard.errors import KernelFileError
-from memguard.guard.bell import NEVER, PROBATION_WITH_SWAP_SECONDS, Bell
+from memguard.errors import KernelFileError, MemguardError
+from memguard.guard.bell import LOOK_SECONDS, NEVER, PROBATION_WITH_SWAP_SECONDS, Bell
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config
 from memguard.guard.course import Course
@@ -43,9 +43,11 @@ class Limits:
         if pod_path and pod_path not in self.bells:
             pod = Cgroup(pod_path, self._watch.cgroup_root)
             pod.file("memory.max").keep = True  # read at each look
-            self._hang(ward, pod, f"pod:{pod_path}")
-            if pod_path not in self.bells:
-                pod.close()
+            try:
+                self._hang(ward, pod, f"pod:{pod_path}")
+            finally:
+                if pod_path not in self.bells:
+                    pod.close()
 
     def forget(self, path: str) -> None:
         """A cgroup is gone, or no longer ours to guard."""
@@ -58,10 +60,11 @@ class Limits:
             if bell.domain.startswith("pod:"):
                 bell.cgroup.close()  # a container's belongs to its ward
 
-    def forget_all(self) -> None:
-        """Nothing of ours is left standing."""
-        for path in list(self.bells):
-            self.forget(path)
+    def forget_all(self, *, but_brakes: bool = False) -> None:
+        """Nothing of ours is left standing; `but_brakes` leaves what holds somebody during a stop signal's grace."""
+        for path, bell in list(self.bells.items()):
+            if not (but_brakes and bell.state == "braking"):
+                self.forget(path)
 
     @property
     def next_due(self) -> float:
@@ -76,10 +79,14 @@ class Limits:
             return
         self._next_due = None
         for bell in [bell for bell in self.bells.values() if bell.due <= now]:
-            if not self._outdated(bell):
-                if bell.look(now):
-                    self._judge(bell, now)
-                self._listen(bell)
+            bell.due = now + LOOK_SECONDS  # whatever goes wrong with it, it is not due again at once
+            try:
+                if not self._outdated(bell):
+                    if bell.look(now):
+                        self._judge(bell, now)
+                    self._listen(bell)
+            except (MemguardError, OSError) as error:
+                self._report.trouble(str(error))
 
     def renew(self, ward: Ward) -> None:
         """A ward was studied: its limit may have come or changed since its line was hung."""
@@ -93,17 +100,22 @@ class Limits:
         """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
         self._next_due = None
         for path, bell in list(self.bells.items()):
+            if bell.state == "braking":
+                continue
             limit = _limit(bell.cgroup)
             if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
                 self.forget(path)
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward, ward.pod_path)
-        for bell in self.bells.values():
-            outcome = bell.check()
+        now = self._clock.monotonic()
+        for path, bell in list(self.bells.items()):
+            outcome = bell.check(now)
             if outcome.verdict != "unchanged":
                 self._report.line_changed(bell.domain, outcome)
             self._listen(bell)
+            if bell.state == "off":
+                self.forget(path)  # it is hung again when there is room for it
 
     def release_brakes(self, course: Course, now: float) -> None:
         """A stop signal had its time, or its effect."""

@@ -54,6 +54,7 @@ class Guard:
     def __init__(self, config: Config, records: Records, report: Report, clock: Clock, *, wakeup_fd: int) -> None:
         self.config, self.report, self.clock = config, report, clock
         self.janitor: Janitor | None = None
+        self._widowed = False
         self.ears = Ears()
         self.scene = Scene(config.cgroup_root, config.proc_root, config.settings)
         self.watch = Watch(
@@ -127,9 +128,10 @@ class Guard:
         self.lookout.tuning = config.tuning
         self.scene.settings = config.settings
         self.scene.refresh()
-        self.limits.forget_all()
+        self.limits.forget_all(but_brakes=True)
         self.watch.follow(config.plan, config.identify)
-        if config.tuning.lines:
+        self._discover(self._tree.follow(config.extra_directories))
+        if self._may_hang:
             self.limits.check(self.watch.wards.values())
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
 
@@ -173,9 +175,10 @@ class Guard:
         found = parse_container_path(path)
         identity = self.config.identify(path, found.container_id if found else path)
         ward = self.watch.add(path, identity, self.clock.now(), self.clock.monotonic())
-        if ward is not None and self.config.tuning.lines:
+        if ward is not None:
             ward.pod_path = found.pod_path if found else None
-            self.limits.hang(ward, ward.pod_path)
+            if self._may_hang:
+                self.limits.hang(ward, ward.pod_path)
 
     def _forget(self, path: str) -> None:
         self.limits.forget(path)
@@ -207,7 +210,7 @@ class Guard:
         if now - self._studied_at >= self._study_pause:
             self._studied_at = now
             ward = self.watch.study_next(self.clock.now(), now)
-            if ward is not None and self.config.tuning.lines:
+            if ward is not None and self._may_hang:
                 self.limits.renew(ward)  # a runtime sets memory.max after it made the directory
             seen = containers([ward] if ward else [])
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=True))
@@ -215,9 +218,11 @@ class Guard:
             self._kept_house_at = now
             self.scene.refresh()
             self.watch.swap = self.scene.has_swap
+            if self._widowed:
+                self._employ_another()
             turn = self._turn_of_some()
             self._mend(turn)
-            if self.config.tuning.lines:
+            if self._may_hang:
                 self.limits.check(turn)
             self._publish()
             gc.collect()
@@ -277,7 +282,24 @@ class Guard:
     def _replace_janitor(self, dead: Janitor) -> None:
         self.ears.deafen(dead.fd)
         dead.bury()
-        janitor = spawn_janitor()
+        self.janitor, self._widowed = None, True
+        self._employ_another()
+
+    def _employ_another(self) -> None:
+        """A janitor in the place of the dead one; while there is none, no line stands."""
+        try:
+            janitor = spawn_janitor()
+        except OSError as error:
+            self.limits.forget_all()
+            why = f"the janitor died, and there can be no other: {error.strerror}"
+            self.report.say("alarm", reason=f"{why}. No line stands until there is one.")
+            return
         janitor.brief(self.config.cgroup_root, self.config.run_directory)
         self.employ(janitor)
+        self._widowed = False
         self.report.say("alarm", reason="the janitor died; a new one took its place")
+
+    @property
+    def _may_hang(self) -> bool:
+        """Are lines wanted, and is somebody there who would lift them if we died?"""
+        return self.config.tuning.lines and not self._widowed

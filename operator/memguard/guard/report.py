@@ -150,7 +150,8 @@ class Report:
     def trouble(self, reason: str) -> None:
         """Something could not be read or written; said now and then, and the guard goes on."""
         if self._fresh(f"trouble {reason}"):
-            self._journal.write("trouble", reason=reason)
+            text = reason.encode(errors="backslashreplace").decode()  # a path in it need not be text
+            self._journal.write("trouble", reason=text)
 
     def unarmed(self, domain: str, outcome: Outcome) -> None:
         """A line that cannot be put up: somebody else's stands there, or the kernel refuses."""

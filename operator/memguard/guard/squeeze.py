@@ -1,5 +1,7 @@
 """The reclaim step: where there is swap, cold memory of somebody who does not grow is pushed out before anybody dies.
 
+Only for containers whose rule asks for it: what looks cold may be in use, and then its owner pays (core/policy.py).
+
 Without swap it would free only page cache, which counts as available anyway (braking.md). memory.reclaim blocks for as
 long as it takes (3 ms per MB of cache, far more for anon): so it is done aside, one at a time.
 """

@@ -36,6 +36,7 @@ class Ward:
     """A container's cgroup with its identity. `container` is the latest full knowledge, for a snapshot."""
 
     __slots__ = (
+        "_plan",
         "_trouble",
         "base_bytes",
         "cgroup",
@@ -57,6 +58,7 @@ class Ward:
         """`trouble` is told what could not be understood of its files; to the others it is as if it were gone."""
         self.cgroup = cgroup
         self._trouble = trouble
+        self._plan = Plan()
         self.container = container
         self.rule = Rule()
         self.forbidden: str | None = None
@@ -95,10 +97,13 @@ class Ward:
 
     def adopt(self, plan: Plan) -> None:
         """Look up the rule for this container once, not on every decision."""
+        self._plan = plan
         self.rule = plan.rule_for(self.container)
         self.cgroup.file("memory.max").keep = self.rule.guard_limit  # then it is read with every decision
         self.forbidden = exclusion(self.container, self.rule, plan)
-        if self.forbidden is None and plan.mode_for(self.container) != "Enforce":
+        if self.forbidden is None and self.cgroup.holds_us():
+            self.forbidden = "the guard itself runs in it"
+        elif self.forbidden is None and plan.mode_for(self.container) != "Enforce":
             self.forbidden = "its mode is Observe"
         elif self.forbidden is None and self.emptied:
             self.forbidden = "nothing runs in it any more, and its memory outlives it"
@@ -133,6 +138,9 @@ class Ward:
         current, stat = self.cgroup.current(), self.cgroup.stat()
         if current is None or stat is None:
             return False
+        if self.emptied and self.cgroup.populated():  # it was started again
+            self.emptied = False
+            self.adopt(self._plan)
         known = self.container.memory
         swap = self.cgroup.swap_current() if known.swap_bytes is not None else None
         memory = reading.memory(current, stat, swap, known)
@@ -157,7 +165,6 @@ class Ward:
         if limit is None:
             return False
         crew = reading.Crew(cgroup.pids() or [], proc_root, PROCESSES_LOOKED_AT)
-        self.emptied = self.emptied and crew.processes.count == 0
         self.container = msgspec.structs.replace(
             known,
             memory=msgspec.structs.replace(
@@ -171,7 +178,7 @@ class Ward:
             events=cgroup.events(),
             nice=crew.nice(cgroup.nice()),
             cpu=self._cpu(cgroup.cpu_seconds(), monotonic),
-            started_at=known.started_at or reading.created_at(cgroup) or now,
+            started_at=known.started_at or reading.created_at(cgroup, now) or now,
             oom_score_adj=crew.oom_score_adj,
             processes=crew.processes,
             numa_bytes=reading.numa_bytes(cgroup) if numa else None,

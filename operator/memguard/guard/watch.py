@@ -11,6 +11,7 @@ from heapq import nlargest
 
 from memguard.core.model import Container
 from memguard.core.policy import Plan
+from memguard.errors import MemguardError
 from memguard.guard.ward import Ward
 from memguard.kernel.cgroup import Cgroup
 
@@ -57,7 +58,11 @@ class Watch:
             return None
         ward.adopt(self.plan)
         ward.swept_bytes, ward.risen_bytes = ward.footprint_bytes, 0
-        ward.cgroup.prepare()
+        try:
+            ward.cgroup.prepare()
+        except MemguardError:
+            ward.close()
+            raise
         self.wards[path] = ward
         self._fresh += (path, path)  # soon again, and again: its runtime is still about to set its limits
         self._list_asking()

@@ -22,6 +22,7 @@ Absence = Literal["missing", "vanished", "unsupported", "denied"]
 _ABSENCES: Final[dict[int, Absence]] = {
     errno.ENOENT: "missing",
     errno.ENOTDIR: "missing",
+    errno.ENAMETOOLONG: "missing",
     errno.ENODEV: "vanished",
     errno.ESRCH: "vanished",
     errno.EOPNOTSUPP: "unsupported",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from memguard.core import model
@@ -123,10 +124,13 @@ def boundary(cgroup: Cgroup) -> model.Cgroup | None:
     )
 
 
-def created_at(cgroup: Cgroup) -> datetime | None:
-    """When the cgroup was made, which is when its container started; None when it is gone."""
+def created_at(cgroup: Cgroup, now: datetime) -> datetime | None:
+    """When the cgroup was made, which is when its container started; None when it is gone.
+
+    In the time of the caller, whose `now` may differ from the wall clock that has been set meanwhile.
+    """
     fd = cgroup.directory.fd
-    return datetime.fromtimestamp(os.fstat(fd).st_mtime, UTC) if fd >= 0 else None
+    return now - timedelta(seconds=max(0.0, time.time() - os.fstat(fd).st_mtime)) if fd >= 0 else None
 
 
 def finite(size: int | None) -> int | None:

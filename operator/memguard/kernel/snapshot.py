@@ -106,7 +106,7 @@ def _container(
         cpuset_mems=cgroup.cpuset_mems(),
         nice=crew.nice(cgroup.nice()),
         oom_score_adj=known.oom_score_adj if crew.oom_score_adj is None else crew.oom_score_adj,
-        started_at=known.started_at or reading.created_at(cgroup),
+        started_at=known.started_at or reading.created_at(cgroup, taken_at),
     )
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 import msgspec
 
+from memguard.errors import UnfitError
 from memguard.kernel.cgroup import CGROUP_ROOT
 from memguard.kernel.paths import ContainerPath, holds_containers, parents_of_containers, parse_container_path
 from memguard.kernel.syscalls import (
@@ -52,16 +54,21 @@ class Change(msgspec.Struct, frozen=True):
 class Tree:
     """The cgroup tree below `root`, as far as it can hold containers.
 
-    `extra`: further directories whose direct children are reported, too ("system.slice"). Raises OSError when
-    inotify itself cannot be had.
+    `extra`: further directories whose direct children are reported, too ("system.slice", "user.slice/user-*.slice",
+    "" for the root). Raises UnfitError when inotify itself cannot be had.
     """
 
     __slots__ = ("_extra", "_fd", "_known", "_parents", "_paths", "_watches", "complete", "root")
 
     def __init__(self, root: str = CGROUP_ROOT, extra: Iterable[str] = ()) -> None:
         self.root = root
-        self._extra = frozenset(path.strip("/") for path in extra)
-        self._fd = inotify_init()
+        self._extra = _steps(extra)
+        try:
+            self._fd = inotify_init()
+        except OSError as error:
+            raise UnfitError(
+                f"inotify cannot be had: {error.strerror}. Raise fs.inotify.max_user_instances (sysctl)."
+            ) from None
         self._watches: dict[int, str] = {}
         self._paths: dict[str, int] = {}
         self._known: set[str] = set()
@@ -90,6 +97,13 @@ class Tree:
                 else:
                     self._apply(watch, mask, name, changes)
         return changes
+
+    def follow(self, extra: Iterable[str]) -> list[Change]:
+        """Other directories from now on; what went since the last call, and all that is there as added."""
+        self._extra = _steps(extra)
+        gone = [change for change in self.rescan() if change.kind == "removed"]
+        there = filter(self._reported, sorted(self._known))
+        return gone + [Change("added", path, parse_container_path(path)) for path in there]
 
     def rescan(self) -> list[Change]:
         """Compare with what is really there: after events were lost, or where watches are missing."""
@@ -165,13 +179,24 @@ class Tree:
             self._watches.pop(watch, None)
 
     def _reported(self, path: str) -> bool:
-        parent = path.rpartition("/")[0]
-        return parent in self._extra or holds_containers(path) or parse_container_path(path) is not None
+        parent = path.split("/")[:-1]
+        extra = any(len(steps) == len(parent) and _alike(parent, steps) for steps in self._extra)
+        return extra or holds_containers(path) or parse_container_path(path) is not None
 
     def _watched(self, path: str) -> bool:
-        if "/" not in path or path in self._extra or path in self._parents or holds_containers(path):
+        if "/" not in path or path in self._parents or holds_containers(path):
             return True
-        return any(extra.startswith(f"{path}/") for extra in self._extra)
+        parts = path.split("/")
+        return any(len(parts) <= len(steps) and _alike(parts, steps) for steps in self._extra)
+
+
+def _steps(globs: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Each glob by its directories; () is the root itself."""
+    return tuple({tuple(step for step in path.split("/") if step) for path in globs})
+
+
+def _alike(parts: Sequence[str], steps: Sequence[str]) -> bool:
+    return all(map(fnmatchcase, parts, steps))
 
 
 def _events(data: bytes) -> Iterable[tuple[int, int, str]]:
