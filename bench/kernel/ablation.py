@@ -24,11 +24,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "floor 1 ms": {"tickFloorSeconds": 0.001},
     "floor 2 ms": {"tickFloorSeconds": 0.002},
     "floor 5 ms": {"tickFloorSeconds": 0.005},
+    "pages may move": {"pagesStay": False},
 }
 SPOTS = (
     Spot(domain="node", shape="one", fill="4k"),
     Spot(domain="node", shape="swarm", fill="4k"),
     Spot(domain="node", shape="in_database", fill="4k"),
+    Spot(domain="node", shape="swarm", fill="thp"),
     Spot(domain="container", shape="one", fill="4k"),
     Spot(domain="container", shape="swarm", fill="4k"),
 )

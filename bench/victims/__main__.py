@@ -39,7 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument(
         "--command", default=COMMAND, help="gets the trace and `-o json` appended (default: %(default)s)"
     )
-    guard.add_argument("--in-process", metavar="MODULE:FUNCTION", nargs="?", const="memguard.core.replay:replay")
     guard.add_argument("--baseline", choices=[*baselines.RANKERS, "all"])
     judge.add_argument("--json", type=Path, help="write the report here")
     judge.add_argument("--misses", action="store_true", help="list the incidents that went wrong")
@@ -68,9 +67,7 @@ def _judge(options: argparse.Namespace) -> int:
     if options.baseline == "all":
         return _judge_baselines(options)
     guard = judging.Guard("command", options.command)
-    if options.in_process:
-        guard = judging.Guard("function", options.in_process)
-    elif options.baseline:
+    if options.baseline:
         guard = judging.Guard("baseline", options.baseline)
     begin = time.monotonic()
     judged = judging.run(guard, options.corpus, options.jobs, options.kinds)

@@ -1,10 +1,8 @@
 """Runs a guard over a corpus and prints how well it chose: the command line's judge.
 
-A guard is a command that reads a trace and prints formats.md's replay JSON, a Python function that takes the trace's
-lines (fast), or one of the baselines.
+A guard is a command that reads a trace and prints formats.md's replay JSON, or one of the baselines.
 """
 
-import importlib
 import json
 import math
 import shlex
@@ -12,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ COMMAND_TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Who is judged: `kind` is command, function or baseline; `name` the command line, module:function or ranker."""
+    """Who is judged: `kind` is command or baseline; `name` the command line or the ranker."""
 
     kind: str
     name: str
@@ -36,10 +34,6 @@ class Guard:
     def decide(self, trace: Path, truth: Truth) -> list[Decision]:
         if self.kind == "baseline":
             return list(baselines.decide(self.name, read_lines(trace), truth))
-        if self.kind == "function":
-            module, _, function = self.name.partition(":")
-            answer: Any = getattr(importlib.import_module(module), function)(read_lines(trace))
-            return decisions_of(answer)
         command = [*shlex.split(self.name), str(trace), "-o", "json"]
         done = subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT_SECONDS, check=False)
         if done.returncode != 0:
@@ -47,32 +41,13 @@ class Guard:
         return decisions_of(json.loads(done.stdout))
 
 
-def decisions_of(answer: Any) -> list[Decision]:
-    """Decisions from a replay's answer: formats.md's JSON, or objects with the same fields in either spelling."""
-    found = answer["decisions"] if isinstance(answer, Mapping) else answer.decisions
+def decisions_of(answer: Mapping[str, Any]) -> list[Decision]:
+    """Decisions from a replay's answer, formats.md's JSON."""
     return [
-        Decision(_moment(_field(d, "takenAt", "taken_at")), victim, str(_text(_field(d, "action", "action"))))
-        for d in found
-        if (victim := _field(d, "victim", "victim_id")) is not None
+        Decision(datetime.fromisoformat(decision["takenAt"]), decision["victim"], decision["action"])
+        for decision in answer["decisions"]
+        if decision["victim"] is not None
     ]
-
-
-def _field(d: Any, camel: str, snake: str) -> Any:
-    if isinstance(d, Mapping):
-        return d.get(camel, d.get(snake))
-    return getattr(d, snake) if hasattr(d, snake) else getattr(d, camel)
-
-
-def _text(value: Any) -> Any:
-    return getattr(value, "value", value)
-
-
-def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
-    return datetime.fromisoformat(value)
 
 
 def _one(guard: Guard, case: tuple[Path, Truth]) -> Verdict:

@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from bench.victims import baselines, corpus
@@ -106,13 +105,10 @@ def test_rates_are_over_those_that_they_are_about() -> None:
     assert judging.gate(verdicts) == {"right": False, "forbidden": True, "needless": False, "too_late": False}
 
 
-def test_answers_come_as_json_or_as_objects() -> None:
+def test_answers_come_as_json() -> None:
     fact = {"takenAt": END.isoformat(), "victim": "bad", "action": "evict", "domain": "node"}
-    thing = SimpleNamespace(taken_at=END, victim="bad", action=SimpleNamespace(value="evict"))
     nobody = {"takenAt": END.isoformat(), "victim": None, "action": "notify"}
-    expected = [Decision(END, "bad", "evict")]
-    assert judging.decisions_of({"decisions": [fact, nobody]}) == expected
-    assert judging.decisions_of(SimpleNamespace(decisions=[thing])) == expected
+    assert judging.decisions_of({"decisions": [fact, nobody]}) == [Decision(END, "bad", "evict")]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tests.cli.trees import MIB, POD, UID, FakeMachine
 
 from memguard.cli.checks import hierarchy, neighbours, privileges
 from memguard.cli.checks.check import Check, Place
+from memguard.kernel.compaction import KNOB
 from memguard.kernel.host import cgroup_version
 
 # --- snapshot
@@ -253,6 +254,22 @@ def test_each_lack_is_found_with_its_remedy(
     assert check.status == status
     assert finding in check.finding
     assert remedy in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("value", "writable", "status"), [("1", False, "warn"), ("1", True, "ok"), ("0", False, "ok"), (None, False, "ok")]
+)
+def test_whether_compaction_may_make_the_guard_wait(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, value: str | None, writable: bool, status: str
+) -> None:
+    knob = machine.proc_root / KNOB
+    if value is not None:
+        knob.parent.mkdir(parents=True)
+        knob.write_text(f"{value}\n")
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    check = privileges.pages_in_place(_place(machine))
+    assert check.status == status
+    assert ("vm.compact_unevictable_allowed=0" in (check.remedy or "")) == (status == "warn")
 
 
 def test_the_real_process_has_its_capabilities_read() -> None:

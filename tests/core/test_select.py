@@ -20,6 +20,7 @@ from tests.core.make import (
 )
 from tests.core.strategies import containers, plans, snapshots
 
+from memguard.core.explain import sentence
 from memguard.core.history import History
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Processes, Snapshot
 from memguard.core.policy import Match, Plan, Rule, Settings
@@ -351,6 +352,25 @@ def test_growth_that_is_not_the_containers_costs_nobody_before_half_of_the_reser
     ours = next(ranking for ranking in watch(filling(pods=21, host=0), guard) if ranking.victim)
     assert ours.pressure.level < 0.5
     assert ours.explained_ratio == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.row("E4", "C4")
+def test_a_bystander_does_not_die_for_anothers_growth_before_half_of_the_reserve_is_gone() -> None:
+    protected = Rule(match=Match(pod="pod-grower"), protected=True)
+    looks = []
+    for second in range(240):
+        sizes = {"bystander": 8 * GIB, "grower": 6 * GIB + 21 * second * MIB}
+        found = [container(name, anon=size, pod=f"pod-{name}") for name, size in sizes.items()]
+        looks.append(snapshot(found, available=max(0, 16 * GIB - sum(sizes.values())), seconds=second))
+
+    waited = watch(looks, Plan(rules=(protected,), settings=Settings(horizon_seconds=0.1, patience_seconds=60)))
+    first = next(ranking for ranking in waited if ranking.best)
+    assert first.victim is None
+    assert "does not die for it before half of the reserve is gone" in sentence(first)
+    acting = next(ranking for ranking in waited if ranking.victim)
+    assert acting.pressure.level >= 0.5
+    seldom = next(ranking for ranking in watch(looks, Plan(rules=(protected,))) if ranking.best)
+    assert seldom.victim is not None, "who looks once a second cannot wait"
 
 
 @pytest.mark.row("E4", "E5")

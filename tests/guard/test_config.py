@@ -93,6 +93,7 @@ fastestFillBytesPerSecond = 2e9
 hold = false
 realtime = false
 lines = false
+pagesStay = false
 psi = false
 """
 

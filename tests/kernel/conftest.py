@@ -47,6 +47,10 @@ class Boot:
         )  # fmt: skip
 
 
+#: Every boot of the session.
+FUTURES = pytest.StashKey[dict[Boot, Future[Result]]]()
+
+
 @dataclass(frozen=True)
 class Booted:
     """What the boots of one module brought back."""
@@ -80,19 +84,21 @@ class Figures:
         self.found[name] = value
 
 
-@pytest.fixture(scope="session")
-def futures(request: pytest.FixtureRequest) -> Iterator[dict[Boot, Future[Result]]]:
-    """Every boot that the chosen tests need, under way."""
-    modules = dict.fromkeys(item.module for item in request.session.items if item.get_closest_marker("kernel"))
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Every boot that the chosen tests need is under way before the first test runs, whatever directory that is in."""
+    if session.config.option.collectonly or session.testsfailed:
+        return
+    modules = dict.fromkeys(item.module for item in session.items if item.get_closest_marker("kernel"))
     boots = dict.fromkeys(boot for module in modules for boot in getattr(module, "BOOTS", ()))
-    with ThreadPoolExecutor(MACHINES) as pool:
-        yield {boot: pool.submit(boot.run) for boot in boots}
-        pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(MACHINES)
+    session.stash[FUTURES] = {boot: pool.submit(boot.run) for boot in boots}
+    session.config.add_cleanup(lambda: pool.shutdown(cancel_futures=True))
 
 
 @pytest.fixture(scope="module")
-def booted(request: pytest.FixtureRequest, futures: dict[Boot, Future[Result]]) -> Booted:
+def booted(request: pytest.FixtureRequest) -> Booted:
     """The module's boots, when they are done."""
+    futures = request.session.stash[FUTURES]
     results = tuple(futures[boot].result() for boot in request.module.BOOTS)
     keep(request.module.__name__.rpartition(".")[2], results)
     assert [error for result in results for error in result.errors()] == []

@@ -26,6 +26,7 @@ def test_nothing_of_a_guard_that_was_killed_lasts_for_a_second(booted: Booted, f
     assert len(deaths) == 8
     for death in deaths:
         assert death["hit"], f"the moment never came: {death}"
+        assert not death["movedBefore"]
         assert death["clean"], death
         assert death["held"] == {}
         assert death["seconds"] <= LEFT_SECONDS
@@ -42,6 +43,7 @@ def test_when_guard_and_janitor_died_together_the_next_start_sweeps(booted: Boot
     assert told["left"], "or nothing was proven"
     assert told["swept"]["lifted" if what == "line" else "thawed"] == 1
     assert told["held"] == {}
+    assert told["mayMove"] == [False, True], "the second guard only observes"
     assert told["exit"] == 0
 
 
@@ -51,6 +53,7 @@ def test_sigterm_leaves_nothing(booted: Booted) -> None:
     assert [(end["moment"], end["hit"], end["exit"], end["held"]) for end in told] == [
         (moment, True, 0, {}) for moment in ("line armed", "line rung", "stop signal sent", "hog frozen")
     ]
+    assert all(end["mayMove"] for end in told)
 
 
 @pytest.mark.row("E4")

@@ -22,6 +22,7 @@ from pathlib import Path
 from memguard.kernel import selfguard
 from memguard.kernel.brake import Line
 from memguard.kernel.cgroup import SCAN, Cgroup
+from memguard.kernel.compaction import KNOB, allow_moves
 from memguard.kernel.files import UNLIMITED
 from memguard.kernel.freeze import Freeze
 from memguard.kernel.host import host
@@ -435,6 +436,17 @@ def case_the_guard_protects_itself() -> None:
     code = "from memguard.kernel.selfguard import protect\nassert all(applied.ok for applied in protect()), protect()\n"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert selfguard.OOM_SCORE_ADJ == -999
+
+
+def case_compaction_is_kept_from_locked_pages() -> None:
+    knob = Path("/proc", KNOB)
+    records = Records(RUN_DIR)
+    assert knob.read_text() == "1\n"
+    assert selfguard.keep_pages_in_place("/proc", RUN_DIR).ok
+    assert knob.read_text() == "0\n"
+    assert allow_moves(RUN_DIR) == ""
+    assert knob.read_text() == "1\n"
+    records.close()
 
 
 def cases() -> dict[str, Callable[[], None]]:

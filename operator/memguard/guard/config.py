@@ -58,6 +58,8 @@ class Tuning(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hold: bool = True
     #: SCHED_FIFO 1, so that a swarm of runnable processes cannot starve the guard
     realtime: bool = True
+    #: compaction moves no locked page of the machine while the guard runs and may act
+    pages_stay: bool = True
     #: lines under container limits (where rules ask for them)
     lines: bool = True
     #: PSI triggers as the third eye
@@ -87,6 +89,11 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def plan(self) -> Plan:
         """The plan that decisions are made under."""
         return Plan(mode=self.mode, settings=self.settings, rules=self.rules, budget=self.budget)
+
+    @property
+    def acts(self) -> bool:
+        """May anything be done at all, or is everything only observed?"""
+        return "Enforce" in (self.mode, *(rule.mode for rule in self.rules))
 
     @property
     def extra_directories(self) -> tuple[str, ...]:

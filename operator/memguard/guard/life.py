@@ -15,6 +15,7 @@ from memguard.guard.journal import Journal
 from memguard.guard.loop import Guard
 from memguard.guard.metrics import Metrics
 from memguard.guard.report import Report
+from memguard.kernel.compaction import allow_moves
 from memguard.kernel.host import cgroup_version, controllers
 from memguard.kernel.record import Records
 from memguard.kernel.selfguard import protect, raise_open_files
@@ -39,7 +40,7 @@ def live(path: str, janitor: Janitor) -> int:
     signal.signal(signal.SIGINT, lambda *_: guard.stop())
     signal.signal(signal.SIGHUP, lambda *_: guard.reload(path))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    measures = protect(real_time=config.tuning.realtime)
+    measures = (*protect(real_time=config.tuning.realtime), *guard.keep_in_place())
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -53,6 +54,7 @@ def live(path: str, janitor: Janitor) -> int:
         missing=[measure for measure in measures if not measure.ok],
     )
     guard.run()
+    allow_moves(config.run_directory)
     report.say("stop")
     if guard.janitor is not None:
         guard.janitor.dismiss()

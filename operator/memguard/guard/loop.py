@@ -31,6 +31,7 @@ from memguard.guard.watch import Watch, containers
 from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import arm_trigger
 from memguard.kernel.record import Records
+from memguard.kernel.selfguard import Applied, keep_pages_in_place
 from memguard.kernel.tree import Change, Tree
 
 #: Between two looks while a victim is on its way out.
@@ -134,6 +135,14 @@ class Guard:
         if self._may_hang:
             self.limits.check(self.watch.wards.values())
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
+        for measure in self.keep_in_place():
+            if not measure.ok:
+                self.report.trouble(f"{measure.measure}: {measure.detail}")
+
+    def keep_in_place(self) -> tuple[Applied, ...]:
+        """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
+        wanted = self.config.acts and self.config.tuning.pages_stay
+        return (keep_pages_in_place(self.config.proc_root, self.config.run_directory),) if wanted else ()
 
     def _pause_seconds(self) -> float:
         pause, due = self.lookout.pause_seconds, self.limits.next_due

@@ -151,10 +151,14 @@ def growers(front: list[Ward]) -> list[Ward]:
 
 
 def shortlist(front: list[Ward]) -> list[Ward]:
-    """The few that the choice is nearly always among: who grows, the largest, the most over its request."""
-    if not front:
-        return []
-    return list({*growers(front), max(front, key=_footprint), max(front, key=_excess)})
+    """The few that the choice is nearly always among: who grows, the largest, the most over its request.
+
+    If nobody grows, the whole front: then the difference between two of them is small, and there is time.
+    """
+    growing = growers(front)
+    if not growing:
+        return list(front)
+    return list({*growing, max(front, key=_footprint), max(front, key=_excess)})
 
 
 def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:

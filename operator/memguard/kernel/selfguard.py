@@ -11,10 +11,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from memguard.kernel.compaction import KNOB, forbid_moves
 from memguard.kernel.files import KernelFile
 from memguard.kernel.syscalls import MCL_CURRENT, MCL_FUTURE, mlockall
 
-Measure = Literal["memory lock", "real-time scheduling", "oom_score_adj", "nice", "open files"]
+Measure = Literal["memory lock", "real-time scheduling", "oom_score_adj", "nice", "open files", "pages in place"]
 
 OOM_SCORE_ADJ: Final = -999
 NICE: Final = -20
@@ -28,6 +29,7 @@ _NEEDS: Final[dict[Measure, str]] = {
     "oom_score_adj": "CAP_SYS_RESOURCE",
     "nice": "CAP_SYS_NICE",
     "open files": "CAP_SYS_RESOURCE",
+    "pages in place": f"a writable /proc/{KNOB}, or 0 in it",
 }
 
 
@@ -81,6 +83,13 @@ def set_oom_score_adj(value: int = OOM_SCORE_ADJ, proc: str = "/proc") -> Applie
         return Applied("oom_score_adj", ok=True, value=value)
     finally:
         file.close()
+
+
+def keep_pages_in_place(proc: str, run_dir: str) -> Applied:
+    """Locked pages are not moved while the guard lives: who waits for a mover is as late as one that was paged out."""
+    problem = forbid_moves(proc, run_dir)
+    needs = f"{problem}: needs {_NEEDS['pages in place']}" if problem else ""
+    return Applied("pages in place", ok=not problem, detail=needs)
 
 
 def raise_open_files(wanted: int = OPEN_FILES) -> Applied:

@@ -1,4 +1,5 @@
-"""Undoing what a dead guard left: every line and freeze that is recorded, and every cgroup that carries our mark.
+"""Undoing what a dead guard left: every line and freeze that is recorded, every cgroup that carries our mark, and the
+sysctl that kept its pages in place.
 
 Standard library alone, and no kept-open files: the janitor is a process of its own that is forked before anything else
 is imported, so that it costs 3 MiB and not the guard's memory a second time.
@@ -11,6 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from memguard.kernel.compaction import allow_moves
 from memguard.kernel.files import UNLIMITED
 from memguard.kernel.members import nested_paths
 from memguard.kernel.record import RUN_DIR, XATTRS, Hold, Records, decode
@@ -41,7 +43,8 @@ def sweep(root: str, records: Records) -> Swept:
             records.blank(slot)
         results.append((hold, verdict))
     results += [(hold, restore(root, hold)) for hold in marked(root)]
-    return _summary(results)
+    unmoved = allow_moves(os.path.dirname(records.path))
+    return _summary(results, (unmoved,) if unmoved else ())
 
 
 def janitor(root: str, run_dir: str = RUN_DIR) -> Swept:
@@ -146,7 +149,7 @@ def _write(directory: int, name: str, value: bytes) -> None:
         os.close(fd)
 
 
-def _summary(results: list[tuple[Hold, Verdict]]) -> Swept:
+def _summary(results: list[tuple[Hold, Verdict]], problems: tuple[str, ...]) -> Swept:
     def count(kind: str, verdict: str) -> int:
         return sum(hold.kind == kind and found == verdict for hold, found in results)
 
@@ -155,5 +158,8 @@ def _summary(results: list[tuple[Hold, Verdict]]) -> Swept:
         thawed=count("freeze", "done"),
         foreign=count("line", "foreign"),
         vanished=count("line", "vanished") + count("freeze", "vanished"),
-        problems=tuple(f"{hold.path}: the {hold.kind} could not be undone" for hold, v in results if v == "refused"),
+        problems=(
+            *(f"{hold.path}: the {hold.kind} could not be undone" for hold, verdict in results if verdict == "refused"),
+            *problems,
+        ),
     )

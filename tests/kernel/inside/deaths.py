@@ -7,7 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inside.stage import Stage, frozen, held, kill_dead, populated, rang, stage, tell, until, watch_closely
+from inside.stage import (
+    Stage,
+    frozen,
+    held,
+    kill_dead,
+    pages_may_move,
+    populated,
+    rang,
+    stage,
+    tell,
+    until,
+    watch_closely,
+)
 
 LIMIT_MIB = 160
 OFFSETS_SECONDS = (0.05, 0.2, 0.45, 0.7)
@@ -33,12 +45,15 @@ def _death(
     guard = scene.guard(reserve_mib=reserve_mib)
     scene.load(hog, "hog", f"rate={rate}", "max=2000")
     hit = until(lambda: due(hog), 15)
-    at_death = held()
+    at_death, moved = held(), pages_may_move()
     kill_dead(guard.child.pid)
     died = time.monotonic()
-    clean = until(lambda: not held(), 1.0, step=0.001)
+    clean = until(lambda: not held() and pages_may_move(), 1.0, step=0.001)
     after = time.monotonic() - died
-    return {"moment": moment, "hit": hit, "heldAtDeath": at_death, "clean": clean, "seconds": after, "held": held()}
+    return {
+        "moment": moment, "hit": hit, "heldAtDeath": at_death, "movedBefore": moved, "clean": clean, "seconds": after,
+        "held": held(),
+    }  # fmt: skip
 
 
 def later(seconds: float) -> Callable[[Path], bool]:

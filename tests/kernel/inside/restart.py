@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inside.stage import frozen, held, rang, stage, tell, until, watch_closely
+from inside.stage import frozen, held, pages_may_move, rang, stage, tell, until, watch_closely
 
 
 def main() -> None:
@@ -25,11 +25,14 @@ def scenario(*, node: bool) -> dict[str, object]:
         (guard.cgroup / "cgroup.kill").write_text("1")
         guard.child.wait()
         until(lambda: False, 0.5)
-        left = held()
+        left, moved = held(), pages_may_move()
         again = scene.guard(mode="Observe", reserve_mib=1)
         start = again.said("start")[0]
-        after = held()
-        return {"hit": hit, "left": left, "swept": start["swept"], "held": after, "exit": again.stop()}
+        after, moves = held(), pages_may_move()
+        return {
+            "hit": hit, "left": left, "swept": start["swept"], "held": after, "mayMove": [moved, moves],
+            "exit": again.stop(),
+        }  # fmt: skip
 
 
 if __name__ == "__main__":

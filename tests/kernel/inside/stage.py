@@ -180,6 +180,11 @@ class Stage:
                 cgroups.remove(pod)
 
 
+def pages_may_move() -> bool:
+    """Is compaction free to move locked pages, as it is on a machine without a guard?"""
+    return Path("/proc/sys/vm/compact_unevictable_allowed").read_text().strip() == "1"
+
+
 @contextmanager
 def stage() -> Iterator[Stage]:
     """An empty stage, cleared afterwards."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inside.stage import frozen, held, rang, stage, tell, until, watch_closely
+from inside.stage import frozen, held, pages_may_move, rang, stage, tell, until, watch_closely
 
 
 def scenario(moment: str, due: Callable[[Path], bool], *, limit_mib: int, rule: str = "") -> dict[str, Any]:
@@ -21,7 +21,10 @@ def scenario(moment: str, due: Callable[[Path], bool], *, limit_mib: int, rule: 
         began = time.monotonic()
         guard.signal(signal.SIGTERM)
         code = guard.stop()
-        return {"moment": moment, "hit": hit, "exit": code, "seconds": time.monotonic() - began, "held": held()}
+        seconds = time.monotonic() - began
+        return {
+            "moment": moment, "hit": hit, "exit": code, "seconds": seconds, "held": held(), "mayMove": pages_may_move(),
+        }  # fmt: skip
 
 
 def main() -> None:

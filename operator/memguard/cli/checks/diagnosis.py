@@ -10,6 +10,7 @@ CHECKS = (
     neighbours.pressure,
     privileges.capabilities,
     privileges.real_time,
+    privileges.pages_in_place,
     privileges.open_files,
     privileges.apparmor,
     neighbours.runtime,

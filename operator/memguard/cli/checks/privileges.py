@@ -1,4 +1,4 @@
-"""What this process may do: capabilities, real-time scheduling, descriptors, signals through AppArmor."""
+"""What this process may do: capabilities, scheduling, pages in place, descriptors, signals through AppArmor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import resource
 
 from memguard.cli.checks.check import Check, Place, fail, ok, warn
 from memguard.errors import KernelFileError
+from memguard.kernel.compaction import KNOB
 from memguard.kernel.files import read_once
 from memguard.kernel.selfguard import OPEN_FILES, schedule_real_time
 
@@ -42,6 +43,18 @@ def real_time(_place: Place) -> Check:
     return warn(
         "real-time", f"SCHED_FIFO is refused: {applied.detail}", "Grant SYS_NICE; some kernels need cpu.rt_runtime."
     )
+
+
+def pages_in_place(place: Place) -> Check:
+    """Whether compaction may move the guard's locked pages: beside a swarm with huge pages it stood still for 1.7 s."""
+    name, knob = "pages in place", f"{place.proc_root}/{KNOB}"
+    value = (read_once(knob) or b"0").strip()
+    if value == b"0":
+        return ok(name, "compaction leaves locked pages where they are")
+    if os.access(knob, os.W_OK):
+        return ok(name, "compaction may move locked pages; a guard that may act forbids it while it runs")
+    remedy = "Give the guard a writable /proc/sys, or set vm.compact_unevictable_allowed=0 on the node."
+    return warn(name, "compaction may move the guard's locked pages, and make it wait", remedy)
 
 
 def open_files(_place: Place) -> Check:
