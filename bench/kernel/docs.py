@@ -28,6 +28,7 @@ BENIGN = {
     "wrong": "what went wrong",
 }
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FOUR_DIGITS = 10_000
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
@@ -59,19 +60,24 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     if name == "claims":
         yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
     elif name == "tests":
-        yield from _table(("figure", "measured"), (_figure(*pair) for pair in section["figures"].items()))
+        figures = section["figures"].items()
+        yield from _table(
+            ("figure", "measured"), (_figure(*pair) for pair in figures if not pair[0].startswith("named "))
+        )
     elif name == "benign":
         yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:
-        cells = [cell for cell in section["cells"] if (name == "matrix") == _alone(cell, section["cells"])]
+        cells = [cell for cell in section["cells"] if name in ("ablation", _place(cell, section["cells"]))]
         yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, cells))
         if name == "matrix" and section["notRun"]:
             yield f"\nNot run: {', '.join(section['notRun'])}."
 
 
-def _alone(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> bool:
-    """Did memguard run this cell without peers?"""
-    return {other["guard"] for other in cells if other["cell"] == cell["cell"]} == {"memguard"}
+def _place(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> str:
+    """The table of a cell: the race's where peers ran it too, else the matrix's."""
+    return (
+        "matrix" if {other["guard"] for other in cells if other["cell"] == cell["cell"]} == {"memguard"} else "kernel"
+    )
 
 
 def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
@@ -79,7 +85,18 @@ def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _figure(name: str, value: Any) -> tuple[str, ...]:
-    return name, json.dumps(value).replace("|", "\\|")
+    return name, _words(value).replace("|", "\\|")
+
+
+def _words(value: Any) -> str:
+    """For people: numbers with four digits, and no brackets."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if value < FOUR_DIGITS else f"{value:.0f}"
+    if isinstance(value, list):
+        return "; ".join(map(_words, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+    return str(value)
 
 
 def _cell(cell: dict[str, Any]) -> tuple[str, ...]:

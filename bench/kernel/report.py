@@ -28,6 +28,8 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         digits = 1 if self.high < 100 else 0
+        if self.low == self.high:
+            return f"{self.mid:.{digits}f}"
         return f"{self.mid:.{digits}f} [{self.low:.{digits}f}-{self.high:.{digits}f}]"
 
 

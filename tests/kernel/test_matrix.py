@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bench.kernel.cells import DOMAINS, FILLS, NAMED, SHAPES, Spot, by_name, matrix, unlimited
+from bench.kernel.docs import filled
 from bench.kernel.guards import config
 from bench.kernel.journal import read_journal
 from bench.kernel.report import Group, claims, groups, interval, stall_ratios, summary, table
@@ -156,7 +157,18 @@ class TestReport:
         lines = list(table([run(overshootMs=1.25), run("none", kernelOomKills=3)]))
         assert len(lines) == 4
         assert "| none | virtual | 1/1 | 1/1 |" in lines[2]
-        assert "1.2 [1.2-1.2]" in lines[3]
+        assert "| 1.2 |" in lines[3]
+        several = list(table([run(overshootMs=1.25), run(overshootMs=3.5)]))
+        assert "| 2.4 [1.2-3.5] |" in several[2]
+
+    @pytest.mark.parametrize(("block", "guards"), [("kernel", ["none", "memguard"]), ("ablation", ["memguard"])])
+    def test_the_page_shows_what_was_measured(self, block: str, guards: list[str]) -> None:
+        runs = [run(label, overshootMs=1.25) for label in guards]
+        section = {"commit": "abc", **summary(runs)}
+        page = filled(f"before\n<!-- {block} -->\nold\n<!-- end -->\nafter\n", {block: section})
+        assert [line.split(" | ")[1] for line in page.splitlines() if "node-one-4k" in line] == guards
+        assert "old" not in page
+        assert page.endswith("<!-- end -->\nafter\n")
 
     def test_groups_keep_variants_apart(self) -> None:
         other = Run(spot=ONE.name, guard="memguard", variant="no hold", clock="virtual", repeat=0, code="c")
