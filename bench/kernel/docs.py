@@ -28,7 +28,7 @@ BENIGN = {
     "wrong": "what went wrong",
 }
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FOUR_DIGITS = 10_000
+_FOUR_DIGITS = 10_000
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
@@ -60,10 +60,8 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     if name == "claims":
         yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
     elif name == "tests":
-        figures = section["figures"].items()
-        yield from _table(
-            ("figure", "measured"), (_figure(*pair) for pair in figures if not pair[0].startswith("named "))
-        )
+        figures = {name: value for name, value in section["figures"].items() if not name.startswith("named ")}
+        yield from _table(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
     elif name == "benign":
         yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:
@@ -75,9 +73,8 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
 
 def _place(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> str:
     """The table of a cell: the race's where peers ran it too, else the matrix's."""
-    return (
-        "matrix" if {other["guard"] for other in cells if other["cell"] == cell["cell"]} == {"memguard"} else "kernel"
-    )
+    guards = {other["guard"] for other in cells if other["cell"] == cell["cell"]}
+    return "matrix" if guards == {"memguard"} else "kernel"
 
 
 def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
@@ -91,7 +88,7 @@ def _figure(name: str, value: Any) -> tuple[str, ...]:
 def _words(value: Any) -> str:
     """For people: numbers with four digits, and no brackets."""
     if isinstance(value, float):
-        return f"{value:.4g}" if value < FOUR_DIGITS else f"{value:.0f}"
+        return f"{value:.4g}" if value < _FOUR_DIGITS else f"{value:.0f}"
     if isinstance(value, list):
         return "; ".join(map(_words, value)) or "none"
     if isinstance(value, dict):

@@ -33,6 +33,7 @@ from memguard.guard.janitor import spawn_janitor
 from memguard.guard.loop import HOUSEKEEPING_SECONDS
 from memguard.kernel import tree
 from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.compaction import KNOB
 from memguard.kernel.record import Records
 from memguard.kernel.sweep import sweep
 
@@ -69,6 +70,30 @@ def test_a_new_configuration_may_name_what_was_not_watched(world: World, serve: 
     new.rate = 200 * MIB
     duty.run(20, until=lambda: not new.alive)
     assert new.killed_by == KILLED
+
+
+@pytest.mark.row("P3")
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_configuration_that_lets_it_act_keeps_its_pages_in_place(
+    world: World, serve: Serve, tmp_path: Path, *, stays: bool
+) -> None:
+    """The note of it lies where a sweep looks, though the new file names another run directory."""
+    knob = world.proc_root / KNOB
+    knob.parent.mkdir(parents=True)
+    knob.write_text("1\n")
+    duty = serve(OBSERVE + TUNING)
+    duty.guard.keep_in_place()
+    assert knob.read_text() == "1\n", "who only observes changes nothing of the machine"
+    text = ENFORCE + TUNING + ("" if stays else "pagesStay = false\n")
+    path = configured(world, text)
+    path.write_text(path.read_text().replace(f'"{world.run}"', f'"{tmp_path}/elsewhere"'))
+    duty.hangup(path)
+    duty.run(1)
+    assert knob.read_text().strip() == ("0" if stays else "1")
+    assert (world.run / "compaction").exists() == stays
+    duty.end()
+    assert knob.read_text().strip() == "1"
+    assert not (world.run / "compaction").exists()
 
 
 @pytest.mark.row("E1")

@@ -44,6 +44,11 @@ class Domain(msgspec.Struct, frozen=True, gc=False):
         return KINDS.index(self.kind)
 
     @property
+    def is_own_limit(self) -> bool:
+        """Is it a pod's or a container's own limit, not a boundary that all share?"""
+        return self.kind in ("pod", "container")
+
+    @property
     def scale_bytes(self) -> int:
         """D of the score: RAM and swap together."""
         return self.size_bytes + self.swap_total_bytes

@@ -69,10 +69,8 @@ def _why_nobody(ranking: Ranking) -> str:
         return f"containers explain only {ranking.explained_ratio:.0%} of the growth, so ending one would not stop it"
     if ranking.best and ranking.doubtful:
         title, growth = ranking.best.container.title, ranking.best.growth_ratio
-        if ranking.domain.kind not in ("pod", "container"):
-            return (
-                f"{title} makes {growth:.0%} of the growth, and does not die for it before half of the reserve is gone"
-            )
-        return f"{title} is given a moment to show whether it wants more"
+        if ranking.domain.is_own_limit:
+            return f"{title} is given a moment to show whether it wants more"
+        return f"{title} makes {growth:.0%} of the growth, and does not die for it before half of the reserve is gone"
     first = ranking.candidates[0]
     return f"the first of them, {first.container.title}, is not, because {first.excluded}"

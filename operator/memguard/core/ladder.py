@@ -25,7 +25,7 @@ def choose_action(ranking: Ranking, victim: Candidate, rule: Rule) -> Action:
 
 def _in_time(ranking: Ranking, rule: Rule) -> bool:
     """Is there time for a stop signal? At a container's own limit the line brakes: until half of the margin is gone."""
-    if ranking.domain.kind in ("pod", "container") and rule.allows("brake"):
+    if ranking.domain.is_own_limit and rule.allows("brake"):
         return ranking.pressure.level < UNCONDITIONAL_LEVEL
     left = ranking.pressure.exhaustion_seconds
     return left is None or left > rule.grace_seconds + KILL_SECONDS

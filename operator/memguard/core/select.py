@@ -7,7 +7,7 @@ Ties: freed (whole MiB) descending, the youngest, the id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import inf
 
@@ -16,9 +16,10 @@ import msgspec
 from memguard.core.cases import Cases, local
 from memguard.core.domain import Domain, domains
 from memguard.core.footprint import freed, lasting
+from memguard.core.forecast import Sample
 from memguard.core.history import Gauge, History, observe, stall_ratio
 from memguard.core.model import Container, Snapshot
-from memguard.core.policy import Plan, Rule
+from memguard.core.policy import Plan, Rule, Settings
 from memguard.core.pressure import Pressure, assess
 from memguard.core.score import Case, Score
 
@@ -107,7 +108,7 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
             return False
         trusted, left = self.sample_count >= TRUSTED_SAMPLES, self.pressure.exhaustion_seconds
         has_time = left is None or left > self.late_seconds
-        if self.domain.kind not in ("pod", "container"):
+        if not self.domain.is_own_limit:
             return trusted and has_time and self.best is not None and self.best.growth_ratio < BYSTANDER_GROWTH
         if not trusted or self.lost_bytes < self.domain.available_bytes * NOTICED_LOSS:
             return True
@@ -173,10 +174,6 @@ def rank(
     candidates.sort(key=_order)
     seen = history.gauges.get(domain.key, Gauge()).available
     lost = seen[0][1] - seen[-1][1] if seen else 0
-    late = LATE_SECONDS
-    if plan.settings.patience_seconds is None:  # nobody looks all the time
-        interval = seen[-1][0] - seen[-2][0] if len(seen) > 1 else 0.0
-        late = max(late, LATE_LOOKS * interval) if domain.kind in ("pod", "container") else inf
     graceful = bool(candidates) and plan.rule_for(candidates[0].container).grace_seconds > 0
     spent = history.foreign_at is not None and snapshot.seconds - history.foreign_at < FOREIGN_SECONDS
     return Ranking(
@@ -188,9 +185,17 @@ def rank(
         len(seen),
         lost,
         graceful,
-        late,
+        _late_seconds(domain, seen, plan.settings),
         spent,
     )
+
+
+def _late_seconds(domain: Domain, seen: Sequence[Sample], settings: Settings) -> float:
+    if settings.patience_seconds is not None:  # who looks all the time
+        return LATE_SECONDS
+    if not domain.is_own_limit:
+        return inf
+    return max(LATE_SECONDS, LATE_LOOKS * (seen[-1][0] - seen[-2][0])) if len(seen) > 1 else LATE_SECONDS
 
 
 def _candidate(case: Case, scored: Score, plan: Plan, pressure: Pressure, refusals: Refusals) -> Candidate:

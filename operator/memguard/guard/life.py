@@ -15,7 +15,6 @@ from memguard.guard.journal import Journal
 from memguard.guard.loop import Guard
 from memguard.guard.metrics import Metrics
 from memguard.guard.report import Report
-from memguard.kernel.compaction import allow_moves
 from memguard.kernel.host import cgroup_version, controllers
 from memguard.kernel.record import Records
 from memguard.kernel.selfguard import protect, raise_open_files
@@ -54,7 +53,6 @@ def live(path: str, janitor: Janitor) -> int:
         missing=[measure for measure in measures if not measure.ok],
     )
     guard.run()
-    allow_moves(config.run_directory)
     report.say("stop")
     if guard.janitor is not None:
         guard.janitor.dismiss()

@@ -85,8 +85,9 @@ class Lookout:
             if self.tuning.hold and source == "tick":
                 self._hold.take(ward for ward in growers(front) if self._court.may_act(ward))
                 trigger.mark("held")
-            ranking = self._court.decide(shortlist(front), trigger, reclaim=source == "psi", guilty_only=guilty_only)
-            if ranking.best is None and ranking.pressure.calls_for_action:
+            few = shortlist(front)
+            ranking = self._court.decide(few, trigger, reclaim=source == "psi", guilty_only=guilty_only)
+            if len(few) < len(front) and ranking.best is None and ranking.pressure.calls_for_action:
                 self._court.decide(front, trigger, guilty_only=guilty_only)
         finally:
             self._hold.release()

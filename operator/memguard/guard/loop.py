@@ -28,6 +28,7 @@ from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
 from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch, containers
+from memguard.kernel.compaction import allow_moves
 from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import arm_trigger
 from memguard.kernel.record import Records
@@ -66,7 +67,7 @@ class Guard:
             numa=self.scene.has_numa,
             trouble=report.trouble,
         )
-        self.hold = Hold(records)
+        self._records, self.hold = records, Hold(records)
         self.court = Court(config.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
         self.limits = Limits(config, self.watch, self.court, records, ears=self.ears, report=report, clock=clock)
         self._stability = Stability(config.critical, config.proc_root)
@@ -97,6 +98,8 @@ class Guard:
         finally:
             self.hold.release()
             self.limits.forget_all()
+            if problem := allow_moves(self._records.directory):
+                self.report.trouble(problem)
             self.report.flush()
 
     def turn(self) -> None:
@@ -142,7 +145,7 @@ class Guard:
     def keep_in_place(self) -> tuple[Applied, ...]:
         """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
         wanted = self.config.acts and self.config.tuning.pages_stay
-        return (keep_pages_in_place(self.config.proc_root, self.config.run_directory),) if wanted else ()
+        return (keep_pages_in_place(self.watch.proc_root, self._records.directory),) if wanted else ()
 
     def _pause_seconds(self) -> float:
         pause, due = self.lookout.pause_seconds, self.limits.next_due

@@ -18,22 +18,21 @@ KNOB = "sys/vm/compact_unevictable_allowed"
 _NOTE = "compaction"
 
 
-def forbid_moves(proc_root: str, run_dir: str) -> str:
-    """No locked page is moved from now on; why not, or "". On a kernel without compaction there is nothing to do.
+def forbid_moves(proc_root: str, run_dir: str) -> None:
+    """No locked page is moved from now on. On a kernel without compaction there is nothing to do.
 
-    `run_dir` exists and is ours (`Records`).
+    `run_dir` is that of our `Records`, where a sweep looks. Raises OSError where it may not be set.
     """
-    knob, note = f"{proc_root}/{KNOB}", f"{run_dir}/{_NOTE}"
+    knob = f"{proc_root}/{KNOB}"
+    found = _read(knob)
+    if found in (None, "0"):
+        return
     try:
-        found = _read(knob)
-        if found in (None, "0"):
-            return ""
-        _write(note, f"{found} {knob}", os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+        _write(f"{run_dir}/{_NOTE}", f"{found} {knob}", os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
         _write(knob, "0")
-    except OSError as error:
+    except OSError:
         allow_moves(run_dir)
-        return os.strerror(error.errno or 0)
-    return ""
+        raise
 
 
 def allow_moves(run_dir: str) -> str:
@@ -53,7 +52,7 @@ def allow_moves(run_dir: str) -> str:
 
 
 def _read(path: str) -> str | None:
-    """The first words of a file; None when there is none."""
+    """A file's text; None when there is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -90,6 +90,11 @@ class Records:
         used = {slot for slot, _ in self.holds()}
         self._free = [slot for slot in range(_SLOTS - 1, -1, -1) if slot not in used]
 
+    @property
+    def directory(self) -> str:
+        """The run directory."""
+        return os.path.dirname(self.path)
+
     def claim(self, timeout_seconds: float = 1.0) -> bool:
         """Become the owner; False when another process still is. A janitor's short look is waited out."""
         until = time.monotonic() + timeout_seconds

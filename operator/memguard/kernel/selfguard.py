@@ -87,9 +87,11 @@ def set_oom_score_adj(value: int = OOM_SCORE_ADJ, proc: str = "/proc") -> Applie
 
 def keep_pages_in_place(proc: str, run_dir: str) -> Applied:
     """Locked pages are not moved while the guard lives: who waits for a mover is as late as one that was paged out."""
-    problem = forbid_moves(proc, run_dir)
-    needs = f"{problem}: needs {_NEEDS['pages in place']}" if problem else ""
-    return Applied("pages in place", ok=not problem, detail=needs)
+    try:
+        forbid_moves(proc, run_dir)
+    except OSError as error:
+        return _failed("pages in place", error)
+    return Applied("pages in place", ok=True)
 
 
 def raise_open_files(wanted: int = OPEN_FILES) -> Applied:

@@ -43,8 +43,8 @@ def sweep(root: str, records: Records) -> Swept:
             records.blank(slot)
         results.append((hold, verdict))
     results += [(hold, restore(root, hold)) for hold in marked(root)]
-    unmoved = allow_moves(os.path.dirname(records.path))
-    return _summary(results, (unmoved,) if unmoved else ())
+    swept, unmoved = _summary(results), allow_moves(records.directory)
+    return swept._replace(problems=(*swept.problems, unmoved)) if unmoved else swept
 
 
 def janitor(root: str, run_dir: str = RUN_DIR) -> Swept:
@@ -149,7 +149,7 @@ def _write(directory: int, name: str, value: bytes) -> None:
         os.close(fd)
 
 
-def _summary(results: list[tuple[Hold, Verdict]], problems: tuple[str, ...]) -> Swept:
+def _summary(results: list[tuple[Hold, Verdict]]) -> Swept:
     def count(kind: str, verdict: str) -> int:
         return sum(hold.kind == kind and found == verdict for hold, found in results)
 
@@ -158,8 +158,5 @@ def _summary(results: list[tuple[Hold, Verdict]], problems: tuple[str, ...]) -> 
         thawed=count("freeze", "done"),
         foreign=count("line", "foreign"),
         vanished=count("line", "vanished") + count("freeze", "vanished"),
-        problems=(
-            *(f"{hold.path}: the {hold.kind} could not be undone" for hold, verdict in results if verdict == "refused"),
-            *problems,
-        ),
+        problems=tuple(f"{hold.path}: the {hold.kind} could not be undone" for hold, v in results if v == "refused"),
     )
