@@ -333,7 +333,7 @@ def test_observing_writes_nothing_at_all(world: World, serve: Serve) -> None:
 
 def test_observing_is_said_once_in_a_while_for_each(world: World, serve: Serve) -> None:
     big, hog = shop(world)
-    duty = serve(OBSERVE + TUNING + names(big, hog))
+    duty = serve(OBSERVE + "[settings]\npatienceSeconds = 60\n" + TUNING + names(big, hog))
     duty.run(20, until=lambda: world.available < 90 * MIB)
     hog.rate = 3 * MIB
     duty.run(2.5 * REPEAT_SECONDS)
