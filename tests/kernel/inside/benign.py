@@ -25,6 +25,8 @@ MIB = 1 << 20
 #: Disk, not the tmpfs of RUN: builds write a lot.
 WORK = Path("/var/tmp/benign")  # noqa: S108 - the machine is ours alone
 PROBE_SECONDS = 5.0
+#: In each of gcc's four files: it takes 47 MiB for 50, 66 for 100 and 177 for 400, and a round must end several times.
+FUNCTIONS = 100
 #: A probe may take this long: the machine is emulated, about seven times slower than a real one.
 PROBE_TIMEOUT_SECONDS = 5.0
 RESERVE_MIB = 72
@@ -86,7 +88,7 @@ def prepare() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     (WORK / "Warm.java").write_text(JAVA)
     for index in range(1, 5):
-        functions = (_function(index, number) for number in range(400))
+        functions = (_function(index, number) for number in range(FUNCTIONS))
         (WORK / f"big{index}.c").write_text("#include <stdio.h>\n" + "".join(functions))
     owner = pwd.getpwnam("postgres")
     os.chown(WORK, owner.pw_uid, owner.pw_gid)
