@@ -22,7 +22,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "tick only": {"lines": False, "psi": False},
     "line only": {"tickFloorSeconds": 0.5, "psi": False},
     "floor 1 ms": {"tickFloorSeconds": 0.001},
-    "floor 2 ms": {"tickFloorSeconds": 0.002},
     "floor 5 ms": {"tickFloorSeconds": 0.005},
     "pages may move": {"pagesStay": False},
 }

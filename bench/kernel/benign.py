@@ -15,7 +15,7 @@ from tests.machine.image import BENIGN
 from tests.machine.machine import Machine
 
 INSIDE = ROOT / "tests" / "kernel" / "inside"
-MINUTES, MEMORY_MB, CPUS = 30.0, 1216, 2
+MINUTES, MEMORY_MB, CPUS = 30.0, 1072, 2
 #: Beside the time asked for: boot, initdb, and everything starting up on an emulated machine.
 START_SECONDS = 900
 

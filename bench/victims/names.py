@@ -48,7 +48,7 @@ def pod_name(rng: random.Random, app: str, owner_kind: str, node: str) -> str:
 
 
 def cgroup_path(pod_uid: str, qos: str, container_id: str) -> str:
-    """The systemd driver's path (mechanics.md, section 2)."""
+    """The systemd driver's path."""
     flat = pod_uid.replace("-", "_")
     if qos == "Guaranteed":
         return f"kubepods.slice/kubepods-pod{flat}.slice/cri-containerd-{container_id}.scope"

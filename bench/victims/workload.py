@@ -165,7 +165,7 @@ class Container:
 
 
 def kubelet_adj(qos: str, request: int | None, capacity: int, priority: int) -> int:
-    """oom_score_adj as kubelet's qos/policy.go computes it (mechanics.md, section 6)."""
+    """oom_score_adj as kubelet's qos/policy.go computes it."""
     if priority >= 2_000_001_000 or qos == "Guaranteed":
         return -997
     if qos == "BestEffort":

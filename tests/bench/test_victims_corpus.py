@@ -188,7 +188,7 @@ def test_restarts_keep_the_pod_and_change_the_id() -> None:
 @pytest.mark.parametrize(
     ("qos", "request_bytes", "capacity", "priority", "adj"),
     [
-        ("Burstable", 64 * MIB, 3000 * MIB, 0, 979),  # a real node: mechanics.md, section 6
+        ("Burstable", 64 * MIB, 3000 * MIB, 0, 979),  # read on a real node
         ("Burstable", 3 * GIB, 3 * GIB, 0, 3),
         ("Burstable", 0, 3 * GIB, 0, 999),
         ("BestEffort", 0, 3 * GIB, 0, 1000),

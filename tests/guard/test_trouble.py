@@ -91,6 +91,10 @@ def test_a_configuration_that_lets_it_act_keeps_its_pages_in_place(
     duty.run(1)
     assert knob.read_text().strip() == ("0" if stays else "1")
     assert (world.run / "compaction").exists() == stays
+    duty.hangup(configured(world, OBSERVE + TUNING))
+    duty.run(1)
+    assert knob.read_text().strip() == "1", "who only observes from now on puts it back"
+    duty.hangup(configured(world, text))
     duty.end()
     assert knob.read_text().strip() == "1"
     assert not (world.run / "compaction").exists()

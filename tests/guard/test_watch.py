@@ -18,7 +18,7 @@ from memguard.core.model import Container
 from memguard.core.policy import Match, Plan, Rule
 from memguard.guard import watch as module
 from memguard.guard.ward import Ward
-from memguard.guard.watch import GROWERS, MOVED_BYTES, Watch, containers, growers, shortlist
+from memguard.guard.watch import GROWERS, MOVED_BYTES, Watch, growers, sampled, shortlist
 
 
 class Node:
@@ -158,7 +158,7 @@ def test_the_vanished_are_nobodys_trouble(node: Node) -> None:
 
 
 def learned(node: Node) -> None:
-    containers(node.watch.wards.values())
+    sampled(node.watch.wards.values())
 
 
 def test_only_who_moved_is_worth_a_sample(node: Node) -> None:
@@ -183,7 +183,7 @@ def test_slow_growth_adds_up(node: Node) -> None:
     for step in range(1, 7):
         node.holds("a", 10 * MIB + step * MOVED_BYTES // 2)
         moved = node.watch.sweep()
-        containers(moved)
+        sampled(moved)
         seen.append(ids(moved))
     assert seen == [[], ["a"]] * 3
 

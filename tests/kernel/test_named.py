@@ -58,7 +58,9 @@ def test_memory_that_outlives_its_container_costs_nobody_else(booted: Booted) ->
 @pytest.mark.row("T2", "G3")
 @pytest.mark.parametrize("spot", [spot for spot in NAMED if spot.domain != "system"], ids=lambda spot: spot.name)
 def test_it_says_why(booted: Booted, spot: Spot) -> None:
-    for deed in booted.journal(name(spot)).deeds:
+    deeds = booted.journal(name(spot)).deeds
+    assert deeds
+    for deed in deeds:
         assert f"shop/{deed['victim']['pod']}/{deed['victim']['name']} is chosen" in deed["reason"]
         assert sum(factor["points"] for factor in deed["factors"].values()) == pytest.approx(deed["score"])
 
@@ -68,6 +70,7 @@ def test_it_says_why(booted: Booted, spot: Spot) -> None:
 def test_what_it_gave_back_is_measured(booted: Booted, spot: Spot) -> None:
     journal = booted.journal(name(spot))
     outcomes = {line["id"]: line for line in journal.of("outcome")}
+    assert journal.deeds
     for deed in journal.deeds:
         outcome = outcomes[deed["id"]]
         assert outcome["complete"]

@@ -1,4 +1,4 @@
-"""Line: whose value memory.high is (mechanics.md, section 7)."""
+"""Line: whose value memory.high is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kill: order, refusals, measured outcome. What needs a real cgroup.kill is tested in the virtual machine."""
+"""Kill: order, refusals, when it is over. What needs a real cgroup.kill is tested in the virtual machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tests.kernel_files.conftest import PATH
 from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 
 from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.kill import Kill, KillFacts, kill, signal_all
+from memguard.kernel.kill import Kill, signal_all
 from memguard.kernel.syscalls import process_mrelease
 
 
@@ -32,26 +31,13 @@ def empty(directory: Path, current: int = 90 * MIB) -> None:
     (directory / "cgroup.events").write_text("populated 0\nfrozen 0\n")
 
 
-def test_kill_waits_and_measures(cgroup: Cgroup, directory: Path) -> None:
-    later = threading.Timer(0.02, empty, (directory,))
-    later.start()
-    outcome = kill(cgroup, deadline_seconds=30)
-    later.join()
+def test_a_kill_is_over_when_nothing_in_it_lives(cgroup: Cgroup, directory: Path) -> None:
+    work = Kill(cgroup)
+    assert work.strike().verdict == "done"
     assert (directory / "cgroup.kill").read_text() == "1"
-    assert outcome.strike.verdict == "done"
-    assert outcome.method == "cgroup.kill"
-    assert outcome.populated is False
-    assert not outcome.timed_out
-    assert outcome.freed_bytes == 110 * MIB
-    assert outcome.after_bytes == 90 * MIB
-    assert outcome.empty_seconds is not None
-    assert 0 < outcome.struck_seconds < outcome.empty_seconds
-    facts = outcome.facts
-    assert facts is not None
-    assert (facts.current_bytes, facts.peak_bytes, facts.swap_bytes) == (200 * MIB, 210 * MIB, 3 * MIB)
-    assert facts.unreclaimable_bytes == 129 * MIB
-    assert facts.events is not None
-    assert facts.events.oom_kill == 5
+    assert not work.done()
+    empty(directory)
+    assert work.done()
 
 
 def test_a_cgroup_that_goes_with_its_last_process(cgroup: Cgroup, directory: Path) -> None:
@@ -60,38 +46,23 @@ def test_a_cgroup_that_goes_with_its_last_process(cgroup: Cgroup, directory: Pat
     remove_cgroup(directory)
     cgroup.rest()
     assert work.done()
-    outcome = work.finish()
-    assert outcome.populated is None
-    assert outcome.after_bytes is None
-    assert outcome.freed_bytes == 129 * MIB, "its page cache may live on: only the unreclaimable part is certain"
-
-
-def test_one_that_does_not_die_times_out(cgroup: Cgroup) -> None:
-    outcome = kill(cgroup, deadline_seconds=0.02, release_after_seconds=0.01)
-    assert outcome.timed_out
-    assert outcome.populated is True
-    assert outcome.freed_bytes == 0
 
 
 def test_gone_before_the_strike(cgroup: Cgroup, directory: Path) -> None:
     remove_cgroup(directory)
-    outcome = kill(cgroup)
-    assert outcome.strike.verdict == "vanished"
-    assert (outcome.freed_bytes, outcome.facts) == (0, None)
+    assert Kill(cgroup).strike().verdict == "vanished"
 
 
-@pytest.mark.parametrize("moment", ["cgroup.kill", "memory.current"])
-def test_gone_during_the_strike(cgroup: Cgroup, directory: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_gone_during_the_strike(cgroup: Cgroup, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cgroup.prepare()
-    call = "pwrite" if moment == "cgroup.kill" else "pread"
 
     def vanish(*_: object) -> bytes:
         if directory.exists():
             remove_cgroup(directory)
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    monkeypatch.setattr(os, call, vanish)
-    assert kill(cgroup).strike.verdict == "vanished"
+    monkeypatch.setattr(os, "pwrite", vanish)
+    assert Kill(cgroup).strike().verdict == "vanished"
 
 
 @pytest.mark.parametrize(
@@ -99,14 +70,14 @@ def test_gone_during_the_strike(cgroup: Cgroup, directory: Path, monkeypatch: py
 )
 def test_boundaries_are_refused(root: Path, path: str) -> None:
     directory = make_cgroup(root, path)
-    assert kill(Cgroup(path, str(root))).strike.verdict == "refused"
+    assert Kill(Cgroup(path, str(root))).strike().verdict == "refused"
     assert (directory / "cgroup.kill").read_text() == ""
 
 
 def test_never_ourselves(root: Path, directory: Path, cgroup: Cgroup) -> None:
     make_cgroup(root, f"{PATH}/nested", cgroup__procs=f"{os.getpid()}\n")
     (directory / "cgroup.stat").write_text("nr_descendants 1\nnr_dying_descendants 0\n")
-    assert kill(cgroup).strike.verdict == "refused"
+    assert Kill(cgroup).strike().verdict == "refused"
     assert (directory / "cgroup.kill").read_text() == ""
 
 
@@ -121,29 +92,16 @@ def test_a_prepared_strike_opens_nothing(cgroup: Cgroup, monkeypatch: pytest.Mon
         assert Kill(cgroup).strike().ok
 
 
-def test_facts_known_already_are_not_read_again(cgroup: Cgroup, directory: Path) -> None:
-    known = KillFacts(current_bytes=150 * MIB, processes=3)
-    work = Kill(cgroup, known)
-    assert work.strike().ok
-    empty(directory)
-    outcome = work.finish()
-    assert outcome.facts is known
-    assert outcome.freed_bytes == 60 * MIB
-    remove_cgroup(directory)
-    cgroup.rest()
-    assert Kill(cgroup, known).strike().verdict == "vanished"
-
-
 def test_a_kernel_without_cgroup_kill(root: Path, child: subprocess.Popen[bytes]) -> None:
     directory = make_cgroup(root, "old", cgroup__kill=None, cgroup__procs=f"{child.pid}\n")
     cgroup = Cgroup("old", str(root))
     work = Kill(cgroup)
-    assert work.strike().ok
+    strike = work.strike()
+    assert strike.ok
+    assert "signals were sent" in strike.detail
     assert child.wait(30) == -signal.SIGKILL
     empty(directory)
-    outcome = work.finish()
-    assert outcome.method == "signals"
-    assert outcome.freed_bytes == 110 * MIB
+    assert work.done()
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EPERM])
@@ -162,9 +120,9 @@ def test_where_writing_is_forbidden_nothing_is_signalled(
         return real(*arguments, **options)
 
     monkeypatch.setattr(os, call, fail)
-    outcome = kill(cgroup)
-    assert outcome.strike.verdict == "refused"
-    assert "cgroup.kill" in outcome.strike.detail
+    strike = Kill(cgroup).strike()
+    assert strike.verdict == "refused"
+    assert "cgroup.kill" in strike.detail
     assert child.poll() is None
 
 

@@ -15,7 +15,7 @@ from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 
 from memguard.kernel import selfguard
 from memguard.kernel.cgroup import Cgroup
-from memguard.kernel.notify import NOTICE_NAME, NOTICE_XATTR, notify_cgroup, notify_file
+from memguard.kernel.notify import NOTICE_NAME, notify_file
 from memguard.kernel.reclaim import reclaim
 from memguard.kernel.signals import init_pids, signal_init
 
@@ -107,15 +107,6 @@ def test_no_process_to_signal(cgroup: Cgroup, directory: Path) -> None:
 
 
 # --- notices
-
-
-def test_a_notice_on_the_cgroup(cgroup: Cgroup, directory: Path) -> None:
-    assert notify_cgroup(cgroup, b'{"level":"danger"}').verdict == "done"
-    assert os.getxattr(directory, NOTICE_XATTR) == b'{"level":"danger"}'
-    assert notify_cgroup(cgroup, b"").verdict == "done"
-    assert notify_cgroup(cgroup, b"").verdict == "unchanged"
-    remove_cgroup(directory)
-    assert notify_cgroup(cgroup, b"x").verdict == "vanished"
 
 
 @pytest.fixture

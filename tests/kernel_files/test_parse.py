@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 from memguard.errors import KernelFileError
 from memguard.kernel import host, members, meminfo, memory_stat, numa, process, psi, record, vmstat, zram
 from memguard.kernel.files import UNLIMITED
-from memguard.kernel.parse import cut, digits, field, flat_keyed, keys, number, size
+from memguard.kernel.parse import cut, digits, field, keys, number, size
 from memguard.kernel.paths import holds_containers, is_boundary, parse_container_path
 
 NAMES = st.text("abcdefghij_", min_size=1, max_size=12)
@@ -23,7 +23,6 @@ FLAT = st.dictionaries(NAMES, st.integers(0, 2**64 - 1), max_size=30)
 PARSERS = {
     "number": number,
     "size": size,
-    "flat_keyed": flat_keyed,
     "cut": lambda data, source: cut(data, keys("anon", "file", "pgscan"), source),
     "memory_stat": memory_stat.memory_stat,
     "memory_events": memory_stat.memory_events,
@@ -66,12 +65,6 @@ def test_records_survive_arbitrary_bytes(data: bytes) -> None:
         assert hold is None or hold.kind in ("line", "freeze")
 
 
-@given(text=st.one_of(st.text(max_size=40), st.text("0123456789-,", max_size=20)))
-def test_node_lists_survive_arbitrary_text(text: str) -> None:
-    nodes = numa.parse_node_list(text)
-    assert nodes is None or all(node >= 0 for node in nodes)
-
-
 PARTS = ("", "kubepods", "kubepods.slice", "burstable", "a" * 64, "pod" + "0" * 32, "docker", ":", "crio-" + "b" * 64)
 
 
@@ -105,7 +98,6 @@ def test_what_is_no_number_names_file_and_line(data: bytes) -> None:
 def test_cut_gives_what_a_dict_would(values: dict[str, int], wanted: list[str]) -> None:
     data = "".join(f"{key} {value}\n" for key, value in values.items()).encode()
     assert cut(data, keys(*wanted), "f") == [values.get(key) for key in wanted]
-    assert flat_keyed(data, "f") == values
     for key in wanted:
         assert field(data, key.encode(), "f") == values.get(key)
 

@@ -1,4 +1,4 @@
-"""Every path form of reference/mechanics.md, section 2."""
+"""Every form of a container's path that kubelet and the runtimes make."""
 
 from __future__ import annotations
 

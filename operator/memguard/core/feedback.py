@@ -11,8 +11,8 @@ from typing import Annotated
 
 import msgspec
 
-from memguard.core.model import Bytes, Count, Record, Seconds
-from memguard.core.policy import LEARNED_POINTS, workload
+from memguard.core.model import Bytes, Count, Record
+from memguard.core.policy import LEARNED_POINTS, Ratio, workload
 from memguard.core.select import YOUTH_FORFEIT, Candidate
 
 HALF_LIFE_SECONDS = 6 * 3600.0
@@ -27,7 +27,8 @@ SMALLEST_ESTIMATE = 1 << 20
 #: Workloads that are remembered: about four times what one node can run.
 MOST_WORKLOADS = 1024
 
-Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+#: A count that fades.
+Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Result(Record, frozen=True, kw_only=True):
@@ -45,12 +46,12 @@ class Conduct(Record, frozen=True, kw_only=True):
     """What is remembered of one workload, as of `at` (seconds since the epoch); `kills` does not fade."""
 
     at: float
-    incidents: Seconds = 0.0
+    incidents: Amount = 0.0
     kills: Count = 0
     #: freed against estimated, a mean in which older measurements weigh less; None before the first
     effectiveness: Ratio | None = None
     #: measurements behind it, faded
-    measurements: Seconds = 0.0
+    measurements: Amount = 0.0
 
 
 class Experience(Record, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ def relief_is_coming(pending_bytes: int, deficit_bytes: int, reserve_bytes: int)
 
 
 def may_terminate(container: Container) -> bool:
-    """Would a clean exit be taken for success? Then it must not get the chance (Jobs, restartPolicy not Always)."""
+    """May it be asked to end? Not where a clean exit would count as success (Jobs, restartPolicy not Always)."""
     job = container.owner is not None and container.owner.kind == "Job"
     return not job and container.restart_policy in (None, "Always")
 

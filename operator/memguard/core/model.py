@@ -21,7 +21,7 @@ Size = Annotated[int, msgspec.Meta(gt=0, le=LARGEST)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Number = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Ratio = Annotated[float, msgspec.Meta(ge=0)]
+Cores = Annotated[float, msgspec.Meta(ge=0)]
 #: A moment without its time zone would mean another moment on another machine.
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -113,7 +113,7 @@ class Cpu(Record, frozen=True, kw_only=True):
     """CPU time used in all, and cores used lately (the one derived reading)."""
 
     total_seconds: Seconds
-    recent_cores: Ratio | None = None
+    recent_cores: Cores | None = None
 
 
 class Processes(Record, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 MIB = 1 << 20
 GIB = 1 << 30
 
-#: Below this limit a line's margin of 16 MiB would be an eighth or more of the container (architecture.md).
+#: Below this limit a line's margin of 16 MiB would be an eighth or more of the container.
 SMALLEST_GUARDED_LIMIT = 128 * MIB
 
 

@@ -4,6 +4,8 @@ level     = 1 - (available + swap that really helps) / reserve
 soon      = (1 - time to the reserve / horizon) (1 - looks until the last line / patience), each 0..1
 p         = 1 - (1 - level)(1 - 0.25 stall)(1 - 0.9 soon)
 threshold = 8000 (1 - p)^2          candidates need a score of at least this; above 1000 nobody is one
+
+With patience in seconds, as in the guard, the second part of `soon` is (1 - time until nothing is left / patience).
 """
 
 from __future__ import annotations

@@ -64,7 +64,13 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ranking(msgspec.Struct, frozen=True, gc=False):
-    """A domain at one moment: its pressure and its containers, those that may be chosen first, the worst first."""
+    """A domain at one moment: its pressure and its containers, those that may be chosen first, the worst first.
+
+    `explained_ratio`: the share of the domain's growth that its containers make, 0..1. `sample_count`, `lost_bytes`:
+    the looks of this episode, and what the domain lost over them. `graceful`: the first candidate's rule wants a stop
+    signal. `late_seconds`: with less time than this nothing is waited for (inf: never wait). `foreign_spent`: a
+    container died for foreign growth not long ago.
+    """
 
     taken_at: datetime
     domain: Domain
@@ -260,7 +266,7 @@ def _order(candidate: Candidate) -> tuple[bool, float, int, float, str]:
         candidate.excluded is not None,
         -candidate.badness,
         -(candidate.freed_bytes // MIB),
-        age if age is not None else float("inf"),
+        age if age is not None else inf,
         candidate.container.id,
     )
 

@@ -18,7 +18,7 @@ from memguard.errors import ConfigError
 from memguard.kernel.paths import is_boundary
 
 #: The guard looks every few milliseconds near the danger, so it need not act on forecasts: what it cannot wait for
-#: is its own reaction. Other readers of snapshots keep the core's 8 s.
+#: is its own reaction. A snapshot or a trace that comes without a plan is judged with the core's 8 s.
 GUARD_HORIZON_SECONDS = 0.1
 #: Within the reserve the guard waits for growth that needs longer than this to use it up, less and less as it shrinks:
 #: 50 MB/s are acted on at the reserve of a node of 1 GiB (2 s), compilers at 5.8 MB/s (12 s) not before half of it is
@@ -54,7 +54,7 @@ class Tuning(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: sleep between looks: headroom / fastest fill, within these bounds
     tick_floor_seconds: Tick = 0.002
     tick_ceiling_seconds: Tick = 0.5
-    #: one thread fills 12-13 GB/s with huge pages (mechanics.md, section 10)
+    #: one thread fills 12-13 GB/s with huge pages (docs/braking.md)
     fastest_fill_bytes_per_second: Annotated[float, msgspec.Meta(ge=1)] = 13e9
     #: freeze the suspects while deciding
     hold: bool = True

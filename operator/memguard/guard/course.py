@@ -7,7 +7,7 @@ from typing import Literal
 from memguard.core.ladder import KILL_SECONDS
 from memguard.core.policy import Action
 from memguard.guard.ward import Ward
-from memguard.kernel.kill import Kill, KillFacts
+from memguard.kernel.kill import Kill
 from memguard.kernel.signals import signal_init
 
 #: Memory that did not come back within this time is not counted as coming any more (D state, tmpfs).
@@ -33,7 +33,7 @@ class Course:
         self.seconds = 0.0
         self.freed_bytes = 0
         self.refusal = ""
-        self._kill = Kill(ward.cgroup, KillFacts(current_bytes=ward.current_bytes, processes=0))
+        self._kill = Kill(ward.cgroup)
         self.fd = self._kill.fileno()
         self._deadline = self._struck = started
         self._held_bytes = ward.current_bytes
@@ -65,7 +65,7 @@ class Course:
         return self.stage == "killing" and not self.helped and now - self._struck > RELEASE_SECONDS
 
     def release_memory(self) -> None:
-        """process_mrelease on what is still dying: 59-124 ms for 500 MB, so not in the guard's own time."""
+        """process_mrelease on what is still dying; not in the guard's own time."""
         self._kill.release_memory()
 
     def overdue(self, now: float) -> bool:

@@ -28,7 +28,7 @@ from memguard.guard.report import Report, Trigger
 from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
 from memguard.guard.ward import Ward
-from memguard.guard.watch import Watch, containers
+from memguard.guard.watch import Watch, sampled
 
 #: Standalone there is nobody who could evict; ending the container would be useless or wrong.
 CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
@@ -76,16 +76,16 @@ class Court:
         *,
         pods: tuple[CgroupReading, ...] = (),
         within: str | None = None,
-        reclaim: bool = False,
+        with_vmstat: bool = False,
         guilty_only: bool = False,
     ) -> Ranking:
         """Read these wards, judge them, and act on the one that is chosen.
 
-        `within` names the only domain that all containers are shown of; `reclaim` also reads /proc/vmstat; with
+        `within` names the only domain that all containers are shown of; `with_vmstat` also reads /proc/vmstat; with
         `guilty_only` nobody dies who does not grow.
         """
         present = {ward.id: ward for ward in wards if ward.id not in self.courses and ward.read()}
-        snapshot = self._scene.snapshot(self._clock.now(), containers(present.values()), pods, reclaim=reclaim)
+        snapshot = self._scene.snapshot(self._clock.now(), sampled(present.values()), pods, with_vmstat=with_vmstat)
         trigger.mark("read")
         self.history, ranking = judge(self.history, snapshot, self.plan, self._refusals(present.values()), within)
         trigger.mark("ranked")
@@ -93,7 +93,7 @@ class Court:
         if ranking.victim is None:
             self._report.nobody(ranking)
             return ranking
-        self._find(ranking, snapshot, present, trigger, guilty_only=guilty_only)
+        self._act_on_the_guilty(ranking, snapshot, present, trigger, guilty_only=guilty_only)
         return ranking
 
     def pending_bytes(self, now: float) -> int:
@@ -123,7 +123,7 @@ class Court:
         asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
         return {key: reason for key, reason in asked if reason is not None}
 
-    def _find(
+    def _act_on_the_guilty(
         self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], trigger: Trigger, *, guilty_only: bool
     ) -> None:
         """Act on the victim; where it may not be touched and half of the reserve is gone, on the next guilty one."""
@@ -132,14 +132,14 @@ class Court:
             if guilty_only and victim.growth_ratio < GUILTY_GROWTH:
                 why_not = NOT_GUILTY
             else:
-                refusal = self._sentence(ranking, present[victim.container.id], trigger)
+                refusal = self._carry_out(ranking, present[victim.container.id], trigger)
                 if refusal is None or ranking.pressure.level < UNCONDITIONAL_LEVEL:
                     return
                 why_not, guilty_only = refusal, True
             refusals = {**refusals, victim.container.id: why_not}
             ranking = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure, refusals=refusals)
 
-    def _sentence(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> str | None:
+    def _carry_out(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> str | None:
         """Act on the chosen one; why not, if it may not be."""
         victim = ranking.candidates[0]
         action = choose_action(ranking, victim, ward.rule)
@@ -176,8 +176,8 @@ class Court:
     def _with_the_rest(self, ranking: Ranking) -> Ranking:
         """For the record, after the deed: how those of the front stood that were not on the shortlist."""
         known = {candidate.container.id for candidate in ranking.candidates}
-        others = containers(ward for ward in self._watch.front if ward.id not in known)
-        snapshot = self._scene.snapshot(ranking.taken_at, others, (), reclaim=False)
+        others = tuple(ward.container for ward in self._watch.front if ward.id not in known)
+        snapshot = self._scene.snapshot(ranking.taken_at, others, (), with_vmstat=False)
         rest = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure)
         return msgspec.structs.replace(ranking, candidates=ranking.candidates + rest.candidates)
 

@@ -14,7 +14,7 @@ from memguard.guard.report import Report, Trigger
 from memguard.guard.scene import Scene
 from memguard.guard.squeeze import Squeeze, coldest
 from memguard.guard.ward import Ward
-from memguard.guard.watch import Watch, containers, growers, shortlist
+from memguard.guard.watch import Watch, growers, sampled, shortlist
 
 #: The reserve is reached for the guard when it will be before it could act after its next look: tick and decision.
 AHEAD_SECONDS = 0.004
@@ -86,7 +86,7 @@ class Lookout:
                 self._hold.take(ward for ward in growers(front) if self._court.may_act(ward))
                 trigger.mark("held")
             few = shortlist(front)
-            ranking = self._court.decide(few, trigger, reclaim=source == "psi", guilty_only=guilty_only)
+            ranking = self._court.decide(few, trigger, with_vmstat=source == "psi", guilty_only=guilty_only)
             if len(few) < len(front) and ranking.best is None and ranking.pressure.calls_for_action:
                 self._court.decide(front, trigger, guilty_only=guilty_only)
         finally:
@@ -102,8 +102,8 @@ class Lookout:
         """Sweep, and take what moved into the history."""
         moved = self._watch.sweep()
         self._swept_at, self._swept_headroom = now, self.headroom
-        seen = containers(ward for ward in moved if ward.read())
-        self._court.learn(self._scene.snapshot(self._clock.now(), seen, (), reclaim=True))
+        seen = sampled(ward for ward in moved if ward.read())
+        self._court.learn(self._scene.snapshot(self._clock.now(), seen, (), with_vmstat=True))
 
     def _ease(self, now: float) -> None:
         """Less than a second reserve is left: tell those that asked for it, and push cold memory into swap."""

@@ -27,7 +27,7 @@ from memguard.guard.report import Report
 from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
 from memguard.guard.ward import Ward
-from memguard.guard.watch import Watch, containers
+from memguard.guard.watch import Watch, sampled
 from memguard.kernel.compaction import allow_moves
 from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import arm_trigger
@@ -98,8 +98,7 @@ class Guard:
         finally:
             self.hold.release()
             self.limits.forget_all()
-            if problem := allow_moves(self._records.directory):
-                self.report.trouble(problem)
+            self._let_pages_move()
             self.report.flush()
 
     def turn(self) -> None:
@@ -144,8 +143,15 @@ class Guard:
 
     def keep_in_place(self) -> tuple[Applied, ...]:
         """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
-        wanted = self.config.acts and self.config.tuning.pages_stay
-        return (keep_pages_in_place(self.watch.proc_root, self._records.directory),) if wanted else ()
+        if self.config.acts and self.config.tuning.pages_stay:
+            return (keep_pages_in_place(self.watch.proc_root, self._records.directory),)
+        self._let_pages_move()
+        return ()
+
+    def _let_pages_move(self) -> None:
+        """Compaction may move our pages again, if it was we who forbade it."""
+        if problem := allow_moves(self._records.directory):
+            self.report.trouble(problem)
 
     def _pause_seconds(self) -> float:
         pause, due = self.lookout.pause_seconds, self.limits.next_due
@@ -224,8 +230,8 @@ class Guard:
             ward = self.watch.study_next(self.clock.now(), now)
             if ward is not None and self._may_hang:
                 self.limits.renew(ward)  # a runtime sets memory.max after it made the directory
-            seen = containers([ward] if ward else [])
-            self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), reclaim=True))
+            seen = sampled([ward] if ward else [])
+            self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), with_vmstat=True))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
             self.scene.refresh()
@@ -306,7 +312,7 @@ class Guard:
             why = f"the janitor died, and there can be no other: {error.strerror}"
             self.report.say("alarm", reason=f"{why}. No line stands until there is one.")
             return
-        janitor.brief(self.config.cgroup_root, self.config.run_directory)
+        janitor.brief(self.watch.cgroup_root, self._records.directory)  # those of the start, whatever was reloaded
         self.employ(janitor)
         self._widowed = False
         self.report.say("alarm", reason="the janitor died; a new one took its place")

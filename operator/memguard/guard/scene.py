@@ -69,15 +69,20 @@ class Scene:
         return UNLIMITED if used is None else limit - used - kept
 
     def snapshot(
-        self, taken_at: datetime, containers: tuple[Container, ...], pods: tuple[CgroupReading, ...], *, reclaim: bool
+        self,
+        taken_at: datetime,
+        containers: tuple[Container, ...],
+        pods: tuple[CgroupReading, ...],
+        *,
+        with_vmstat: bool,
     ) -> Snapshot:
-        """The snapshot of these containers; `reclaim` also reads /proc/vmstat (120 us), for stalls."""
+        """The snapshot of these containers; `with_vmstat` also reads /proc/vmstat (120 us), for stalls."""
         return Snapshot(
             taken_at=taken_at,
             node=self._node(),
             containers=containers,
             cgroups=(*self._kubepods_reading(), *pods),
-            vmstat=self.vmstat() if reclaim else None,
+            vmstat=self.vmstat() if with_vmstat else None,
         )
 
     def vmstat(self) -> Vmstat | None:

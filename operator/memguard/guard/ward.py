@@ -131,7 +131,7 @@ class Ward:
         return True
 
     def read(self) -> bool:
-        """Read memory.current and memory.stat (40 us): the footprint as the score counts it. False: gone."""
+        """Read memory.current and memory.stat: the footprint as the score counts it. False: gone."""
         return self._tried(self._read)
 
     def _read(self) -> bool:
@@ -156,7 +156,7 @@ class Ward:
         return True
 
     def study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool = False) -> bool:
-        """Read everything that a score looks at: at discovery, and now and then (one ward a tick). False: gone."""
+        """Read everything that a score looks at: at discovery, and now and then. False: gone."""
         return self._tried(lambda: self._study(now, monotonic, proc_root, swap=swap, numa=numa))
 
     def _study(self, now: datetime, monotonic: float, proc_root: str, *, swap: bool, numa: bool) -> bool:

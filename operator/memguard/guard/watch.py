@@ -1,6 +1,6 @@
 """All containers of the node: found as they come and go, glanced at as the headroom falls, studied one at a time.
 
-At idle nothing here costs more with more containers: discovery sleeps in inotify, and each tick studies one ward.
+At idle nothing here costs more with more containers: discovery sleeps in inotify, and now and then one ward is studied.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from memguard.errors import MemguardError
 from memguard.guard.ward import Ward
 from memguard.kernel.cgroup import Cgroup
 
-#: memory.stat readings per sweep and in a shortlist: 40 us each of the kernel's own work; at most 20 are allowed.
+#: memory.stat readings (the dearest, braking.md) per sweep and in a shortlist; tests/kernel/test_costs.py counts them.
 GROWERS, LARGEST, OVER_REQUEST, CACHE_HOLDERS = 3, 3, 2, 2
 #: Movements below this are not worth a sample.
 MOVED_BYTES = 1 << 20
@@ -161,8 +161,8 @@ def shortlist(front: list[Ward]) -> list[Ward]:
     return list({*growing, max(front, key=_footprint), max(front, key=_excess)})
 
 
-def containers(wards: Iterable[Ward]) -> tuple[Container, ...]:
-    """The latest readings of some wards, for a snapshot that goes into the history."""
+def sampled(wards: Iterable[Ward]) -> tuple[Container, ...]:
+    """The latest readings of some wards, for a snapshot that goes into the history; from now on they count as in it."""
     seen = list(wards)
     for ward in seen:
         ward.sampled_bytes = ward.footprint_bytes

@@ -1,7 +1,7 @@
 """A line: memory.high of one cgroup, in our hands for a while.
 
 On a small container it brakes, on a large one it only rings (memory.events.local `high`): the hold is the freezer.
-Ownership (mechanics.md, section 7): another writer's value wins, is kept and reported; what was found comes back only
+Ownership: another writer's value wins, is kept and reported; what was found comes back only
 if the file still holds what we wrote.
 """
 

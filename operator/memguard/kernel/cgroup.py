@@ -162,7 +162,7 @@ class Cgroup:
         return None if current is None or data is None else unreclaimable(data, current, file)
 
     def stat(self) -> MemoryStat | None:
-        """memory.stat's needed fields: 58 us of the kernel's own work each, so only for those who matter."""
+        """memory.stat's needed fields: the dearest reading (docs/braking.md), so only for those who matter."""
         file = self.file("memory.stat")
         data = file.read()
         return None if data is None else memory_stat(data, file)

@@ -1,11 +1,9 @@
-"""The machine itself: CPUs, uptime, kernel, and whether its cgroup tree is one that can be guarded."""
+"""The machine itself: CPUs, uptime, and whether its cgroup tree is one that can be guarded."""
 
 from __future__ import annotations
 
 import os
 from typing import Final, Literal
-
-import msgspec
 
 from memguard.errors import KernelFileError
 from memguard.kernel.cgroup import CGROUP_ROOT
@@ -16,29 +14,6 @@ _CGROUP1_MAGIC: Final = 0x27E0EB
 _TMPFS_MAGIC: Final = 0x01021994
 
 CgroupVersion = Literal["v2", "hybrid", "v1", "none"]
-
-
-class Host(msgspec.Struct, frozen=True):
-    """Facts that do not change while we run, except `uptime_seconds`."""
-
-    cpus: int
-    uptime_seconds: float
-    kernel_release: str
-    cgroup_version: CgroupVersion
-    controllers: tuple[str, ...]
-    page_bytes: int
-
-
-def host(root: str = CGROUP_ROOT, proc: str = "/proc") -> Host:
-    """Everything about the host. `controllers` are those of the unified tree's root."""
-    return Host(
-        cpus=cpus(),
-        uptime_seconds=uptime_seconds(proc) or 0.0,
-        kernel_release=os.uname().release,
-        cgroup_version=cgroup_version(root),
-        controllers=controllers(root),
-        page_bytes=os.sysconf("SC_PAGE_SIZE"),
-    )
 
 
 def cpus() -> int:

@@ -1,8 +1,7 @@
 """Telling a container that memory is short, so that it can shrink by itself.
 
-Two ways beside a signal (see signals). A user xattr on its own cgroup, which it reads at /sys/fs/cgroup without any
-mount or right: safe by construction. And a file in its own file system, reached through /proc/PID/root, which needs
-CAP_SYS_PTRACE (standalone mode; the Enforce profile has it not) and is written with care:
+Beside a signal (see signals): a file in its own file system, reached through /proc/PID/root, which needs CAP_SYS_PTRACE
+(standalone mode; the Enforce profile has it not) and is written with care:
 
 - the directory is resolved inside the container's root, through no symbolic link at all (openat2);
 - the file's name is fixed, so that no other file can be overwritten, whoever chose the directory;
@@ -16,30 +15,14 @@ import os
 import stat
 from typing import Final
 
-from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import VANISHED_ERRNOS
 from memguard.kernel.outcome import VANISHED, Outcome
 from memguard.kernel.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
-NOTICE_XATTR: Final = "user.memguard.notice"
 NOTICE_NAME: Final = "memguard.notice"
 # One page: a notice is a line of JSON.
 _LONGEST_BYTES: Final = 4096
 _RESOLVE: Final = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
-
-
-def notify_cgroup(cgroup: Cgroup, text: bytes) -> Outcome:
-    """Leave `text` on the container's cgroup; empty text takes the notice away."""
-    if not cgroup.alive():
-        return VANISHED
-    try:
-        if text:
-            os.setxattr(cgroup.directory.fd, NOTICE_XATTR, text[:_LONGEST_BYTES])
-        else:
-            os.removexattr(cgroup.directory.fd, NOTICE_XATTR)
-    except OSError as error:
-        return Outcome("unchanged") if not text else Outcome("refused", f"{cgroup}: {error.strerror}")
-    return Outcome("done")
 
 
 def notify_file(pid: int, directory: str, text: bytes, proc: str = "/proc") -> Outcome:

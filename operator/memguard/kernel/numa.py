@@ -19,8 +19,6 @@ _KIB: Final = 1024
 _COUNTED: Final = frozenset(
     {b"anon", b"file", b"kernel_stack", b"pagetables", b"sec_pagetables", b"slab_reclaimable", b"slab_unreclaimable"}
 )
-# MAX_NUMNODES is 1024: anything longer is not a node number, and must not become a huge range.
-_LIST_DIGITS: Final = 4
 
 
 class NumaReading(msgspec.Struct, frozen=True, gc=False):
@@ -84,17 +82,6 @@ def numa_totals(data: bytes, source: object) -> dict[int, int]:
                 node, value = _pair(part, source, number)
                 totals[node] = totals.get(node, 0) + value
     return totals
-
-
-def parse_node_list(text: str) -> frozenset[int] | None:
-    """A kernel list of node numbers ("0-2,5"); empty is the empty set, None when it is no such list."""
-    nodes: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal() or len(last or first) > _LIST_DIGITS:
-            return None
-        nodes.update(range(int(first), int(last or first) + 1))
-    return frozenset(nodes)
 
 
 def _pair(part: bytes, source: object, line: int) -> tuple[int, int]:

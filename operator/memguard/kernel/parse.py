@@ -77,18 +77,6 @@ def digits(text: bytes) -> int | None:
     return int(text) if text.isdigit() and len(text) <= _LONGEST_DIGITS else None
 
 
-def flat_keyed(data: bytes, source: object) -> dict[str, int]:
-    """Every `key value` line, for files that are read rarely. Raises KernelFileError."""
-    result = {}
-    for index, line in enumerate(data.splitlines(), 1):
-        key, _, text = line.partition(b" ")
-        value = digits(text.strip())
-        if not key or value is None:
-            raise KernelFileError(str(source), f"{line[:_SHOWN_BYTES]!r} is not `key value`", line=index)
-        result[key.decode("utf-8", "replace")] = value
-    return result
-
-
 def fail(data: bytes, at: int, source: object) -> NoReturn:
     """Raise the KernelFileError for what stands at offset `at`."""
     shown = data[at : at + _SHOWN_BYTES].split(b"\n", 1)[0]

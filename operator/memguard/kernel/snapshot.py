@@ -36,7 +36,7 @@ def take_snapshot(
     """Read everything once. What vanished meanwhile is left out.
 
     `identities`: container id (or cgroup path) -> what is known of it beside its readings. `full`: the cgroup
-    paths that get every reading (memory.stat alone is 100 us), the others only memory.current; None: all.
+    paths that get every reading (memory.stat is the dearest), the others only memory.current; None: all.
     `clock` gives the time with its zone, once.
     """
     taken_at = clock()
