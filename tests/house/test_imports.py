@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,22 @@ def test_json_does_not_wait_for_rich(tmp_path: Path) -> None:
     code = "from memguard.__main__ import main; main(sys.argv[1:]); print(*sorted(sys.modules))"
     assert "rich.console" not in imported(code, "rank", str(trace), "-o", "json")
     assert "rich.console" in imported(code, "rank", str(trace))
+
+
+def test_what_runs_in_the_machine_imports_what_there_is() -> None:
+    """A name that is gone would be found half an hour later, by the boot that needs it."""
+    guests = [*(ROOT / "tests" / "kernel" / "inside").glob("*.py"), ROOT / "tests" / "kernel_files" / "in_machine.py"]
+    wanted = {
+        (node.module, alias.name)
+        for path in guests
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memguard")
+        for alias in node.names
+    }
+    gone = [
+        f"{module}.{name}"
+        for module, name in sorted(wanted)
+        if not hasattr(importlib.import_module(module), name) and importlib.util.find_spec(f"{module}.{name}") is None
+    ]
+    assert wanted
+    assert gone == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from guest import cgroups
 from guest.daemons import nohang_config
 
-from inside.stage import LOADS, MIB, ROOT, RUN, Guard, Stage, stage, tell, until
+from inside.stage import LOADS, MIB, ROOT, RUN, Guard, Stage, stage, tell
 
 FEW, MANY = 10, 250
 SECONDS, WARM_SECONDS = 60.0, 5.0
@@ -21,9 +22,9 @@ def memguard(count: int) -> dict[str, Any]:
     with stage() as scene:
         populate(scene, count)
         guard = scene.guard()
-        until(lambda: False, WARM_SECONDS)
+        time.sleep(WARM_SECONDS)
         before = guard.cpu_ms
-        until(lambda: False, SECONDS, step=1.0)
+        time.sleep(SECONDS)
         cpu = guard.cpu_ms - before
         found = {"cpuMs": cpu, "cgroupBytes": guard.cgroup_bytes, **processes(guard)}
         return {**found, "containers": guard.said("start")[0]["containers"], "exit": guard.stop()}
@@ -41,9 +42,9 @@ def nohang(count: int) -> dict[str, Any]:
         with (RUN / "nohang.log").open("wb") as log:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         scene.children.append(child)
-        until(lambda: False, WARM_SECONDS, step=0.5)
+        time.sleep(WARM_SECONDS)
         before = cgroups.keyed(cgroup / "cpu.stat")["usage_usec"]
-        until(lambda: False, SECONDS, step=1.0)
+        time.sleep(SECONDS)
         cpu = (cgroups.keyed(cgroup / "cpu.stat")["usage_usec"] - before) / 1000
         return {"cpuMs": cpu, "cgroupBytes": cgroups.number(cgroup / "memory.current"), "alive": child.poll() is None}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from inside.stage import frozen, held, pages_may_move, rang, stage, tell, until, watch_closely
 
 
@@ -24,7 +26,7 @@ def scenario(*, node: bool) -> dict[str, object]:
             hit = until(lambda: bool(held()), 15) and not rang(hog)
         (guard.cgroup / "cgroup.kill").write_text("1")
         guard.child.wait()
-        until(lambda: False, 0.5)
+        time.sleep(0.5)
         left, moved = held(), pages_may_move()
         again = scene.guard(mode="Observe", reserve_mib=1)
         start = again.said("start")[0]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inside.costs import MANY
-from inside.stage import EVERYBODY, KUBEPODS, ROOT, Stage, stage, tell, until
+from inside.stage import EVERYBODY, KUBEPODS, ROOT, Stage, stage, tell
 from memguard.core.cases import Cases
 from memguard.core.domain import domains
 from memguard.core.history import History
@@ -20,7 +20,7 @@ from memguard.core.policy import Plan, Rule
 from memguard.core.select import judge
 from memguard.guard.config import parse_config
 from memguard.guard.scene import Scene
-from memguard.guard.watch import Watch, containers
+from memguard.guard.watch import Watch, sampled
 from memguard.kernel.selfguard import raise_open_files
 
 ROUNDS = 5
@@ -64,7 +64,7 @@ class Pass:
     def snapshot(self) -> Snapshot:
         """Everybody, as of now."""
         self.read()
-        return self.scene.snapshot(self.now(), containers(self.watch.wards.values()), (), reclaim=False)
+        return self.scene.snapshot(self.now(), sampled(self.watch.wards.values()), (), with_vmstat=False)
 
 
 def timed(work: Callable[[], None]) -> list[float]:
@@ -90,7 +90,7 @@ def fill(scene: Stage) -> None:
     """So many containers with a little memory each: their counters are not all zero."""
     for index in range(MANY):
         scene.load(scene.container(f"idle{index}"), "hog", "rate=0", f"max={index % 3}")
-    until(lambda: False, 3)
+    time.sleep(3)
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 from guest import cgroups
 from guest.cgroups import Names
 
-from inside.stage import ROOT, Guard, Stage, held, stage, tell, until
+from inside.stage import ROOT, Guard, Stage, held, stage, tell
 
 #: A sample after each of these rounds: before, caches, free lists and the history fill up (history.MOST_TRACKS).
 SAMPLED, BESIDE = (60, 80, 100), 20
@@ -22,7 +23,7 @@ def main() -> None:
         for number in range(1, max(SAMPLED) + 1):
             turn(scene)
             if number in SAMPLED:
-                until(lambda: False, 25)  # two rounds of housekeeping
+                time.sleep(25)  # two rounds of housekeeping
                 samples.append(sample(guard))
         tell({"samples": samples, "held": held(), "noise": guard.said("noise"), "exit": guard.stop()})
 
@@ -32,7 +33,7 @@ def turn(scene: Stage) -> None:
     names = [f"soak{index}" for index in range(BESIDE)]
     for name in names:
         scene.load(scene.container(name, limit_mib=160), "pause")
-    until(lambda: False, 1.0)
+    time.sleep(1.0)
     scene.names.clear()
     for child in scene.children:
         child.kill()
@@ -40,7 +41,7 @@ def turn(scene: Stage) -> None:
     scene.children.clear()
     for name in names:
         cgroups.remove(ROOT / Names(name).pod)
-    until(lambda: False, 1.0)
+    time.sleep(1.0)
 
 
 def sample(guard: Guard) -> dict[str, int]:
