@@ -12,7 +12,7 @@ from guest.cgroups import Names
 
 from inside.stage import ROOT, Stage, populated, stage, tell, until
 
-SECONDS_QUIET, BESIDE = 2.0, 12
+SECONDS_QUIET, BESIDE = 1.0, 12
 
 
 class Traffic(threading.Thread):
