@@ -120,7 +120,7 @@ def claims(found: list[Group]) -> list[dict[str, Any]]:
         _claim(f"median overshoot <= {MEDIAN_OVERSHOOT_MS:.0f} ms", late and late.mid <= MEDIAN_OVERSHOOT_MS, late),
         _claim(f"worst overshoot <= {WORST_OVERSHOOT_MS:.0f} ms", late and late.high <= WORST_OVERSHOOT_MS, late),
         _claim(f"decision <= {DECISION_MS:.0f} ms", decided and decided.high <= DECISION_MS, decided),
-        _claim(f"stalls at the node <= {STALL_RATIO} x earlyoom's", ratios and max(ratios) <= STALL_RATIO, interval(ratios)),
+        _claim(f"stalls <= {STALL_RATIO} x earlyoom's", ratios and max(ratios) <= STALL_RATIO, interval(ratios)),
     ]
 
 
