@@ -24,6 +24,7 @@ from memguard.guard.janitor import Janitor, spawn_janitor
 from memguard.guard.ward import Ward
 from memguard.kernel.brake import Line
 from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.compaction import KNOB
 from memguard.kernel.record import Records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +198,25 @@ def test_a_janitor_that_dies_is_replaced_and_its_successor_does_its_work(armed: 
     armed.send(signal.SIGKILL)
     ends(second)
     assert lines(node) == {"max"}
+
+
+def test_a_successor_looks_where_the_guard_began_whatever_was_reloaded(start: Start, node: World) -> None:
+    knob = node.proc_root / KNOB
+    knob.parent.mkdir(parents=True, exist_ok=True)
+    knob.write_text("1\n")
+    armed = start(ENFORCE)
+    assert knob.read_text().strip() == "0"
+    armed.head = armed.head.replace(str(node.run), str(node.run.parent / "elsewhere"))
+    armed.say(ENFORCE + names(node.loads))
+    armed.send(signal.SIGHUP)
+    assert armed.line()["kind"] == "reload"
+    os.kill(armed.janitor, signal.SIGKILL)
+    assert armed.line()["kind"] == "alarm"
+    second = armed.janitor
+    armed.send(signal.SIGKILL)
+    ends(second)
+    assert lines(node) == {"max"}
+    assert knob.read_text().strip() == "1"
 
 
 def test_a_signal_to_the_group_spares_the_janitor(armed: Process, node: World) -> None:
