@@ -12,6 +12,7 @@ from tests.core.make import (
     by_id,
     changed,
     container,
+    decisions,
     judged,
     ranked,
     snapshot,
@@ -352,6 +353,20 @@ def test_growth_that_is_not_the_containers_costs_nobody_before_half_of_the_reser
     ours = next(ranking for ranking in watch(filling(pods=21, host=0), guard) if ranking.victim)
     assert ours.pressure.level < 0.5
     assert ours.explained_ratio == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.row("E1", "C4")
+def test_only_one_dies_for_growth_that_is_not_the_containers_though_nothing_is_left() -> None:
+    """MemAvailable stays at 0 then: nothing falls any more, and nothing shows whose the growth is."""
+    innocents = [container(name, anon=size * GIB) for name, size in (("a", 3), ("b", 2), ("c", 1))]
+    looks = [
+        snapshot(innocents, available=max(0, 2 * GIB - 20 * second * MIB), seconds=second) for second in range(300)
+    ]
+    guard = Plan(settings=Settings(horizon_seconds=0.1, patience_seconds=15))
+    assert len(decisions(looks, guard)) == 1
+    spent = changed(watch(looks, guard)[-1], foreign_spent=True)
+    assert spent.victim is None
+    assert "died for growth outside of the containers not long ago" in sentence(spent)
 
 
 @pytest.mark.row("E4", "C4")

@@ -66,7 +66,7 @@ def _why_nobody(ranking: Ranking) -> str:
     if not ranking.pressure.calls_for_action:
         return f"at pressure {ranking.pressure.pressure:.2f} no score reaches the threshold"
     if ranking.best and ranking.foreign:
-        return f"containers explain only {ranking.explained_ratio:.0%} of the growth, so ending one would not stop it"
+        return _why_foreign(ranking)
     if ranking.best and ranking.doubtful:
         title, growth = ranking.best.container.title, ranking.best.growth_ratio
         if ranking.domain.is_own_limit:
@@ -74,3 +74,9 @@ def _why_nobody(ranking: Ranking) -> str:
         return f"{title} makes {growth:.0%} of the growth, and does not die for it before half of the reserve is gone"
     first = ranking.candidates[0]
     return f"the first of them, {first.container.title}, is not, because {first.excluded}"
+
+
+def _why_foreign(ranking: Ranking) -> str:
+    if ranking.foreign_growth:
+        return f"containers explain only {ranking.explained_ratio:.0%} of the growth, so ending one would not stop it"
+    return "one died for growth outside of the containers not long ago, and nothing shows that this is theirs"

@@ -98,10 +98,14 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def foreign(self) -> bool:
-        """Would ending a container not stop it? Once one dies all the same, rather than the node; then no more."""
+        """Would ending a container not stop it? Once one dies all the same, rather than the node; then no more.
+
+        Not until the next growth is measured, and is theirs: where nothing is left, nothing falls either.
+        """
         if self.foreign_growth:
             return self.foreign_spent or self.pressure.level < UNCONDITIONAL_LEVEL
-        return self.foreign_spent and self.sample_count < TRUSTED_SAMPLES
+        measured = self.sample_count >= TRUSTED_SAMPLES and self.pressure.fall_bytes_per_second > 0
+        return self.foreign_spent and not measured
 
     @property
     def doubtful(self) -> bool:
