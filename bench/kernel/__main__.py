@@ -34,7 +34,7 @@ def _bench(name: str, options: argparse.Namespace, tasks: list[Task]) -> int:
     code = fingerprint()
     index, count = options.shard
     store = Store(FOLDER / f"{name}{f'-{index}of{count}' if count > 1 else ''}.jsonl", code)
-    if not options.resume:
+    if not (options.resume or options.report_only):
         store.path.unlink(missing_ok=True)
         store.runs.clear()
     if not options.report_only:
