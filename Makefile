@@ -11,8 +11,8 @@ SOURCES := operator tests bench demo tools
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup:  ## install all that is needed: uv, the locked Python packages, and (as root) the virtual machine's tools
-	@tools/setup.sh python system
+setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the virtual machine's tools
+	@tools/setup.sh system
 
 python:
 	@tools/setup.sh python
@@ -23,7 +23,7 @@ check: python  ## format, lint, types and import layers, in seconds
 	$(RUN) mypy
 	$(RUN) lint-imports
 
-test: check  ## check, then every test, those on a real kernel in a virtual machine included
+test: setup check  ## setup and check, then every test, those on a real kernel in a virtual machine included
 	$(RUN) pytest $(PYTEST_ARGS)
 
 demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why

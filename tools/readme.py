@@ -1,4 +1,4 @@
-"""The README's examples are run: every `$ uv run memguard ...` in a console block is followed by what it prints."""
+"""The README's examples are run: every `$ memguard ...` in a console block is followed by what it prints."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 COLUMNS = 118
-_BLOCK = re.compile(
-    r"(?P<head>```console\n\$ uv run (?P<command>memguard [^\n]+)\n)(?P<output>.*?)(?P<tail>```)", re.DOTALL
-)
+_BLOCK = re.compile(r"(?P<head>```console\n\$ (?P<command>memguard [^\n]+)\n)(?P<output>.*?)(?P<tail>```)", re.DOTALL)
 
 
 def refreshed(text: str) -> str:

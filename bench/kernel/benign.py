@@ -1,4 +1,7 @@
-"""`python -m bench benign`: half an hour of real programs on a tight node; false kills per hour must be none."""
+"""`python -m bench benign`: half an hour of real programs on a tight node, and a minute of page-cache churn.
+
+Nobody may die: false kills per hour must be none.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.kernel import report
+from bench.kernel.cells import churning
+from bench.kernel.guards import memguard
+from bench.kernel.journal import read_journal
 from bench.kernel.runs import ROOT, commit, fingerprint
-from tests.machine.guest.spec import Command, Job
+from bench.kernel.verdict import clean_guard, survived
+from tests.machine.guest.spec import Command, Guard, Job
 from tests.machine.image import BENIGN
 from tests.machine.machine import Machine
 
@@ -18,6 +25,8 @@ INSIDE = ROOT / "tests" / "kernel" / "inside"
 MINUTES, MEMORY_MB, CPUS = 30.0, 1072, 2
 #: Beside the time asked for: boot, initdb, and everything starting up on an emulated machine.
 START_SECONDS = 900
+CHURN_SECONDS, COMPARED_SECONDS = 60.0, 20.0
+SLOWER_AT_MOST = 0.1
 
 
 def benign(argv: list[str]) -> int:
@@ -26,7 +35,7 @@ def benign(argv: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--memory-mb", type=int, default=MEMORY_MB)
     options = parser.parse_args(argv)
-    told = run(options.minutes * 60, options.memory_mb)
+    told = {**run(options.minutes * 60, options.memory_mb), **churn()}
     found = list(wrong(told))
     hours = told["seconds"] / 3600
     section = {
@@ -51,11 +60,24 @@ def run(seconds: float, memory_mb: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def churn() -> dict[str, Any]:
+    """A minute of it beside a shorter one without a guard, in one boot."""
+    cells = (churning("none", Guard(), COMPARED_SECONDS), churning("memguard", memguard(), CHURN_SECONDS))
+    result = Machine().run(Job(cells=cells), clock="virtual", timeout_s=1800)
+    without, guarded = result.cell("none"), result.cell("memguard")
+    ratio = (guarded.churn_mib_s or 0.0) / (without.churn_mib_s or 1.0)
+    alarms = [*survived(guarded), *clean_guard(guarded, read_journal(guarded.guard.log))]
+    return {"churnSeconds": CHURN_SECONDS, "churnRatio": round(ratio, 3), "churnAlarms": alarms}
+
+
 def wrong(told: dict[str, Any]) -> Iterator[str]:
     """What must not have happened."""
     yield from (f"a decision: {reason}" for reason in told["decisions"])
     yield from (f"{name} ended with {code}" for name, code in told["ended"].items())
     yield from (f"{name} missed a probe" for name in told["missed"])
+    yield from (f"churn: {alarm}" for alarm in told["churnAlarms"])
+    if told["churnRatio"] < 1 - SLOWER_AT_MOST:
+        yield f"churn came to {told['churnRatio']} of its speed"
     if told["kernelOomKills"]:
         yield f"the kernel killed {told['kernelOomKills']} processes"
     if told["exit"] != 0 or told["noise"]:

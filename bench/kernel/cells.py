@@ -18,6 +18,8 @@ SHAPES: tuple[Shape, ...] = (
     "one", "swarm", "threads", "two_pods", "churn_beside", "in_database", "churn_then_hog", "swap_file", "zram",
 )  # fmt: skip
 HOG_THREADS = 8
+#: Half a minute at full speed would be half of the named cells' time; at this rate, too, all of it is reclaim.
+CHURN_BEFORE_MIB_S = 200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Spot:
             "threads": self.threads,
             "repeat": repeat,
             "keep_timeline": 0,
+            "churn_rate_mib_s": CHURN_BEFORE_MIB_S if self.shape == "churn_then_hog" else 0.0,
         }
         return Cell(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -75,6 +78,14 @@ NAMED: tuple[Spot, ...] = (
 )
 #: A file on a tmpfs that outlives its container: not a shape of the matrix, but of the same rules.
 TMPFS: tuple[Spot, ...] = (Spot(domain="node", shape="tmpfs", fill="4k"), Spot(domain="node", shape="tmpfs", fill="50"))
+
+
+def churning(name: str, guard: Guard, seconds: float) -> Cell:
+    """Streaming reads in a container that is always at its limit, on a node whose cache is full: nobody should die."""
+    return Cell(
+        name=name, shape="churn", domain="container", guard=guard, churn_seconds=seconds, measures_latency=False,
+        time_limit_seconds=seconds + 1, sample_ms=50.0, keep_timeline=0,
+    )  # fmt: skip
 
 
 def matrix() -> Iterator[Spot]:

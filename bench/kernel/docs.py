@@ -25,6 +25,7 @@ BENIGN = {
     "probes": "probes",
     "missed": "missed",
     "rounds": "rounds of work done",
+    "churnRatio": "a minute of page-cache churn: its speed, of that without a guard",
     "wrong": "what went wrong",
 }
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

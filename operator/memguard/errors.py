@@ -4,7 +4,7 @@
     ├── InputError            a file that a person gave us is wrong (exit code 2)
     │   └── ConfigError       ... and it is the configuration
     ├── UnfitError            this machine cannot be guarded (cgroup v1, no controller, ...)
-    └── KernelFileError       a kernel file holds what we do not understand
+    └── KernelFileError       a kernel file holds what we do not understand (exit code 2)
 
 A cgroup that vanished is not an error: readers return None for it.
 """
@@ -48,6 +48,8 @@ class UnfitError(MemguardError):
 
 class KernelFileError(MemguardError):
     """A kernel file cannot be parsed: names file and line, so that it can be reported."""
+
+    exit_code = 2
 
     def __init__(self, path: str, problem: str, *, line: int | None = None) -> None:
         where = path if line is None else f"{path}:{line}"

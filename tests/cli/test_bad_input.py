@@ -48,6 +48,15 @@ def without(*path: str | int) -> Write:
 
 
 GOOD_LINE = json.dumps(incident.snapshot(0))
+#: the second container's id stands on line 20
+TWICE = json.dumps(
+    {
+        "takenAt": "2026-11-23T06:00:00Z",
+        "node": {"memory": {"totalBytes": 2, "availableBytes": 1}},
+        "containers": [{"memory": {"currentBytes": 1}, "id": "a"}] * 2,
+    },
+    indent=0,
+)
 PACKED = gzip.compress((GOOD_LINE + "\n").encode() * 50)
 
 # what is wrong: how the file is made, and what the message must name
@@ -84,6 +93,8 @@ BAD_FILES: dict[str, tuple[Write, tuple[str, ...]]] = {
     ),
     "time without zone": (snapshot("takenAt", value="2026-11-23T06:00:00"), ("takenAt",)),
     "no time": (snapshot("takenAt", value="yesterday"), ("takenAt",)),
+    "an id twice": (snapshot("containers", 1, "id", value=incident.LEAK), (":1:", "$.containers[1].id")),
+    "an id twice in a pretty document": (text(TWICE), (":20:", "$.containers[1].id")),
     "unknown line type": (text('{"type": "surprise"}\n'), ("surprise",)),
     "second line wrong": (text(GOOD_LINE + '\n{"type": "header", "version": 3}\n'), (":2:", "version")),
 }

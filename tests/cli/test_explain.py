@@ -8,6 +8,8 @@ import pytest
 from tests.cli import incident
 from tests.cli.conftest import Run
 
+from memguard.cli.explanation import BELOW_THRESHOLD
+
 DRY = 22
 
 
@@ -70,9 +72,28 @@ def test_the_fewest_bytes_are_exact_to_the_mebibyte(run: Run, node: Path) -> Non
 
 @pytest.mark.row("G3")
 def test_the_excluded_are_told_what_holds_them_back(run: Run, trace: Path) -> None:
-    changes = explained(run, trace, "-c", "dns-x2")["changes"]
-    assert [change["kind"] for change in changes] == ["rule"]
-    assert "kube-system is protected" in changes[0]["words"]
+    assert_held_back_by_its_namespace(explained(run, trace, "-c", "dns-x2"))
+
+
+def test_no_score_helps_the_excluded_who_are_below_the_threshold_too(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "calm.json"
+    path.write_text(json.dumps(incident.snapshot(0)))
+    assert_held_back_by_its_namespace(explained(run, path, "-c", "dns-x2"))
+
+
+def assert_held_back_by_its_namespace(found: dict[str, Any]) -> None:
+    (change,) = found["changes"]
+    assert change["kind"] == "rule"
+    assert "kube-system is protected" in change["words"]
+
+
+def test_points_help_those_whose_score_alone_holds_them_back(run: Run, node: Path, tmp_path: Path) -> None:
+    """They are told by words of the core, which the log has too."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[[rules]]\nmatch = { pod = "search-0" }\nadjustment = -400\n')
+    found = explained(run, node, "-c", "search-0", "--plan", plan)
+    assert BELOW_THRESHOLD in found["sentence"]
+    assert found["changes"][0]["kind"] == "points"
 
 
 def test_nobody_is_chosen_on_a_calm_node(run: Run, tmp_path: Path) -> None:
@@ -139,3 +160,98 @@ def test_one_decision_of_a_log_is_found_by_id_or_victim(run: Run, tmp_path: Path
     assert explained(run, log, "-c", "cart-7d9")["container"] == incident.LEAK
     assert explained(run, log, "-c", "second")["container"] == incident.SERVICE
     assert run("explain", log, "-c", "nginx").code == 2
+
+
+UNIT = ("Starting memguard.service...\nStarted memguard.service.\n", "memguard.service: Deactivated successfully.\n")
+
+
+def log_of(path: Path, *lines: dict[str, Any], around: tuple[str, str] = ("", "")) -> Path:
+    incident.write_trace(path, list(lines))
+    path.write_text(path.read_text().join(around))
+    return path
+
+
+def test_the_words_of_systemd_around_a_log_are_skipped(run: Run, tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", {"kind": "start"}, decision(), around=UNIT)
+    assert explained(run, log) == explained(run, log_of(tmp_path / "bare", decision()))
+
+
+@pytest.mark.parametrize("around", [UNIT, ("", "")])
+def test_a_log_without_a_decision_is_bad_input(run: Run, tmp_path: Path, around: tuple[str, str]) -> None:
+    ran = run("explain", log_of(tmp_path / "log", {"kind": "start"}, around=around))
+    assert (ran.code, ran.out) == (2, "")
+    assert "there is no decision in it. Give a guard's log" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"), [('{"kind": "deci\n', ":3: "), ('Oh.\n{"kind": "decision", "id": 1}\n', ":4: ")]
+)
+def test_a_broken_line_of_a_log_is_named(run: Run, tmp_path: Path, broken: str, where: str) -> None:
+    log = log_of(tmp_path / "log", decision(), around=(UNIT[0] + broken, UNIT[1]))
+    ran = run("explain", log)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{log}{where}" in ran.err
+
+
+def test_words_before_a_trace_make_no_log_of_it(run: Run, trace: Path, tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", *incident.lines(), around=UNIT)
+    assert run("explain", log).code == 2
+    assert run("explain", trace).code == 0
+
+
+@pytest.mark.row("G3")
+@pytest.mark.parametrize("wanted", ["search-0", "shop/search-0/app", "shop/search-0", "search", incident.SERVICE])
+def test_why_it_was_not_another_is_answered_from_the_candidates(run: Run, tmp_path: Path, wanted: str) -> None:
+    log = log_of(tmp_path / "log", decision(thresholdScore=700), decision(candidates=[]))
+    found = explained(run, log, "-c", wanted)
+    assert found["sentence"] == (
+        "shop/search-0/app (score 400) is not chosen: badness 0.50 against 0.90. shop/cart-7d9/app is."
+    )
+    assert (found["container"], found["chosen"], found["score"]) == (incident.SERVICE, False, 400)
+    assert [change["words"] for change in found["changes"]] == [
+        "with 401 points more, shop/search-0/app would be chosen"
+    ]
+    assert [other["whyNot"] for other in found["others"]] == ["it is the one that is chosen", "protected"]
+    assert found["factors"] == {}
+
+
+def test_what_holds_a_candidate_back_is_told_from_the_log(run: Run, tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", decision())
+    found = explained(run, log, "-c", "dns-x2")
+    assert found["sentence"] == "kube-system/dns-x2/app (score 90) is not chosen: protected. shop/cart-7d9/app is."
+    assert [change["words"] for change in found["changes"]] == ["no score does, as long as protected"]
+
+
+def test_a_name_of_several_candidates_and_one_of_none(run: Run, tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", decision(victim={"id": incident.LEAK}))
+    for wanted, words in (("app", "means several containers"), ("nginx", "no container 'nginx' in it")):
+        ran = run("explain", log, "-c", wanted)
+        assert (ran.code, ran.out) == (2, "")
+        assert words in ran.err
+        assert "shop/cart-7d9/app" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("threshold", "others", "points", "words"),
+    [
+        (788, 1, -13, "with 13 points less, shop/search-0/app would be chosen"),
+        (787.2, 1, -13, "with 13 points less, shop/search-0/app would be chosen"),
+        (100, 1, -401, "with 401 points less, shop/search-0/app would be chosen"),
+        (788, 0, -13, "with 13 points less, nobody would be chosen"),
+    ],
+)
+def test_the_threshold_counts_in_a_log_too(
+    run: Run, tmp_path: Path, *, threshold: float, others: int, points: int, words: str
+) -> None:
+    made = decision(thresholdScore=threshold)
+    made["candidates"] = made["candidates"][: 1 + others]
+    (change,) = explained(run, log_of(tmp_path / "log", made))["changes"]
+    assert (change["amount"], change["words"]) == (points, words)
+
+
+@pytest.mark.parametrize("plan", ["none.toml", "plan.toml"])
+def test_a_log_has_the_plan_of_its_time(run: Run, tmp_path: Path, plan: str) -> None:
+    (tmp_path / "plan.toml").write_text("")
+    ran = run("explain", log_of(tmp_path / "log", decision()), "--plan", tmp_path / plan)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Leave --plan out" in ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from rich.console import Console
 from tests.cli.conftest import Run
 from tests.cli.trees import MIB, POD, UID, FakeMachine
 
-from memguard.cli.checks import hierarchy, neighbours, privileges
-from memguard.cli.checks.check import Check, Place
+from memguard.cli.checks import check, hierarchy, neighbours, privileges
+from memguard.cli.checks.check import Check, DoctorReport, Place
+from memguard.cli.view.checks import checks_view
 from memguard.kernel.compaction import KNOB
 from memguard.kernel.host import cgroup_version
 
@@ -49,6 +53,40 @@ def test_without_a_cgroup_v2_tree_they_refuse(run: Run, tmp_path: Path, command:
     assert (ran.code, ran.out) == (1, "")
     assert "no cgroup v2 tree" in ran.err
     assert "--cgroup-root" in ran.err
+
+
+COMMANDS = (("snapshot",), ("record", "--count", "1"), ("top", "--once", "--interval", "0.01"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(("option", "at"), [("--cgroup-root", 1), ("--proc-root", 3)])
+def test_a_root_that_is_not_there_is_bad_input(
+    run: Run, machine: FakeMachine, command: tuple[str, ...], option: str, at: int
+) -> None:
+    options = machine.options
+    options[at] = "/no/such"
+    ran = run(*command, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("memguard: /no/such: no ")
+    assert option in ran.err
+
+
+def test_a_proc_root_without_proc_is_bad_input(run: Run, machine: FakeMachine, tmp_path: Path) -> None:
+    ran = run("snapshot", "--cgroup-root", machine.cgroup_root, "--proc-root", tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{tmp_path}: no proc file system" in ran.err
+    assert "--proc-root" in ran.err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_malformed_kernel_file_is_bad_input(run: Run, machine: FakeMachine, command: tuple[str, ...]) -> None:
+    file = machine.container(3, anon_mib=10) / "memory.stat"
+    file.write_text("file 1\nanon abc\n")
+    ran = run(*command, *machine.options)
+    assert ran.code == 2
+    assert f"{file}:2: " in ran.err
+    assert "Please report" in ran.err
+    assert len(ran.err.splitlines()) == 1
 
 
 def test_this_machine_is_read_or_refused(run: Run) -> None:
@@ -85,6 +123,27 @@ def _second(outlook: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+LONGEST_STREAM = 1_000_000
+
+
+def test_a_stream_of_yaml_is_one_document_each(machine: FakeMachine) -> None:
+    command = [sys.executable, "-m", "memguard", "top", *machine.options, "--interval", "0.01", "-o", "yaml"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as top:
+        assert top.stdout is not None
+        text, begun = "", 0
+        for line in top.stdout:
+            begun += line == "---\n"
+            text += line
+            if begun == 3 or len(text) > LONGEST_STREAM:
+                break
+        top.send_signal(signal.SIGINT)
+        text += top.stdout.read()
+        assert top.wait(timeout=30) == 0
+    documents = list(yaml.safe_load_all(text))
+    assert len(documents) >= 3
+    assert all(len(document["containers"]) == 2 for document in documents)
+
+
 def test_top_on_a_terminal_takes_the_screen_and_gives_it_back(machine: FakeMachine) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "memguard", "top", *machine.options, "--interval", "0.05"]
@@ -100,6 +159,12 @@ def test_top_on_a_terminal_takes_the_screen_and_gives_it_back(machine: FakeMachi
         assert top.wait(timeout=30) == 0
     os.close(master)
     assert b"\x1b[?1049h" in written
+
+
+def test_top_once_in_yaml_is_a_document_without_a_mark(run: Run, machine: FakeMachine) -> None:
+    out = run("top", "--once", "--interval", "0.01", "-o", "yaml", *machine.options).out
+    assert not out.startswith("---")
+    assert len(yaml.safe_load(out)["containers"]) == 2
 
 
 def test_top_once_prints_a_table(run: Run, machine: FakeMachine) -> None:
@@ -133,6 +198,26 @@ def test_anything_but_cgroup_v2_is_refused_with_the_way_out(version: str) -> Non
     assert check.remedy is not None
     assert "unified_cgroup_hierarchy" in check.remedy or "--cgroup-root" in check.remedy
     assert hierarchy.judge_version("v2", "/sys/fs/cgroup").status == "ok"
+
+
+def verdict(*checks: Check) -> str:
+    text = Console(width=200, file=io.StringIO())
+    text.print(checks_view(DoctorReport(fit=all(check.status != "fail" for check in checks), checks=checks)))
+    assert isinstance(text.file, io.StringIO)
+    return text.file.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("version", ["v1", "hybrid", "none"])
+def test_without_cgroup_v2_doctor_promises_nothing(version: str) -> None:
+    """The guard, top, snapshot and record refuse there: it cannot even observe."""
+    tree = hierarchy.judge_version(version, "/sys/fs/cgroup")  # type: ignore[arg-type]
+    assert verdict(tree) == (
+        "This machine is not fit: without cgroup v2 nothing of memguard works here, not even observing."
+    )
+    read_only = check.fail("writable", "mounted read-only", "Mount it read-write.")
+    good = hierarchy.judge_version("v2", "/sys/fs/cgroup")
+    assert verdict(good, read_only) == "This machine is not fit: observe only."
+    assert verdict(good) == "This machine is fit."
 
 
 @pytest.fixture

@@ -38,6 +38,13 @@ def test_every_command_has_examples_and_documents_its_exit_codes(run: Run, name:
     assert "Exit codes: 0" in ran.out
 
 
+@pytest.mark.parametrize("name", NAMES[1:-1])
+def test_a_plan_is_said_to_replace_a_traces_only_where_there_is_a_trace(run: Run, name: str) -> None:
+    out = " ".join(run(name, "--help").out.split())
+    assert "--plan TOML" in out
+    assert ("not the trace's" in out) == (name in ("rank", "replay", "explain"))
+
+
 def test_the_guard_has_its_own_help_and_its_own_errors(run: Run) -> None:
     assert run("guard", "--help").out.startswith("usage: memguard guard")
     ran = run("guard", "--standalone", "--config", "/no/such/file.toml")

@@ -92,6 +92,14 @@ def test_an_unwritable_place_is_bad_input(run: Run, machine: FakeMachine, tmp_pa
     assert "cannot be written: No such file or directory" in ran.err
 
 
+@pytest.mark.parametrize("name", ["traces", "traces.gz"])
+def test_a_directory_is_no_place_for_a_trace(run: Run, machine: FakeMachine, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    ran = run("record", *machine.options, "--count", "1", "-o", tmp_path / name)
+    assert ran.code == 2
+    assert "cannot be written: Is a directory. Give a file that you may write, or - for standard output." in ran.err
+
+
 def test_a_duration_ends_it(run: Run, machine: FakeMachine, tmp_path: Path) -> None:
     run("record", *machine.options, "--interval", "0.05", "--duration", "0.12", "-o", tmp_path / "trace.jsonl")
     assert 1 < len(types(tmp_path / "trace.jsonl")) <= 4

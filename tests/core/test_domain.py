@@ -50,7 +50,8 @@ def test_the_reserve_is_a_share_with_a_cap(size: int, expected: int) -> None:
 
 @pytest.mark.row("E4")
 @pytest.mark.parametrize(
-    ("limit", "expected"), [(128 * MIB, 16 * MIB), (320 * MIB, 16 * MIB), (GIB, int(0.05 * GIB)), (0, 16 * MIB)]
+    ("limit", "expected"),
+    [(128 * MIB, 16 * MIB), (320 * MIB, 16 * MIB), (GIB, int(0.05 * GIB)), (32 * MIB, 8 * MIB), (0, 0)],
 )
 def test_the_margin_under_a_limit(limit: int, expected: int) -> None:
     assert margin(limit, Settings()) == expected

@@ -22,7 +22,7 @@ def test_exit_codes() -> None:
     assert InputError("a", "b", remedy="c").exit_code == 2
     assert ConfigError("a", "b", remedy="c").exit_code == 2
     assert UnfitError("no cgroup v2").exit_code == 1
-    assert KernelFileError("/proc/meminfo", "what is this").exit_code == 1
+    assert KernelFileError("/proc/meminfo", "what is this").exit_code == 2
 
 
 @pytest.mark.parametrize("kind", [InputError, ConfigError, UnfitError, KernelFileError])

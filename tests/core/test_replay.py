@@ -151,11 +151,17 @@ def test_what_was_only_learned_from_is_only_learned_from() -> None:
 
 @pytest.mark.row("G2", "C5")
 def test_a_reading_of_one_domain_is_judged_there() -> None:
-    full = container("a", anon=GIB - 5 * MIB, limit_bytes=GIB)
-    look = snapshot([full], available=0)
+    looks = [
+        snapshot([container("a", anon=GIB - left * MIB, limit_bytes=GIB)], available=0, seconds=second)
+        for second, left in enumerate((25, 5))
+    ]
     plan = Plan(rules=(Rule(guard_limit=True),))
     for domain in ("node", "container:a"):
-        lines = [encode_line(Header(plan=plan)), encode_line(Reading(snapshot=look, domain=domain))]
+        shown = looks[1:] if domain == "node" else looks
+        lines = [
+            encode_line(Header(plan=plan)),
+            *(encode_line(Reading(snapshot=look, domain=domain)) for look in shown),
+        ]
         assert [decision.domain for decision in replay(lines).decisions] == [domain]
 
 

@@ -326,8 +326,14 @@ def test_of_several_that_break_the_widest_counts() -> None:
 @pytest.mark.row("C5")
 def test_a_domain_in_which_nobody_can_be_chosen_does_not_hide_another() -> None:
     protected = in_slice("protected", "p", anon=GIB, limit_bytes=GIB, priority=2_000_000_000)
-    guilty = in_slice("guilty", "q", anon=GIB - 5 * MIB, limit_bytes=GIB)
-    assert victim_of(snapshot([protected, guilty], available=4 * GIB)) == ("container:guilty", "guilty")
+    looks = [
+        snapshot(
+            [protected, in_slice("guilty", "q", anon=GIB - left * MIB, limit_bytes=GIB)], available=4 * GIB, seconds=at
+        )
+        for at, left in enumerate((25, 5))
+    ]
+    last = watch(looks, GUARDED)[-1]
+    assert (last.domain.key, last.victim and last.victim.container.id) == ("container:guilty", "guilty")
 
 
 # --- whose growth it is ------------------------------------------------------------------------------------------
@@ -395,8 +401,17 @@ def test_at_its_own_limit_a_container_is_looked_at_more_than_once() -> None:
         for index in range(3)
     ]
     assert all(ranking.victim is None for ranking in watch(looks, GUARDED))
-    gone_too_far = snapshot([container("a", anon=GIB - 5 * MIB, limit_bytes=GIB)], available=8 * GIB)
-    assert judged(gone_too_far, GUARDED).victim is not None
+    gone_too_far = snapshot([container("a", anon=GIB - 5 * MIB, limit_bytes=GIB)], available=8 * GIB, seconds=0.03)
+    assert watch([*looks, gone_too_far], GUARDED)[-1].victim is not None
+
+
+@pytest.mark.row("E4", "E5")
+def test_at_its_own_limit_nobody_dies_without_growth() -> None:
+    """However little is left: it may have been there for days."""
+    flat = [container("a", anon=GIB - 2 * MIB, limit_bytes=GIB)]
+    rankings = watch((snapshot(flat, available=8 * GIB, seconds=second) for second in range(10)), GUARDED)
+    assert all(ranking.best and ranking.pressure.level > 0.9 and ranking.victim is None for ranking in rankings)
+    assert "does not grow" in sentence(rankings[-1])
 
 
 @pytest.mark.row("C3", "E7")

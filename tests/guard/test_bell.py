@@ -87,7 +87,7 @@ def test_the_line_stands_a_margin_under_the_limit(limit: int) -> None:
     """No files are needed to know where."""
     bell = Bell(Cgroup("none", "/none"), "container:x", limit, _no_records(), settings=Settings(), tuning=Tuning())
     assert limit - bell.line_bytes == margin(limit, Settings()) >= 16 * MIB
-    assert bell.line_bytes < bell.middle_bytes < limit
+    assert bell.line_bytes < bell.short_bytes < limit
 
 
 def _no_records() -> Records:
@@ -209,6 +209,33 @@ def test_the_margin_is_watched_meanwhile(armed: Ringer) -> None:
 
 
 # --- braking
+
+
+@pytest.mark.row("E4")
+def test_a_brake_stands_also_where_the_line_was_lifted(armed: Ringer) -> None:
+    """With the margin in use: it stands where memory is, and half of what is left is time enough."""
+    rest(armed, LINE + 4 * MIB)
+    assert armed.high == "max"
+    armed.bell.brake()
+    assert (armed.bell.state, armed.high) == ("braking", str(LINE + 4 * MIB))
+    assert armed.bell.short_bytes == (LINE + 4 * MIB + LIMIT) // 2
+    armed.bell.rest(100.0)
+    assert armed.bell.short_bytes == (LINE + LIMIT) // 2
+
+
+def test_a_brake_is_never_loosened(rung: Ringer) -> None:
+    rung.holds(LINE + 4 * MIB)
+    rung.bell.brake()
+    assert rung.high == str(LINE)
+
+
+@pytest.mark.row("E4")
+def test_without_its_line_the_margin_is_watched_all_the_same(rung: Ringer) -> None:
+    rung.bell.brake()
+    (rung.directory / "memory.high").write_text(f"{200 * MIB}\n")
+    assert rung.bell.check(100.0).verdict == "foreign"
+    assert rung.bell.check(100.1).verdict == "unchanged", "told once"
+    assert rung.bell.state == "braking"
 
 
 def test_braking_keeps_the_line_and_asks_for_nothing(rung: Ringer) -> None:

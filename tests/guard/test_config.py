@@ -29,6 +29,7 @@ from memguard.guard.config import (
     load_config,
     parse_config,
 )
+from memguard.guard.tomllines import LONGEST_VALUE_LINES, line_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -312,6 +313,124 @@ def test_a_wrong_value_names_its_field(text: str, field: str) -> None:
     assert error.field is not None
     assert error.field.startswith(field)
     assert "docs/guard.md" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("mode = 'enforce'", "Observe, Enforce."),
+        ("[[rules]]\nmode = 'enforce'", "Observe, Enforce."),
+        ("[[rules]]\nactions = ['notify', 'kil']", "notify, reclaim, brake, terminate, kill, evict."),
+        ("[[containers]]\ncgroup = 'a'\nrestartPolicy = 'always'", "Always, OnFailure, Never."),
+    ],
+)
+def test_a_wrong_word_is_told_which_there_are(text: str, known: str) -> None:
+    assert f"Known here: {known}" in refusal(text).remedy
+
+
+def test_what_only_a_cluster_can_do_is_refused() -> None:
+    error = refusal("[[rules]]\n[[rules]]\nactions = ['kill', 'resize']")
+    assert (error.field, error.line) == ("rules[1].actions", 3)
+    assert "no guard can resize" in str(error)
+    assert "cluster's API" in error.remedy
+
+
+def test_eviction_is_accepted_since_it_falls_back() -> None:
+    assert parse_config(b"[[rules]]\nactions = ['evict', 'kill']").rules[0].allows("evict")
+
+
+@pytest.mark.parametrize("key", ["stopSignal", "notifySignal"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
+def test_a_signal_that_nobody_hears_is_refused(key: str, name: str) -> None:
+    error = refusal(f"[[rules]]\n{key} = '{name}'")
+    assert (error.field, error.line) == (f"rules[0].{key}", 2)
+    assert f"no process hears {name}" in str(error)
+    assert "action kill" in error.remedy
+
+
+@pytest.mark.parametrize("table", ["[[containers]]\ncgroup = '{}'", "[[rules]]\nmatch.cgroup = '{}'"])
+@pytest.mark.parametrize("glob", ["/apps.slice/*", "apps.slice/*/", "/sys/fs/cgroup/apps.slice/*"])
+def test_a_glob_that_matches_no_cgroup_is_refused_with_the_one_that_was_meant(table: str, glob: str) -> None:
+    error = refusal(table.format(glob))
+    assert error.line == 2
+    assert "matches no cgroup" in str(error)
+    assert "'apps.slice/*'" in error.remedy
+
+
+PLACES = """\
+# line 1
+textfile = \"\"\"
+mode = "this is text"
+\"\"\"
+critical = [
+  "a",
+]
+
+[settings]
+reserveRatio = 0.1  # line 10
+weights = { memory = 1 }
+[[rules]]
+match.namespace = "[budget]"
+match.labels = { app = "x" }
+
+[[ rules ]]
+"mode" = 'Observe'
+  [rules.match]
+  pod = "a"  # line 19
+[budget]\r
+perNode = 3\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("textfile", 2),
+        ("critical", 5),
+        ("critical[0]", 5),
+        ("settings", 9),
+        ("settings.reserveRatio", 10),
+        ("settings.weights.memory", 11),
+        ("settings.weights[...]", 11),
+        ("rules[0]", 12),
+        ("rules[0].match.namespace", 13),
+        ("rules[0].match.labels[...]", 14),
+        ("rules[1]", 16),
+        ("rules[1].mode", 17),
+        ("rules[1].match", 18),
+        ("rules[1].match.pod", 19),
+        ("rules[1].match.po", 18),
+        ("rules[2]", None),
+        ("budget.perNode", 21),
+        ("mode", None),
+        ("", None),
+    ],
+)
+def test_the_line_of_each_place_is_found(path: str, line: int | None) -> None:
+    assert line_of(PLACES, path) == line
+
+
+def test_what_stands_behind_an_endless_value_is_not_looked_for() -> None:
+    many = "critical = [\n" + "'a',\n" * LONGEST_VALUE_LINES + "]\nmode = 'x'\n"
+    assert refusal(many).line is None
+    assert refusal("critical = [\n'a',\n]\nmode = 'x'\n").line == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n[settings]\nreserveRato = 1", "guard.toml:3: unknown key 'reserveRato' at settings. Did you mean"),
+        ("\nmod = 'Observe'", "guard.toml:2: unknown key 'mod' at top level. Did you mean 'mode'?"),
+        ("\nmode = 'enforce'", "guard.toml:2: Invalid enum value 'enforce' at mode. Known here: Observe, Enforce."),
+        ("[tuning]\nhold = 1", "guard.toml:2: Expected `bool`, got `int` at tuning.hold. "),
+        ("[tuning]\ntickFloorSeconds = nan", "guard.toml:2: nan is no figure at tuning.tickFloorSeconds. "),
+        ("[[rules]]\n\nstopSignal = 'SIGTRM'", "guard.toml:3: unknown signal 'SIGTRM' at rules[0].stopSignal. "),
+        ("\n[[containers]]\nname = 'a'", "guard.toml:2: Object missing required field `cgroup` at containers[0]. "),
+        ('\ntrace = "a\\u0000b"', "guard.toml:2: a path cannot hold a NUL at trace. "),
+    ],
+)
+def test_an_error_names_its_line(text: str, message: str) -> None:
+    assert str(refusal(text)).startswith(message)
 
 
 @pytest.mark.parametrize("key", ["stopSignal", "notifySignal"])

@@ -219,6 +219,17 @@ def test_a_successor_looks_where_the_guard_began_whatever_was_reloaded(start: St
     assert knob.read_text().strip() == "1"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_janitor_itself_ends_nothing(armed: Process, node: World, number: int) -> None:
+    """systemd sends SIGTERM to whatever is left in the unit's cgroup when the guard died."""
+    janitor = armed.janitor
+    armed.send(signal.SIGSTOP)  # it must not find the janitor dead and hire another
+    os.kill(janitor, number)
+    armed.send(signal.SIGKILL)
+    assert ends(janitor) < PROMISED_SECONDS
+    assert lines(node) == {"max"}
+
+
 def test_a_signal_to_the_group_spares_the_janitor(armed: Process, node: World) -> None:
     """As a terminal's Ctrl-C: the janitor is in a session of its own."""
     assert os.getsid(armed.janitor) == armed.janitor != os.getsid(armed.popen.pid)

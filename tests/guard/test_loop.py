@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.guard import exposition
 from tests.guard.conftest import Inhabit, Serve
-from tests.guard.world import Duty, Kernfs, Load, World, highs, identity, pod_path
+from tests.guard.world import Duty, Kernfs, Load, World, highs, identity, pod_path, stat_text
 from tests.kernel_files.trees import MIB
 
 from memguard.core.policy import Budget
@@ -290,6 +290,32 @@ def test_kubepods_own_limit_is_a_boundary(world: World, serve: Serve) -> None:
     assert world.available > 400 * MIB
 
 
+@pytest.mark.row("A1", "T1")
+def test_half_of_kubepods_reserve_ends_the_waiting_there(world: World, serve: Serve, process: Process) -> None:
+    """The node's reserve is larger, and none of kubepods' business."""
+    limit, slice_ = 800 * MIB, world.cgroup_root / "kubepods.slice"
+    world.write(slice_ / "memory.max", f"{limit}\n")
+    most = [0]
+
+    def charge(_: World) -> None:
+        used = sum(load.anon for load in world.loads)
+        most.append(used)
+        world.write(slice_ / "memory.current", f"{used}\n")
+        world.write(slice_ / "memory.stat", stat_text(used, 0))
+
+    world.hooks.append(charge)
+    hog = world.container(1, anon=650 * MIB, rate=8 * MIB)
+    process(hog, "trap '' TERM")
+    charge(world)
+    duty = serve(ENFORCE + TUNING + "[[rules]]\ngraceSeconds = 3\n" + identity(hog, "shop", "hog"))
+    duty.run(60, until=duty.decisions)
+    assert duty.decisions()[0]["action"] == "terminate"
+    hog.rate = 80 * MIB
+    duty.run(5, until=lambda: not hog.alive)
+    assert hog.killed_by == "cgroup.kill"
+    assert max(most) < limit
+
+
 @pytest.mark.row("A3")
 def test_stalls_wake_it(world: World, serve: Serve) -> None:
     """Memory is there, and nothing moves: PSI rings, and stall with failing reclaim is pressure."""
@@ -407,6 +433,30 @@ def test_processes_that_come_later_count_too(world: World, serve: Serve) -> None
     hog.rate = 200 * MIB
     duty.run(20, until=lambda: world.kernel_kills)
     assert hog.content("cgroup.kill") == ""
+
+
+def test_a_newcomer_is_known_though_somebody_is_ending(world: World, serve: Serve, process: Process) -> None:
+    """A grace may last for long: who came meanwhile is studied all the same, and its limit guarded."""
+    slow = world.container(1, anon=100 * MIB, rate=30 * MIB, limit=256 * MIB)
+    process(slow, "trap '' TERM")
+    rules = '[[rules]]\nmatch = { pod = "slow" }\nguardLimit = true\ngraceSeconds = 60\n' + LIMITS
+    later = "".join(
+        f'[[containers]]\ncgroup = "*{number:064x}.scope"\nnamespace = "shop"\nname = "later{number}"\n'
+        for number in (5, 6)
+    )
+    duty = serve(ENFORCE + TUNING + rules + identity(slow, "shop", "slow") + later)
+    duty.run(60, until=duty.decisions)
+    assert duty.decisions()[0]["action"] == "terminate"
+    slow.rate = 0
+    critical, limited = world.container(5, anon=MIB), world.container(6, anon=MIB)
+    duty.run(0.1)
+    unkillable(world, critical)
+    limited.limit = 300 * MIB
+    limited.write("memory.max", f"{300 * MIB}\n")
+    duty.run(10)
+    assert duty.guard.court.courses
+    assert "unkillable" in (duty.guard.watch.wards[critical.path].forbidden or "")
+    assert limited.content("memory.high") == str(284 * MIB)
 
 
 def unkillable(world: World, load: Load) -> None:
@@ -658,6 +708,39 @@ def test_without_lines_there_are_none(world: World, serve: Serve) -> None:
     assert highs(world.loads) == ["max"]
 
 
+@pytest.mark.row("E4", "E5")
+def test_who_sits_just_under_its_limit_from_the_start_is_left_alone(world: World, serve: Serve) -> None:
+    flat = world.container(1, anon=1016 * MIB, limit=1024 * MIB)
+    duty = serve(ENFORCE + TUNING + LIMITS + names(flat, requestBytes=0))
+    duty.run(60)
+    assert duty.decisions() == []
+    flat.rate = MIB
+    duty.run(60, until=lambda: not flat.alive)
+    assert flat.killed_by == "cgroup.kill"
+
+
+@pytest.mark.row("E4")
+def test_a_margin_for_large_containers_does_not_condemn_small_ones(world: World, serve: Serve) -> None:
+    web = world.container(1, anon=200 * MIB, limit=512 * MIB, rate=MIB)
+    duty = serve(ENFORCE + "[settings]\nmarginBytes = 1073741824\n" + TUNING + LIMITS + names(web, requestBytes=0))
+    duty.run(100)
+    assert duty.decisions() == []
+    duty.run(200, until=lambda: not web.alive)
+    assert duty.decisions()[0]["availableBytes"] <= 128 * MIB
+
+
+@pytest.mark.row("K5", "E4")
+@pytest.mark.parametrize("rule", ["protected = true", 'mode = "Observe"'])
+def test_no_line_on_a_pod_brakes_somebody_who_may_not_be_touched(world: World, serve: Serve, rule: str) -> None:
+    app = world.container(1, anon=50 * MIB, pod_limit=300 * MIB)
+    side = world.container(2, anon=50 * MIB, pod=1)
+    rules = f'[[rules]]\nmatch = {{ container = "side" }}\n{rule}\n' + LIMITS
+    duty = serve(ENFORCE + TUNING + rules + identity(app, "shop", "p", "app") + identity(side, "shop", "p", "side"))
+    duty.run(1)
+    assert (world.cgroup_root / pod_path(1) / "memory.high").read_text().strip() == "max"
+    assert "may not be touched" in duty.lines("unarmed")[0]["reason"]
+
+
 # --- stop signals
 
 
@@ -719,6 +802,50 @@ def test_who_does_not_heed_it_is_killed_when_its_time_is_up(
 
 
 @pytest.mark.row("T1", "E4")
+@pytest.mark.parametrize("rate_mib", [5, 10, 20, 30, 60, 200, 500])
+def test_at_any_rate_there_is_a_grace_and_a_brake(world: World, serve: Serve, process: Process, rate_mib: int) -> None:
+    """A slow one is decided on when its line has been lifted and half of the margin is gone."""
+    hog = world.container(1, anon=100 * MIB, rate=rate_mib * MIB, limit=256 * MIB)
+    process(hog, "trap '' TERM")
+    duty = serve(ENFORCE + TUNING + GRACE.format(0.3) + names(hog))
+    duty.run(200, until=duty.decisions)
+    at = world.time
+    assert duty.decisions()[0]["action"] == "terminate"
+    assert hog.content("memory.high") != "max"
+    duty.run(2, until=lambda: not hog.alive)
+    assert hog.killed_by == "cgroup.kill"
+    assert 0.25 <= world.time - at <= 0.32, "the fastest has half of the margin used up before"
+
+
+@pytest.mark.row("E4")
+def test_a_brake_that_was_reset_is_put_up_again_at_once(world: World, serve: Serve, process: Process) -> None:
+    hog = world.container(1, anon=100 * MIB, rate=60 * MIB, limit=512 * MIB)
+    process(hog, "trap '' TERM")
+    duty = serve(ENFORCE + TUNING + GRACE.format(15) + names(hog))
+    duty.run(60, until=duty.decisions)
+    hog.rate = 0
+    duty.run(0.1)
+    stood = int(hog.content("memory.high"))
+    hog.write("memory.high", "max\n")
+    duty.run(0.1)
+    assert hog.content("memory.high") == str(max(stood, -(-hog.current // 4096) * 4096)), "never below what is used"
+    assert [line["verdict"] for line in duty.lines("line")] == ["done"]
+
+
+@pytest.mark.row("T1", "E7")
+def test_where_nobody_can_evict_there_is_a_grace_all_the_same(world: World, serve: Serve, process: Process) -> None:
+    """Two of one pod are to blame: an eviction would be best."""
+    app, side = (world.container(number, anon=300 * MIB, rate=25 * MIB, pod=1) for number in (1, 2))
+    for load in (app, side):
+        process(load, "trap 'exit 0' TERM")
+    identities = identity(app, "shop", "p", "app") + identity(side, "shop", "p", "side")
+    duty = serve(ENFORCE + TUNING + "[[rules]]\ngraceSeconds = 0.3\n" + identities)
+    duty.run(60, until=duty.decisions)
+    [decision] = duty.decisions()
+    assert (decision["wanted"], decision["action"]) == ("evict", "terminate")
+
+
+@pytest.mark.row("T1", "E4")
 def test_half_of_the_margin_ends_the_waiting(world: World, serve: Serve, process: Process) -> None:
     hog = world.container(1, anon=100 * MIB, rate=60 * MIB, limit=512 * MIB)
     process(hog, "trap '' TERM")
@@ -764,6 +891,7 @@ def test_a_critical_process_that_died_is_an_alarm(world: World, serve: Serve) ->
     with subprocess.Popen(["sleep", "600"]) as kubelet:
         (world.proc_root / str(kubelet.pid)).symlink_to(f"/proc/{kubelet.pid}")
         duty = serve('critical = ["sleep"]\n' + ENFORCE + TUNING + names(big, hog))
+        duty.run(20, until=duty.decisions)
         kubelet.kill()
         kubelet.wait()
         duty.run(20, until=lambda: duty.lines("outcome"))

@@ -180,6 +180,13 @@ def test_a_tree_without_the_memory_controller_is_refused(config: Callable[[str],
     assert "no memory controller" in ran.stderr
 
 
+def test_a_wrong_proc_root_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(life, "cgroup_version", lambda _: "v2")
+    monkeypatch.setattr(life, "controllers", lambda _: ["memory"])
+    with pytest.raises(UnfitError, match=r"no proc file system.*procRoot"):
+        life.require_fit(Config(proc_root=str(tmp_path)))
+
+
 @pytest.mark.parametrize("version", ["v1", "hybrid", "none"])
 def test_every_other_tree_is_unfit(monkeypatch: pytest.MonkeyPatch, version: CgroupVersion) -> None:
     monkeypatch.setattr(life, "cgroup_version", lambda _: version)

@@ -48,7 +48,29 @@ def test_the_dead_that_are_still_listed_are_gone(proc: Path, state: str) -> None
 def test_a_reused_pid_is_not_the_same_process(proc: Path) -> None:
     process(proc, 10, "kubelet")
     found = Stability(("kubelet",), str(proc))
-    process(proc, 10, "kubelet", start=200)
+    process(proc, 10, "cat", start=200)
+    assert found.lost() == ["kubelet"]
+
+
+def test_a_restart_is_no_loss_and_the_successor_is_watched(proc: Path) -> None:
+    first = process(proc, 10, "kubelet")
+    found = Stability(("kubelet",), str(proc))
+    gone(first)
+    second = process(proc, 20, "kubelet", start=200)
+    assert found.lost() == []
+    gone(second)
+    assert found.lost() == ["kubelet"]
+
+
+def test_who_comes_back_later_is_watched_again(proc: Path) -> None:
+    gone(process(proc, 9, "cat"))
+    first = process(proc, 10, "kubelet")
+    found = Stability(("kubelet",), str(proc))
+    gone(first)
+    assert found.lost() == ["kubelet"]
+    second = process(proc, 20, "kubelet", start=200)
+    assert found.lost() == []
+    gone(second)
     assert found.lost() == ["kubelet"]
 
 
@@ -66,7 +88,9 @@ def test_several_of_a_name(proc: Path) -> None:
     found = Stability(("sshd",), str(proc))
     gone(directories[0])
     gone(directories[2])
-    assert found.lost() == ["sshd", "sshd"]
+    assert found.lost() == [], "sessions end"
+    gone(directories[1])
+    assert found.lost() == ["sshd"]
 
 
 def test_a_real_process() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.guard.conftest import MakeWard
 from tests.guard.wards import NOW, plan
 from tests.guard.world import stat_text
@@ -45,6 +47,18 @@ def test_a_study_reads_all_that_a_score_looks_at(make_ward: MakeWard) -> None:
     assert found.memory.current_bytes == 200 * MIB
     assert found.cpu is not None
     assert (found.cpu.total_seconds, found.cpu.recent_cores) == (2.5, None)
+
+
+def test_it_is_as_old_as_its_oldest_process(make_ward: MakeWard, proc: Path) -> None:
+    """Not as its directory, which our own mark makes younger."""
+    ward = make_ward(CGROUP, cgroup__procs=f"{os.getpid()}\n")
+    (proc / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    ward.container = replace(ward.container, started_at=None)
+    ward.study(NOW, 101.0, str(proc), swap=False)
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    assert ward.container.started_at is not None
+    assert (NOW - ward.container.started_at).total_seconds() == pytest.approx(age, abs=2)
 
 
 def test_an_unlimited_one_has_no_limit(make_ward: MakeWard) -> None:

@@ -8,8 +8,13 @@ import subprocess
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import pytest
 from tools import generate, rows
+
+from memguard.cli.checks.check import Check, DoctorReport
+from memguard.cli.explanation import Change, Explanation, Other
+from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "memguard"
@@ -48,6 +53,12 @@ def test_make_has_its_targets() -> None:
     assert {line.split()[0] for line in ran.stdout.splitlines()} >= TARGETS
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
     assert set(phony.split()[1:]) >= TARGETS
+
+
+@pytest.mark.parametrize("target", ["test", "demo", "bench"])
+def test_what_boots_the_machine_installs_its_programs_first(target: str) -> None:
+    ran = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[:2] == ["tools/setup.sh python", "tools/setup.sh system"]
 
 
 def test_no_tracked_file_names_a_path_of_a_developers_machine() -> None:
@@ -171,6 +182,27 @@ def test_the_documents_link_to_what_exists() -> None:
         if not (path.parent / target).exists()
     ]
     assert not missing
+
+
+def test_the_documents_name_issues_by_what_they_are_about() -> None:
+    """Titles have other numbers than the tracker."""
+    found = {path.name: re.findall(r"issues? #?\d", path.read_text()) for path in (ROOT / "docs").glob("*.md")}
+    assert not {name: lines for name, lines in found.items() if lines}
+
+
+@pytest.mark.parametrize(
+    ("title", "kinds"),
+    [
+        ("Explanation", (Explanation, Other, Change)),
+        ("Outlook", (Outlook, NodeOutlook, ContainerOutlook)),
+        ("Diagnosis", (DoctorReport, Check)),
+    ],
+)
+def test_every_field_of_a_stable_output_is_described(title: str, kinds: tuple[type[msgspec.Struct], ...]) -> None:
+    formats = (ROOT / "docs" / "formats.md").read_text()
+    section = formats.partition(f"\n## {title}: ")[2].partition("\n## ")[0]
+    fields = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    assert fields <= set(re.findall(r"`([A-Za-z]+)(?:\[\])?`", section))
 
 
 def test_the_readmes_configuration_is_a_good_one() -> None:

@@ -122,7 +122,7 @@ def test_the_loss_of_a_critical_process_is_an_alarm(booted: Booted) -> None:
 
 @pytest.mark.row("A4", "G4")
 def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, figures: Figures) -> None:
-    """2,000 containers with lines came and went, 800 of them between the first sample and the last.
+    """1,500 containers with lines came and went, 400 of them between the first sample and the last.
 
     What the kernel remembers of removed cgroups (640 bytes of reclaimable slab each) is its own to take back.
     """

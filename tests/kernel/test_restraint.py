@@ -39,16 +39,8 @@ CELLS = {
     for domain in DOMAINS
     for name, changes in RESTRAINTS.items()
 }
-BOOTS = tuple(
-    Boot(
-        cells=(
-            *(cell(domain, f"none-{repeat}", Guard(), repeat) for repeat in UNGUARDED),
-            *(c for (d, _), c in CELLS.items() if d == domain),
-        ),
-        memory_mb=MEMORY_MB,
-    )
-    for domain in DOMAINS
-)
+WITHOUT = tuple(cell(domain, f"none-{repeat}", Guard(), repeat) for domain in DOMAINS for repeat in UNGUARDED)
+BOOTS = (Boot(cells=(*WITHOUT, *CELLS.values()), memory_mb=MEMORY_MB),)
 
 
 def braked(result: CellResult) -> list[tuple[float, ...]]:

@@ -84,22 +84,6 @@ def test_a_limit_of_somebody_else_is_left_alone(line: Line, directory: Path, rec
     assert high(directory) == str(230 * MIB)
 
 
-def test_it_may_be_tightened_and_comes_back(line: Line, directory: Path) -> None:
-    (directory / "memory.high").write_text(f"{230 * MIB}\n")
-    assert line.arm(240 * MIB, tighten=True).verdict == "foreign"
-    assert line.arm(220 * MIB, tighten=True).verdict == "done"
-    assert line.lift().verdict == "done"
-    assert high(directory) == str(230 * MIB)
-
-
-def test_a_line_that_rises_to_the_limit_found_is_lifted(line: Line, directory: Path, records: Records) -> None:
-    (directory / "memory.high").write_text(f"{230 * MIB}\n")
-    line.arm(220 * MIB, tighten=True)
-    assert line.arm(240 * MIB).verdict == "done"
-    assert high(directory) == str(230 * MIB)
-    assert records.holds() == []
-
-
 @pytest.mark.parametrize("use", ["arm", "check", "lift"])
 def test_another_writer_wins_and_is_reported(line: Line, directory: Path, records: Records, use: str) -> None:
     line.arm(240 * MIB)

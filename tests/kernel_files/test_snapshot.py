@@ -14,7 +14,10 @@ from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 
 from memguard.core import model
 from memguard.kernel.cgroup import SCAN, Cgroup
+from memguard.kernel.numa import NumaFiles
+from memguard.kernel.process import process
 from memguard.kernel.readers import Readers
+from memguard.kernel.reading import Crew
 from memguard.kernel.snapshot import take_snapshot
 from memguard.kernel.tree import Tree
 
@@ -80,12 +83,51 @@ def test_it_is_the_public_format(readers: Readers) -> None:
     assert msgspec.json.decode(msgspec.json.encode(snapshot), type=model.Snapshot) == snapshot
 
 
-def test_only_the_chosen_are_read_in_full(readers: Readers) -> None:
-    snapshot = take_snapshot(readers, IDENTITIES, lambda: NOON, full={WEB})
-    web, cache = snapshot.containers
-    assert web.memory.anon_bytes == 100 * MIB
-    assert cache.memory == model.Memory(current_bytes=200 * MIB)
-    assert (cache.events, cache.limit_bytes, cache.processes) == (None, None, None)
+def test_a_numa_node_without_memory_is_none(readers: Readers, tmp_path: Path) -> None:
+    """Its size of 0 could be written, but not be read back."""
+    for node, kib in ((0, 4096), (1, 0)):
+        directory = tmp_path / f"sys/devices/system/node/node{node}"
+        directory.mkdir(parents=True)
+        names = ("MemTotal", "MemFree", "Active(file)", "Inactive(file)")
+        (directory / "meminfo").write_text("".join(f"Node {node} {name}: {kib} kB\n" for name in names))
+    readers.numa = NumaFiles(str(tmp_path / "sys"))
+    snapshot = take_snapshot(readers, IDENTITIES, lambda: NOON)
+    assert [(found.node, found.total_bytes) for found in snapshot.node.numa] == [(0, 4 * MIB)]
+    assert msgspec.json.decode(msgspec.json.encode(snapshot), type=model.Snapshot) == snapshot
+
+
+def test_a_container_is_as_old_as_its_process_whatever_its_directory_says(readers: Readers, root: Path) -> None:
+    """The guard's own mark changes the directory's times, and a nested cgroup does."""
+    hour_ago = time.time() - 3600
+    for path in (WEB, CACHE):
+        os.utime(root / path, (hour_ago, hour_ago))
+    web, cache = take_snapshot(readers, IDENTITIES, lambda: NOON).containers
+    us = process(os.getpid())
+    assert us is not None
+    assert web.started_at is not None
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - us.started_seconds
+    assert (NOON - web.started_at).total_seconds() == pytest.approx(age, abs=5)
+    assert cache.started_at is not None, "nothing else tells without a process"
+    assert (NOON - cache.started_at).total_seconds() == pytest.approx(3600, abs=5)
+
+
+def test_the_oldest_process_counts(tmp_path: Path) -> None:
+    booted = time.clock_gettime(time.CLOCK_BOOTTIME)
+    ages = {7: 60, 8: 3600, 9: 7200}
+    for pid, age in ages.items():
+        started = int((booted + 10_000 - age) * os.sysconf("SC_CLK_TCK"))
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (x) S {'0 ' * 18}{started} 0 0\n")
+    crew = Crew(list(ages), str(tmp_path), looked_at=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "clock_gettime", lambda _: booted + 10_000)  # this machine may have just booted
+        assert crew.age_seconds == pytest.approx(3600, abs=0.1)
+    assert Crew([10], str(tmp_path), looked_at=2).age_seconds is None
+
+
+def test_a_start_that_is_known_is_kept(readers: Readers) -> None:
+    known = {CID: msgspec.structs.replace(IDENTITIES[CID], started_at=NOON - timedelta(days=3))}
+    assert take_snapshot(readers, known, lambda: NOON).containers[0].started_at == NOON - timedelta(days=3)
 
 
 def test_cores_used_lately_come_from_two_passes(readers: Readers, root: Path) -> None:

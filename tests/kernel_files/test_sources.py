@@ -15,7 +15,7 @@ from memguard.errors import KernelFileError
 from memguard.kernel.files import Directory, KernelFile
 from memguard.kernel.host import cgroup_version, controllers, cpus, uptime_seconds
 from memguard.kernel.meminfo import MeminfoFile, parse_meminfo
-from memguard.kernel.numa import NumaFiles, NumaReading, numa_nodes, numa_totals
+from memguard.kernel.numa import NumaFiles, NumaReading, numa_nodes, numa_totals, parse_node
 from memguard.kernel.process import oom_score_adj, parse_stat, process, status, usage
 from memguard.kernel.psi import Trigger, arm_trigger, read_stall
 from memguard.kernel.vmstat import VmstatFile
@@ -112,6 +112,10 @@ def test_numa(tmp_path: Path) -> None:
     assert files.read() == (NumaReading(0, *sizes), NumaReading(10, *sizes))
     files.close()
     assert NumaFiles(str(tmp_path / "none")).read() == ()
+    with pytest.raises(KernelFileError, match=r"node0/meminfo: .*Active\(file\)"):
+        parse_node(b"Node 0 MemTotal: 1 kB\nNode 0 MemFree: 1 kB\n", 0, "node0/meminfo")
+    with pytest.raises(KernelFileError, match="node0/meminfo:2: b'MemFree: much' is not a size in kB"):
+        parse_node(b"Node 0 MemTotal: 1 kB\nNode 0 MemFree: much kB\n", 0, "node0/meminfo")
 
 
 def test_numa_of_this_host() -> None:

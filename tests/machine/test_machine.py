@@ -16,7 +16,7 @@ from tests.machine.guest.timeline import Samples, thin
 from tests.machine.host import check_host
 from tests.machine.image import NODE, ImageSpec, MachineError
 from tests.machine.machine import Machine, RunError, encode_job
-from tests.machine.qemu import TCG_CPU, RecordReader, Run, qemu_command
+from tests.machine.qemu import TCG_CPU, TCG_KERNEL_LINE, RecordReader, Run, qemu_command
 
 GIB = 1 << 30
 
@@ -73,6 +73,11 @@ class TestCommandLine:
 
     def test_virtual_time_is_one_counted_cpu(self) -> None:
         assert f"-icount shift=0,sleep=off -cpu {TCG_CPU} -smp 1 " in self._line(clock="virtual")
+
+    def test_only_an_emulated_cpu_is_told_what_costs_emulation_much(self) -> None:
+        assert TCG_KERNEL_LINE in self._line()
+        assert TCG_KERNEL_LINE in self._line(clock="virtual")
+        assert TCG_KERNEL_LINE not in self._line(accelerator="kvm")
 
     def test_real_time_has_the_cpus_asked_for(self) -> None:
         assert f"tcg,thread=multi -cpu {TCG_CPU} -smp 4 " in self._line()

@@ -23,20 +23,29 @@ def points_to_lose(ranking: Ranking) -> int | None:
     victim = ranking.victim
     if victim is None:
         return None
-    to_threshold = victim.scored.score - ceil(ranking.pressure.threshold_score) + 1
     second = runner_up(ranking)
-    to_second = _points_over(victim.badness - second.badness) if second else to_threshold
-    fewest = min(to_threshold, to_second)
-    return fewest if fewest <= victim.scored.score else None
+    lead = victim.badness - second.badness if second else None
+    return fewest_to_lose(victim.scored.score, ranking.pressure.threshold_score, lead)
 
 
 def points_to_win(ranking: Ranking, candidate: Candidate) -> int | None:
     """Points more with which this candidate would be the victim; None where no number of points does."""
-    to_threshold = ceil(ranking.pressure.threshold_score) - candidate.scored.score
     victim = ranking.victim
-    to_first = _points_over(victim.badness - candidate.badness) if victim else 0
-    needed = max(to_threshold, to_first, 1)
-    return needed if candidate.scored.score + needed <= HIGHEST_SCORE else None
+    lead = victim.badness - candidate.badness if victim else None
+    return fewest_to_win(candidate.scored.score, ranking.pressure.threshold_score, lead)
+
+
+def fewest_to_lose(score: int, threshold_score: float, lead: float | None) -> int | None:
+    """Points less that end a victim's choice; `lead` is its badness over the runner-up's, None without one."""
+    to_threshold = score - ceil(threshold_score) + 1
+    fewest = to_threshold if lead is None else min(to_threshold, _points_over(lead))
+    return fewest if fewest <= score else None
+
+
+def fewest_to_win(score: int, threshold_score: float, lead: float | None) -> int | None:
+    """Points more that make one the victim; `lead` is the victim's badness over its own, None without a victim."""
+    needed = max(ceil(threshold_score) - score, 1 if lead is None else _points_over(lead), 1)
+    return needed if score + needed <= HIGHEST_SCORE else None
 
 
 def bytes_to_lose(judged: Judgement) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
@@ -15,6 +15,8 @@ from memguard.core.score import factor_points
 from memguard.core.select import Candidate, Ranking
 from memguard.errors import InputError
 
+#: How the one exclusion begins that points undo (core/select.py).
+BELOW_THRESHOLD = "its score is below the threshold"
 #: Factors named when two containers are compared.
 NAMED = 2
 
@@ -57,7 +59,7 @@ def explain_choice(judged: Judgement, wanted: str | None, source: str) -> Explan
     ranking = judged.ranking
     if wanted is None:
         return _explanation(judged, ranking.victim, sentence(ranking))
-    container = _find(judged.snapshot.containers, wanted, source)
+    container = find(judged.snapshot.containers, wanted, source)
     subject = next((c for c in ranking.candidates if c.container.id == container.id), None)
     words = sentence(ranking) if subject and subject is ranking.victim else _why_not_it(container, subject, ranking)
     return _explanation(judged, subject, words)
@@ -79,10 +81,15 @@ def _explanation(judged: Judgement, subject: Candidate | None, words: str) -> Ex
     )
 
 
-def _find(containers: tuple[Container, ...], wanted: str, source: str) -> Container:
-    """The one container whose title, id or name it is; else the one whose title or id it begins or is part of."""
+def matching(containers: Sequence[Container], wanted: str) -> list[Container]:
+    """Those whose title, id or name it is; else those whose title it is part of, or whose id begins with it."""
     exact = [c for c in containers if wanted in (c.id, c.title, c.name, c.pod, f"{c.namespace}/{c.pod}")]
-    close = exact or [c for c in containers if wanted in c.title or c.id.startswith(wanted)]
+    return exact or [c for c in containers if wanted in c.title or c.id.startswith(wanted)]
+
+
+def find(containers: Sequence[Container], wanted: str, source: str) -> Container:
+    """The only one that matches. Raises InputError, with the names that there are, for none and for several."""
+    close = matching(containers, wanted)
     if len(close) == 1:
         return close[0]
     titles = [container.title for container in close or containers]
@@ -129,26 +136,44 @@ def _changes(judged: Judgement, subject: Candidate) -> Iterator[Change]:
     ranking = judged.ranking
     if ranking.victim is subject:
         yield from _ways_to_lose(judged)
-    elif subject.excluded is None or subject.scored.score < ranking.pressure.threshold_score:
-        yield from _ways_to_win(judged, subject)
+    elif held := held_back(subject.excluded):
+        yield held
     else:
-        yield Change(kind="rule", amount=None, words=f"no score does, as long as {subject.excluded}")
+        yield from _ways_to_win(judged, subject)
 
 
 def _ways_to_lose(judged: Judgement) -> Iterator[Change]:
     second = runner_up(judged.ranking)
-    instead = f"{second.container.title} would be chosen" if second else "nobody would be chosen"
+    instead = would_be_chosen(second.container.title if second else None)
     points, freed = points_to_lose(judged.ranking), bytes_to_lose(judged)
     if points is not None:
-        yield Change(kind="points", amount=-points, words=f"with {points} points less, {instead}")
+        yield points_change(-points, instead)
     if freed is not None:
         yield Change(kind="bytes", amount=-freed, words=f"with {size(freed)} less memory, {instead}")
 
 
 def _ways_to_win(judged: Judgement, subject: Candidate) -> Iterator[Change]:
-    title = subject.container.title
+    instead = would_be_chosen(subject.container.title)
     points, more = points_to_win(judged.ranking, subject), bytes_to_win(judged, subject)
     if points is not None:
-        yield Change(kind="points", amount=points, words=f"with {points} points more, {title} would be chosen")
+        yield points_change(points, instead)
     if more is not None:
-        yield Change(kind="bytes", amount=more, words=f"with {size(more)} more memory, {title} would be chosen")
+        yield Change(kind="bytes", amount=more, words=f"with {size(more)} more memory, {instead}")
+
+
+def would_be_chosen(title: str | None) -> str:
+    """What a change would lead to."""
+    return f"{title or 'nobody'} would be chosen"
+
+
+def points_change(points: int, instead: str) -> Change:
+    """What so many points, more or (below 0) less, would lead to."""
+    words = f"with {abs(points)} points {'more' if points > 0 else 'less'}, {instead}"
+    return Change(kind="points", amount=points, words=words)
+
+
+def held_back(excluded: str | None) -> Change | None:
+    """Where something else than its score excludes it: that would have to change, and no score helps."""
+    if excluded is None or excluded.startswith(BELOW_THRESHOLD):
+        return None
+    return Change(kind="rule", amount=None, words=f"no score does, as long as {excluded}")

@@ -73,6 +73,11 @@ def is_json(text: bytes) -> bool:
     return True
 
 
+def begins_object(text: bytes) -> bool:
+    """Does a JSON object begin here, whole or not?"""
+    return text.lstrip().startswith(b"{")
+
+
 @contextmanager
 def _opened(source: str) -> Iterator[IO[bytes]]:
     """The file, unpacked where its first bytes say so."""

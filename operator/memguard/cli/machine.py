@@ -10,8 +10,9 @@ from types import TracebackType
 from msgspec.structs import replace
 
 from memguard.core.model import Container, Snapshot
-from memguard.errors import UnfitError
+from memguard.errors import InputError, UnfitError
 from memguard.guard.config import Config, load_config
+from memguard.kernel.cgroup import CGROUP_ROOT
 from memguard.kernel.host import cgroup_version
 from memguard.kernel.paths import is_kubepods, is_pod
 from memguard.kernel.readers import Readers
@@ -29,11 +30,12 @@ def configuration(plan_file: str | None, cgroup_root: str | None = None, proc_ro
 class Machine:
     """A context: snapshots, one after the other, of the containers that are there at each moment.
 
-    Raises UnfitError where there is no cgroup v2 tree with the memory controller.
+    Raises UnfitError where there is no cgroup v2 tree with the memory controller, InputError for a root that is none.
     """
 
     def __init__(self, config: Config) -> None:
         _require_unified(config.cgroup_root)
+        _require_proc(config.proc_root)
         self._config = config
         self._identities: dict[str, Container] = {}
         self._tree = Tree(config.cgroup_root, config.extra_directories)
@@ -77,8 +79,15 @@ def _id_of(change: Change) -> str:
 
 def _require_unified(root: str) -> None:
     """A fixture tree is no cgroup mount, but has the files of one."""
+    if root != CGROUP_ROOT and not os.path.isdir(root):
+        raise InputError(root, "no such directory", remedy="Say where cgroup v2 is mounted with --cgroup-root.")
     version = cgroup_version(root)
     if version in ("v1", "hybrid"):
         raise UnfitError(f"{root}: cgroup {version}, and memguard needs v2. Run `memguard doctor` for the remedy.")
     if not os.path.exists(f"{root}/cgroup.controllers"):
         raise UnfitError(f"{root}: no cgroup v2 tree. Say where it is mounted with --cgroup-root.")
+
+
+def _require_proc(root: str) -> None:
+    if not os.path.exists(f"{root}/meminfo"):
+        raise InputError(root, "no proc file system (no meminfo in it)", remedy="Say where it is with --proc-root.")

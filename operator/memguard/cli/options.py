@@ -18,6 +18,10 @@ PlanFile = Annotated[
     str | None,
     typer.Option("--plan", metavar="TOML", help="Decide under the plan of this guard configuration, not the trace's."),
 ]
+OwnPlan = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="TOML", help="This guard configuration's plan, roots and names of containers."),
+]
 CgroupRoot = Annotated[
     str | None, typer.Option(metavar="DIR", help="Where the cgroup v2 tree is mounted.", show_default=CGROUP_ROOT)
 ]

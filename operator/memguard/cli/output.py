@@ -36,16 +36,19 @@ def emit(document: msgspec.Struct, form: Format, view: Callable[[], RenderableTy
         write(encode(document, form))
 
 
-def encode(document: msgspec.Struct, form: Format, *, indent: int = 2) -> bytes:
-    """The document as JSON or YAML in UTF-8, with its newline; `indent` -1 puts JSON on one line."""
+def encode(document: msgspec.Struct, form: Format, *, stream: bool = False) -> bytes:
+    """The document as JSON or YAML in UTF-8, with its newline.
+
+    In a `stream` others follow: JSON takes one line each, YAML begins each with `---`.
+    """
     if form is Format.YAML:
         import yaml
 
         # JSON is YAML, and goes through the same encoder: both forms say the same to the last digit.
         plain = msgspec.json.decode(msgspec.json.encode(document))
-        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=PIPE_WIDTH)
+        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=PIPE_WIDTH, explicit_start=stream)
         return text.encode()
-    return msgspec.json.format(msgspec.json.encode(document), indent=indent) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=-1 if stream else 2) + b"\n"
 
 
 def write(data: bytes) -> None:

@@ -9,7 +9,7 @@ import typer
 from memguard import __version__
 from memguard.cli.beats import beats
 from memguard.cli.machine import Machine, configuration, now
-from memguard.cli.options import CgroupRoot, Interval, PlanFile, ProcRoot
+from memguard.cli.options import CgroupRoot, Interval, OwnPlan, ProcRoot
 from memguard.cli.tracefile import TraceFile
 from memguard.core.trace import Header, Reading
 
@@ -26,7 +26,7 @@ def record(
     interval: Interval = 1.0,
     count: Count = None,
     duration: Duration = None,
-    plan: PlanFile = None,
+    plan: OwnPlan = None,
     cgroup_root: CgroupRoot = None,
     proc_root: ProcRoot = None,
 ) -> None:

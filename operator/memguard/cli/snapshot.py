@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memguard.cli.machine import Machine, configuration
-from memguard.cli.options import CgroupRoot, PlanFile, ProcRoot
+from memguard.cli.options import CgroupRoot, OwnPlan, ProcRoot
 from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="How to print; js
 
 
 def snapshot(
-    *, output: Output = Format.JSON, plan: PlanFile = None, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None
+    *, output: Output = Format.JSON, plan: OwnPlan = None, cgroup_root: CgroupRoot = None, proc_root: ProcRoot = None
 ) -> None:
     """Read this machine once.
 

@@ -9,7 +9,7 @@ import typer
 
 from memguard.cli.beats import beats
 from memguard.cli.machine import Machine, configuration
-from memguard.cli.options import CgroupRoot, Interval, Output, PlanFile, ProcRoot
+from memguard.cli.options import CgroupRoot, Interval, Output, OwnPlan, ProcRoot
 from memguard.cli.outlook import Outlook, look
 from memguard.cli.output import Format, console, encode, write
 from memguard.core.history import History
@@ -23,7 +23,7 @@ def top(
     once: Once = False,
     interval: Interval = 1.0,
     output: Output = Format.TABLE,
-    plan: PlanFile = None,
+    plan: OwnPlan = None,
     cgroup_root: CgroupRoot = None,
     proc_root: ProcRoot = None,
 ) -> None:
@@ -48,7 +48,7 @@ def top(
         _show(outlooks, live=not once)
     else:
         for outlook in outlooks:
-            write(encode(outlook, output, indent=2 if once else -1))
+            write(encode(outlook, output, stream=not once))
 
 
 def _outlooks(config: Config, interval: float, *, once: bool) -> Iterator[Outlook]:

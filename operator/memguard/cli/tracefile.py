@@ -38,7 +38,7 @@ class TraceFile:
 
 def _opened(path: str) -> IO[bytes]:
     try:
-        if os.path.exists(path) and os.path.getsize(path):
+        if os.path.isfile(path) and os.path.getsize(path):
             _mend(path)
         return cast("IO[bytes]", gzip.open(path, "ab")) if path.endswith(PACKED) else open(path, "ab")
     except OSError as error:

@@ -95,8 +95,11 @@ def guards_limit(container: Container, plan: Plan) -> bool:
 
 
 def margin(limit_bytes: int, settings: Settings) -> int:
-    """How far under a limit the line stands: 16 MiB or 5 % held every filler for a 300 ms grace (braking.md)."""
-    return max(settings.margin_bytes, int(limit_bytes * settings.margin_ratio))
+    """How far under a limit the line stands: 16 MiB or 5 % held every filler for a 300 ms grace (braking.md).
+
+    Never more than a quarter of the limit: a margin for large containers must not condemn the small ones.
+    """
+    return min(max(settings.margin_bytes, int(limit_bytes * settings.margin_ratio)), limit_bytes // 4)
 
 
 def reserve(size_bytes: int, settings: Settings) -> int:

@@ -68,12 +68,19 @@ def _why_nobody(ranking: Ranking) -> str:
     if ranking.best and ranking.foreign:
         return _why_foreign(ranking)
     if ranking.best and ranking.doubtful:
-        title, growth = ranking.best.container.title, ranking.best.growth_ratio
-        if ranking.domain.is_own_limit:
-            return f"{title} is given a moment to show whether it wants more"
-        return f"{title} makes {growth:.0%} of the growth, and does not die for it before half of the reserve is gone"
+        return f"{ranking.best.container.title} {_why_doubtful(ranking, ranking.best)}"
     first = ranking.candidates[0]
     return f"the first of them, {first.container.title}, is not, because {first.excluded}"
+
+
+def _why_doubtful(ranking: Ranking, best: Candidate) -> str:
+    if not ranking.domain.is_own_limit:
+        return (
+            f"makes {best.growth_ratio:.0%} of the growth, and does not die for it before half of the reserve is gone"
+        )
+    if ranking.pressure.fall_bytes_per_second <= 0:
+        return "does not grow, as far as is known"
+    return "is given a moment to show whether it wants more"
 
 
 def _why_foreign(ranking: Ranking) -> str:

@@ -70,7 +70,6 @@ def freed(container: Container, *, swap_counts: bool, with_pod: bool = False) ->
 
 def share_on(container: Container, numa_node: int) -> float:
     """Ratio of the container's memory that lives on one NUMA node (0 where memory.numa_stat is not known)."""
-    total = sum(container.numa_bytes.values()) if container.numa_bytes else 0
-    if not container.numa_bytes or total == 0:
-        return 0.0
-    return container.numa_bytes.get(str(numa_node), 0) / total
+    held = container.numa_bytes or {}
+    total = sum(held.values())
+    return held.get(str(numa_node), 0) / total if total else 0.0

@@ -36,10 +36,8 @@ class Track(msgspec.Struct, frozen=True, gc=False):
 
     workload: tuple[str, str]
     samples: tuple[Sample, ...]
-    first_seen: float
     peak_bytes: int
     previous_bytes: int = 0
-    replaced_at: float | None = None
     moved_at: float = float("-inf")
 
 
@@ -126,16 +124,14 @@ def _track(container: Container, now: float, tracks: dict[str, Track], workloads
         return Track(
             known.workload,
             (*known.samples[-WINDOW + 1 :], (now, used)),
-            known.first_seen,
             max(known.peak_bytes, used),
             known.previous_bytes,
-            known.replaced_at,
             known.moved_at if used == known.samples[-1][1] else now,
         )
     key = (container.pod_uid or f"{container.namespace}/{container.pod}", container.name or container.id)
     earlier = tracks.get(workloads.get(key, ""))
     previous = 0 if earlier is None else max(earlier.peak_bytes, earlier.previous_bytes)
-    return Track(key, ((now, used),), now, used, previous, now if earlier is not None else None)
+    return Track(key, ((now, used),), used, previous)
 
 
 def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:

@@ -19,16 +19,21 @@ def choose_action(ranking: Ranking, victim: Candidate, rule: Rule) -> Action:
     """evict, terminate or kill; policy and time permitting."""
     if rule.allows("evict") and (not rule.allows("kill") or _pod_is_the_unit(ranking, victim)):
         return "evict"
+    return choose_deed(ranking, victim, rule)
+
+
+def choose_deed(ranking: Ranking, victim: Candidate, rule: Rule) -> Action:
+    """terminate or kill: what a node can do by itself, also where an eviction would be better."""
     wanted = rule.allows("terminate") and rule.grace_seconds > 0 and may_terminate(victim.container)
     return "terminate" if wanted and _in_time(ranking, rule) else "kill"
 
 
 def _in_time(ranking: Ranking, rule: Rule) -> bool:
-    """Is there time for a stop signal? At a container's own limit the line brakes: until half of the margin is gone."""
-    if ranking.domain.is_own_limit and rule.allows("brake"):
-        return ranking.pressure.level < UNCONDITIONAL_LEVEL
+    """Is there time for a stop signal? At an own limit the line brakes: until half of the margin is gone there is."""
     left = ranking.pressure.exhaustion_seconds
-    return left is None or left > rule.grace_seconds + KILL_SECONDS
+    if not (ranking.domain.is_own_limit and rule.allows("brake")):
+        return left is None or left > rule.grace_seconds + KILL_SECONDS
+    return ranking.pressure.level < UNCONDITIONAL_LEVEL or left is None or left > rule.grace_seconds
 
 
 def relief_is_coming(pending_bytes: int, deficit_bytes: int, reserve_bytes: int) -> bool:

@@ -128,10 +128,8 @@ def _seniority(case: Case) -> float:
 
 
 def _protected_share(memory: Memory) -> float:
-    covered = memory.min_bytes or memory.low_bytes
-    if not covered or not memory.current_bytes:
-        return 0.0
-    return min(1.0, max(covered, memory.low_bytes or 0) / memory.current_bytes)
+    covered = max(memory.min_bytes or 0, memory.low_bytes or 0)
+    return min(1.0, covered / memory.current_bytes) if memory.current_bytes else 0.0
 
 
 def _history(case: Case) -> float:
@@ -149,7 +147,7 @@ FACTORS = (
     Factor("memory", 1.8, 0, 1, "footprint on a logarithmic scale; page cache counts nothing"),
     Factor("growth", 1.2, 0, 1, "share of the domain's recent rise"),
     Factor("excess", 1.0, -1, 1, "bytes over the request (under it: negative), logarithmic"),
-    Factor("overuse", 0.1, -1, 1, "bytes over the request as a share of the footprint"),
+    Factor("overuse", 0.1, -1, 1, "bytes over the request as a share of the footprint (under it: of the request)"),
     Factor("oom_score_adj", 0.1, -1, 1, "what kubelet or people set"),
     Factor("priority", 0.1, -1, 1, "pod priority; higher protects"),
     Factor("cpu", 0.05, -1, 0, "the active are favoured to live; recent use counts most"),

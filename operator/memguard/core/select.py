@@ -111,9 +111,11 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     def doubtful(self) -> bool:
         """Is there margin left to look again, and a reason to?
 
-        At a container's own limit a few looks under the brake come first. On the node a bystander does not die for
-        what others do, as long as half of the reserve is there.
+        At a container's own limit a few looks under the brake come first, and who does not grow there lives on. On the
+        node a bystander does not die for what others do, as long as half of the reserve is there.
         """
+        if self.domain.is_own_limit and self.pressure.fall_bytes_per_second <= 0:
+            return True
         if self.pressure.level >= UNCONDITIONAL_LEVEL:
             return False
         trusted, left = self.sample_count >= TRUSTED_SAMPLES, self.pressure.exhaustion_seconds

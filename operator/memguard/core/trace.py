@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -93,7 +93,7 @@ def decode_line(line: bytes, source: str = "<trace>", number: int | None = None)
     except UNREADABLE as error:
         raise input_error(error, source, number) from None
     if isinstance(found, Reading):
-        _check_ids(found.snapshot, source, number)
+        _check_ids(found.snapshot, source, lambda _: number)
     return found
 
 
@@ -110,7 +110,7 @@ def decode_snapshot(text: bytes, source: str = "<snapshot>") -> Snapshot:
         snapshot = _snapshot.decode(text)
     except UNREADABLE as error:
         raise input_error(error, source, _line_of(text, error)) from None
-    _check_ids(snapshot, source, None)
+    _check_ids(snapshot, source, lambda field: _line_at(text, field))
     return snapshot
 
 
@@ -138,27 +138,32 @@ def input_error(error: Exception, source: str, line: int | None) -> InputError:
     return InputError(source, problem, remedy=remedy, line=line, field=path or None)
 
 
-def _check_ids(snapshot: Snapshot, source: str, line: int | None) -> None:
+def _check_ids(snapshot: Snapshot, source: str, line_at: Callable[[str], int | None]) -> None:
     """Every container has its own id: with two of the same, what happens to which would be chance."""
     seen: set[str] = set()
     for index, container in enumerate(snapshot.containers):
         if container.id in seen:
             words = f"a container with the id {container.id!r} is listed twice"
-            remedy = "Give every container its own id."
-            raise InputError(source, words, remedy=remedy, line=line, field=f"$.containers[{index}].id")
+            remedy, field = "Give every container its own id.", f"$.containers[{index}].id"
+            raise InputError(source, words, remedy=remedy, line=line_at(field), field=field)
         seen.add(container.id)
 
 
 def _line_of(text: bytes, error: Exception) -> int | None:
-    """The line of a syntax error, or where the deepest part of a wrong field's path begins that is there."""
+    """The line of a syntax error, or of a wrong field."""
     problem, _, path = str(error).partition(" - at `")
     digits = problem.rpartition("(byte ")[2].rstrip(")")
     if digits.isdecimal():
         return text[: int(digits)].count(b"\n") + 1
     if not isinstance(error, msgspec.ValidationError):
         return text.count(b"\n") + 1
+    return _line_at(text, path.rstrip("`"))
+
+
+def _line_at(text: bytes, path: str) -> int:
+    """Where the deepest part of a JSON path begins that is there."""
     place, part = 0, text
-    for step in path.rstrip("`").replace("[", ".").replace("]", "").split(".")[1:]:
+    for step in path.replace("[", ".").replace("]", "").split(".")[1:]:
         try:
             offset, part = _member(part, step)
         except (LookupError, ValueError):

@@ -52,12 +52,12 @@ class Bell:
         self._tuning = tuning
         self._line = Line(cgroup, records)
         self._until = self._judged_at = 0.0
-        self._judged_bytes = 0
+        self._judged_bytes = self._braked_bytes = 0
 
     @property
-    def middle_bytes(self) -> int:
-        """Half of the margin."""
-        return (self.line_bytes + self.limit_bytes) // 2
+    def short_bytes(self) -> int:
+        """With so much used, a stop signal had its time: half of the margin is gone, or of what was left of it then."""
+        return (max(self.line_bytes, self._braked_bytes) + self.limit_bytes) // 2
 
     def fileno(self) -> int:
         """memory.events.local, to poll for POLLPRI while armed."""
@@ -74,6 +74,8 @@ class Bell:
     def check(self, now: float) -> Outcome:
         """Is the line still there? systemd's set-property takes it away without a word; somebody else's stays."""
         outcome = self._stranger() if self.state == "resting" else self._line.check()
+        if self.state == "braking":
+            return outcome  # with or without a line, the margin is watched until the stop signal had its time
         if outcome.verdict in ("foreign", "vanished"):
             self.state, self.due = "off", NEVER
         elif outcome.verdict == "done" and (outcome.value_bytes or 0) > self.line_bytes:
@@ -111,12 +113,19 @@ class Bell:
         return False
 
     def brake(self) -> None:
-        """The line stays up as the brake while a stop signal has its time; nobody listens to it meanwhile."""
+        """The line is the brake while a stop signal has its time; nobody listens to it meanwhile.
+
+        It may have been lifted, with the margin in use already: then it stands where memory.current is now.
+        """
+        if not self._line.armed:
+            self._line.arm(self.line_bytes)
+        self._braked_bytes = self.cgroup.unreclaimable() or 0
         self.state, self.due = "braking", NEVER
 
     def rest(self, now: float) -> None:
         """Lift the line, come back later, and watch the margin by ticks meanwhile."""
         self._line.lift()
+        self._braked_bytes = 0
         self.state, self.due, self._until = "resting", now + LOOK_SECONDS, now + REST_SECONDS
 
     def lift(self) -> Outcome:

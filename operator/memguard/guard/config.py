@@ -7,12 +7,12 @@ import signal
 import tomllib
 from fnmatch import fnmatchcase
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
 from memguard.core.model import Bytes, Container, Memory, Number, Owner, Record
-from memguard.core.policy import Budget, Match, Mode, Plan, Rule, Settings
+from memguard.core.policy import Action, Budget, Match, Mode, Plan, Rule, Settings
 from memguard.core.score import WEIGHTS
 from memguard.errors import ConfigError
 from memguard.kernel.paths import is_boundary
@@ -28,6 +28,12 @@ GUARD_SETTINGS = Settings(horizon_seconds=GUARD_HORIZON_SECONDS, patience_second
 #: More than any plan needs; what is cut off a longer file would silently not count.
 LARGEST_FILE_BYTES = 1 << 20
 
+#: The cluster's API has them, and on a node alone nobody can do them. (`evict` falls back on what can be done.)
+CLUSTER_ACTIONS: tuple[Action, ...] = ("resize",)
+#: No process hears these: as a request they would be the end of it, or stop it for good.
+UNHEARD_SIGNALS = ("SIGKILL", "SIGSTOP")
+
+RestartPolicy = Literal["Always", "OnFailure", "Never"]
 #: A minute without a look would be no guard; and poll(2) knows no more than 24 days.
 Tick = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
@@ -44,7 +50,7 @@ class Identity(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     privileged: bool | None = None
     static: bool | None = None
     request_bytes: Bytes | None = None
-    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
+    restart_policy: RestartPolicy | None = None
     labels: dict[str, str] = {}
 
 
@@ -134,8 +140,9 @@ def load_config(path: str) -> Config:
 def parse_config(text: bytes, path: str = "<config>") -> Config:
     """The same from bytes."""
     try:
-        data = tomllib.loads(text.decode())
-        _check_keys(path, data)
+        source = _Source(path, text.decode())
+        data = tomllib.loads(source.text)
+        _check_keys(source, data)
     except UnicodeDecodeError:
         raise ConfigError(path, "is not UTF-8 text", remedy="Write it as TOML (docs/guard.md).") from None
     except tomllib.TOMLDecodeError as error:
@@ -148,31 +155,80 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
         settings.setdefault("patienceSeconds", GUARD_PATIENCE_SECONDS)
     try:
         config = msgspec.convert(data, Config)
-        _check_signals(path, config)
-        _check_paths(path, config)
     except msgspec.ValidationError as error:
-        problem, _, field = str(error).partition(" - at `$")
-        raise ConfigError(
-            path, problem, field=field.strip("`.") or None, remedy="See docs/guard.md for what each key takes."
-        ) from None
+        raise _wrong_value(source, str(error)) from None
+    for check in (_check_actions, _check_signals, _check_globs, _check_paths):
+        check(source, config)
     return config
 
 
-def _check_signals(path: str, config: Config) -> None:
+class _Source(NamedTuple):
+    """What is read: an error about a part of it names the line."""
+
+    path: str
+    text: str
+
+    def error(self, problem: str, *, field: str, remedy: str, at: str | None = None) -> ConfigError:
+        """About a field; the line is that of `at`, where that is another."""
+        from memguard.guard.tomllines import line_of
+
+        return ConfigError(self.path, problem, field=field, remedy=remedy, line=line_of(self.text, at or field))
+
+
+#: What may be written where a fixed set of words is taken, by key.
+_WORDS = {
+    "mode": get_args(Mode),
+    "actions": tuple(action for action in get_args(Action) if action not in CLUSTER_ACTIONS),
+    "restartPolicy": get_args(RestartPolicy),
+}
+_REMEDY = "See docs/guard.md for what each key takes."
+
+
+def _wrong_value(source: _Source, error: str) -> ConfigError:
+    """msgspec's words as ours."""
+    problem, _, place = error.partition(" - at `$")
+    field = place.strip("`.")
+    words = _WORDS.get(field.rpartition(".")[2].partition("[")[0], ())
+    listed = problem.startswith("Invalid enum value") and words
+    return source.error(
+        problem, field=field, remedy=f"Known here: {', '.join(words)}. {_REMEDY}" if listed else _REMEDY
+    )
+
+
+def _check_actions(source: _Source, config: Config) -> None:
+    for index, rule in enumerate(config.rules):
+        for action in filter(rule.allows, CLUSTER_ACTIONS):
+            remedy = "Leave it out: that goes through the cluster's API, and a guard on a node does not use it."
+            raise source.error(f"no guard can {action}", field=f"rules[{index}].actions", remedy=remedy)
+
+
+def _check_signals(source: _Source, config: Config) -> None:
     known = signal.Signals.__members__
     for index, rule in enumerate(config.rules):
         for key, name in (("stopSignal", rule.stop_signal), ("notifySignal", rule.notify_signal)):
+            field = f"rules[{index}].{key}"
             if name is not None and name not in known:
-                raise ConfigError(
-                    path, f"unknown signal {name!r}", field=f"rules[{index}].{key}", remedy=_nearest(name, [*known])
-                )
+                raise source.error(f"unknown signal {name!r}", field=field, remedy=_nearest(name, [*known]))
+            if name in UNHEARD_SIGNALS:
+                remedy = "Name one that it can answer; graceSeconds = 0, or the action kill alone, ends it at once."
+                raise source.error(f"no process hears {name}", field=field, remedy=remedy)
 
 
-def _check_paths(path: str, config: Config) -> None:
+def _check_globs(source: _Source, config: Config) -> None:
+    globs = {f"rules[{index}].match.cgroup": rule.match.cgroup for index, rule in enumerate(config.rules)}
+    globs |= {f"containers[{index}].cgroup": identity.cgroup for index, identity in enumerate(config.containers)}
+    for field, glob in globs.items():
+        if glob.startswith("/") or glob.endswith("/"):
+            inside = glob.removeprefix(config.cgroup_root).strip("/")
+            remedy = f"Write it relative to cgroupRoot, with no slash around it: {inside!r}."
+            raise source.error(f"{glob!r} matches no cgroup", field=field, remedy=remedy)
+
+
+def _check_paths(source: _Source, config: Config) -> None:
     for key in ("cgroup_root", "proc_root", "run_directory", "textfile", "trace"):
         if "\0" in (getattr(config, key) or ""):
             name = msgspec.structs.fields(Config)[Config.__struct_fields__.index(key)].encode_name
-            raise ConfigError(path, "a path cannot hold a NUL", field=name, remedy="Leave it out.")
+            raise source.error("a path cannot hold a NUL", field=name, remedy="Leave it out.")
 
 
 def _syntax_error(path: str, problem: str, text: bytes) -> ConfigError:
@@ -200,21 +256,21 @@ _KNOWN = {
 }
 
 
-def _check_keys(path: str, value: Any, table: str = "", at: str = "") -> None:
+def _check_keys(source: _Source, value: Any, table: str = "", at: str = "") -> None:
     """A misspelt key must not silently mean the default: name it, and the nearest that exists."""
     if isinstance(value, dict):
         known = _KNOWN.get(table, value)
         for key, item in value.items():
+            inner = f"{at}.{key}".lstrip(".")
             if key not in known:
                 remedy = _nearest(key, list(known))
-                raise ConfigError(path, f"unknown key {key!r}", field=at or "top level", remedy=remedy)
-            _check_keys(path, item, f"{table}.{key}".lstrip("."), f"{at}.{key}".lstrip("."))
+                raise source.error(f"unknown key {key!r}", field=at or "top level", remedy=remedy, at=inner)
+            _check_keys(source, item, f"{table}.{key}".lstrip("."), inner)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_keys(path, item, table, f"{at}[{index}]")
+            _check_keys(source, item, table, f"{at}[{index}]")
     elif isinstance(value, float) and not isfinite(value):
-        remedy = "See docs/guard.md for what each key takes."
-        raise ConfigError(path, f"{value} is no figure", field=at, remedy=remedy)
+        raise source.error(f"{value} is no figure", field=at, remedy=_REMEDY)
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from memguard.core.budget import Ledger
 from memguard.core.domain import domains
 from memguard.core.history import History, after_victim, forget_gauge, observe
-from memguard.core.ladder import choose_action, only_evictable
+from memguard.core.ladder import choose_action, choose_deed, only_evictable
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
 from memguard.core.policy import Action, Plan
@@ -153,7 +153,8 @@ class Court:
         """Do it; why not, if the kernel refuses."""
         now = self._clock.monotonic()
         course = Course(ward, ranking.candidates[0].freed_bytes, now)
-        course.action = "terminate" if action == "terminate" and self._terminated(course) else "kill"
+        deed = choose_deed(ranking, ranking.candidates[0], ward.rule) if action == "evict" else action
+        course.action = "terminate" if deed == "terminate" and self._terminated(course) else "kill"
         if course.action == "kill" and not course.kill(now):
             self._report.refused(ranking, course)
             return course.refusal

@@ -60,6 +60,8 @@ def _live(guard: int, briefing: int) -> NoReturn:
     status = 1
     try:
         os.setsid()  # a signal to the guard's group is not for us: we are needed most when it dies
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # systemd sends it to all that are left
+            signal.signal(number, signal.SIG_IGN)
         told = os.read(briefing, PATHS_BYTES).decode()
         if told:
             cgroup_root, _, run_directory = told.partition("\0")

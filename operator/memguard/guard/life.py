@@ -48,7 +48,7 @@ def live(path: str, janitor: Janitor) -> int:
         version=report.version,
         mode=config.mode,
         containers=len(guard.watch),
-        reserveBytes=guard.scene.reserve_bytes,
+        reserveBytes=guard.scene.node_reserve_bytes,
         swept=swept._asdict(),
         missing=[measure for measure in measures if not measure.ok],
     )
@@ -69,6 +69,10 @@ def require_fit(config: Config) -> None:
         )
     if "memory" not in controllers(config.cgroup_root):
         raise UnfitError(f"{config.cgroup_root} has no memory controller. Boot without cgroup_disable=memory.")
+    if not os.path.exists(f"{config.proc_root}/meminfo"):
+        raise UnfitError(
+            f"{config.proc_root} is no proc file system (no meminfo in it). Say where it is with procRoot."
+        )
 
 
 def _wakeup_pipe() -> int:

@@ -21,6 +21,11 @@ from memguard.kernel.outcome import Outcome
 from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
 
+#: Who holds no more than this beside those that may be braked allocates nothing either: a pod's pause container has
+#: 0.3 MB.
+SANDBOX_BYTES = 4 << 20
+NOT_ALONE = Outcome("refused", "the line would brake somebody else in the pod, who may not be touched")
+
 
 class Limits:
     """The bells by cgroup path; at most one under each container's and each pod's limit."""
@@ -40,6 +45,8 @@ class Limits:
         """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
         if ward.cgroup.path not in self.bells:
             self._hang(ward, ward.cgroup, f"container:{ward.id}")
+        if pod_path in self.bells and _spared(self._watch.inside(pod_path)):
+            self.forget(pod_path)
         if pod_path and pod_path not in self.bells:
             pod = Cgroup(pod_path, self._watch.cgroup_root)
             pod.file("memory.max").keep = True  # read at each look
@@ -103,19 +110,27 @@ class Limits:
             if bell.state == "braking":
                 continue
             limit = _limit(bell.cgroup)
-            if limit != bell.limit_bytes or not any(map(self._court.may_act, self._watch.inside(path))):
+            inside = self._watch.inside(path)
+            if limit != bell.limit_bytes or not any(map(self._court.may_act, inside)) or _spared(inside):
                 self.forget(path)
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward, ward.pod_path)
-        now = self._clock.monotonic()
-        for path, bell in list(self.bells.items()):
-            outcome = bell.check(now)
-            if outcome.verdict != "unchanged":
-                self._report.line_changed(bell.domain, outcome)
-            self._listen(bell)
-            if bell.state == "off":
-                self.forget(path)  # it is hung again when there is room for it
+        for bell in list(self.bells.values()):
+            self._check(bell)
+
+    def check_brakes(self) -> None:
+        """Does each brake still stand? During a grace this cannot wait for the housekeeping."""
+        for bell in [bell for bell in self.bells.values() if bell.state == "braking"]:
+            self._check(bell)
+
+    def _check(self, bell: Bell) -> None:
+        outcome = bell.check(self._clock.monotonic())
+        if outcome.verdict != "unchanged":
+            self._report.line_changed(bell.domain, outcome)
+        self._listen(bell)
+        if bell.state == "off":
+            self.forget(bell.cgroup.path)  # it is hung again when there is room for it
 
     def release_brakes(self, course: Course, now: float) -> None:
         """A stop signal had its time, or its effect."""
@@ -127,7 +142,7 @@ class Limits:
     def margin_is_short(self, course: Course) -> bool:
         """Is half of a margin used up while a stop signal has its time? Then there is no more waiting."""
         inside = (bell for path, bell in self.bells.items() if course.ward in self._watch.inside(path))
-        return any((bell.cgroup.unreclaimable() or 0) > bell.middle_bytes for bell in inside)
+        return any((bell.cgroup.unreclaimable() or 0) > bell.short_bytes for bell in inside)
 
     def _outdated(self, bell: Bell) -> bool:
         """Was the limit changed under the line (in-place resize)? Then the line comes down, and is hung anew."""
@@ -145,6 +160,9 @@ class Limits:
         limit = _limit(cgroup)
         if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
             return
+        if _spared(self._watch.inside(cgroup.path)):
+            self._cannot_arm(cgroup, domain, NOT_ALONE)
+            return
         bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.config.tuning)
         if self._watch.swap:
             bell.probation_seconds = PROBATION_WITH_SWAP_SECONDS
@@ -157,7 +175,11 @@ class Limits:
         if outcome.ok:
             self.bells[cgroup.path] = bell
             self._listen(bell)
-        elif self._unarmed.get(cgroup.path) != outcome:
+        else:
+            self._cannot_arm(cgroup, domain, outcome)
+
+    def _cannot_arm(self, cgroup: Cgroup, domain: str, outcome: Outcome) -> None:
+        if self._unarmed.get(cgroup.path) != outcome:
             self._unarmed[cgroup.path] = outcome
             self._report.unarmed(domain, outcome)
 
@@ -195,6 +217,11 @@ class Limits:
 
     def _deafen(self, path: str) -> None:
         self._ears.deafen(self._listening.pop(path, -1))
+
+
+def _spared(inside: Iterable[Ward]) -> bool:
+    """Is somebody there who may never be touched, not even by a brake?"""
+    return any(ward.forbidden is not None and ward.current_bytes > SANDBOX_BYTES for ward in inside)
 
 
 def _limit(cgroup: Cgroup) -> int | None:

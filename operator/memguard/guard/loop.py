@@ -162,6 +162,7 @@ class Guard:
     def _follow_courses(self, now: float) -> None:
         if not self.court.courses:
             return
+        self.limits.check_brakes()
         for course in self.court.courses.values():
             if course.stage == "terminating" and (course.overdue(now) or self._time_is_short(course)):
                 self.limits.release_brakes(course, now)
@@ -222,7 +223,7 @@ class Guard:
     # --- quiet times
 
     def _idle(self, now: float) -> None:
-        if self.court.courses or not self.lookout.at_rest(now):
+        if not self.lookout.at_rest(now):
             self.report.relieve()
             return
         if now - self._studied_at >= self._study_pause:
@@ -242,8 +243,10 @@ class Guard:
             self._mend(turn)
             if self._may_hang:
                 self.limits.check(turn)
+            self._stability.lost()  # what ended in quiet times is no victim's doing
             self._publish()
-            gc.collect()
+            if not self.court.courses:
+                gc.collect()
         self.report.flush()
 
     @property

@@ -40,7 +40,7 @@ class Scene:
         memory = self._meminfo.read()
         self.total_bytes = memory.total_bytes
         self.has_swap = bool(memory.swap_total_bytes)
-        self.reserve_bytes = reserve(self.total_bytes, self.settings)
+        self.node_reserve_bytes = self.reserve_bytes = reserve(self.total_bytes, self.settings)
         if self.kubepods is not None and not self.kubepods.alive():
             self.kubepods.close()
             self.kubepods = None
@@ -51,9 +51,15 @@ class Scene:
         self._kubepods_limit = UNLIMITED if limit is None else limit
 
     def headroom(self) -> int:
-        """Bytes above the nearest reserve, the node's or kubepods': a read or two, most of what a tick costs."""
-        node = self._meminfo.available() - self.reserve_bytes
-        return min(node, self._kubepods_headroom())
+        """Bytes above the nearest reserve, the node's or kubepods' (which is `reserve_bytes` from now on).
+
+        A read or two, most of what a tick costs.
+        """
+        node, kubepods = self._meminfo.available() - self.node_reserve_bytes, self._kubepods_headroom()
+        self.reserve_bytes = (
+            self.node_reserve_bytes if node <= kubepods else reserve(self._kubepods_limit, self.settings)
+        )
+        return min(node, kubepods)
 
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""

@@ -5,25 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from memguard.kernel.process import process
+from memguard.kernel.process import Process, process
 
 
 class Stability:
-    """The critical processes found at start, by pid and start time: a reused pid is not the same process."""
+    """The critical processes by name. All of /proc is searched only at first and after one of them ended."""
 
     def __init__(self, names: Iterable[str], proc_root: str) -> None:
-        self._proc_root = proc_root
-        wanted = set(names)
-        pids = (int(name) for name in os.listdir(proc_root) if name.isdecimal())
-        found = (process(pid, proc_root) for pid in pids)
-        self._alive = {one.pid: (one.name, one.started_seconds) for one in found if one and one.name in wanted}
+        self._wanted, self._proc_root = set(names), proc_root
+        self._alive = self._search()
+        self._known = {one.name for one in self._alive}
 
     def lost(self) -> list[str]:
-        """Names of those that died since the last look; each is told once."""
-        gone = []
-        for pid, (name, started) in list(self._alive.items()):
-            one = process(pid, self._proc_root)
-            if one is None or one.started_seconds != started or one.state in ("Z", "X"):
-                gone.append(name)
-                del self._alive[pid]
-        return gone
+        """Names of which nobody is left since the last look (a session that ended, or a restart, is no loss)."""
+        if all(map(self._lives, self._alive)) and self._known == {one.name for one in self._alive}:
+            return []
+        before = {one.name for one in self._alive}
+        self._alive = self._search()
+        now = {one.name for one in self._alive}
+        self._known |= now
+        return sorted(before - now)
+
+    def _search(self) -> list[Process]:
+        pids = (int(name) for name in os.listdir(self._proc_root) if name.isdecimal())
+        found = (process(pid, self._proc_root) for pid in pids)
+        return [one for one in found if one is not None and one.name in self._wanted and _runs(one)]
+
+    def _lives(self, known: Process) -> bool:
+        one = process(known.pid, self._proc_root)  # a reused pid is not the same process
+        return one is not None and one.started_seconds == known.started_seconds and _runs(one)
+
+
+def _runs(one: Process) -> bool:
+    return one.state not in ("Z", "X")

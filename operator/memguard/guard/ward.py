@@ -178,7 +178,7 @@ class Ward:
             events=cgroup.events(),
             nice=crew.nice(cgroup.nice()),
             cpu=self._cpu(cgroup.cpu_seconds(), monotonic),
-            started_at=known.started_at or reading.created_at(cgroup, now) or now,
+            started_at=known.started_at or reading.started_at(cgroup, crew, now) or now,
             oom_score_adj=crew.oom_score_adj,
             processes=crew.processes,
             numa_bytes=reading.numa_bytes(cgroup) if numa else None,

@@ -24,13 +24,12 @@ _VALUE_BYTES: Final = 20
 class Line:
     """memory.high of `cgroup`, recorded in `records` for as long as it is armed."""
 
-    __slots__ = ("_cgroup", "_records", "_slot", "found_bytes", "written_bytes")
+    __slots__ = ("_cgroup", "_records", "_slot", "written_bytes")
 
     def __init__(self, cgroup: Cgroup, records: Records) -> None:
         self._cgroup = cgroup
         self._records = records
         self._slot: int | None = None
-        self.found_bytes = UNLIMITED
         self.written_bytes: int | None = None
 
     @property
@@ -38,22 +37,19 @@ class Line:
         """Does a value of ours stand in the file, as far as we know?"""
         return self.written_bytes is not None
 
-    def arm(self, wanted_bytes: int, *, tighten: bool = False) -> Outcome:
+    def arm(self, wanted_bytes: int) -> Outcome:
         """Set or move the line to `wanted_bytes`, page aligned and never below memory.current.
 
         Below current the write itself would reclaim: 3 ms per MB of cache. A limit that somebody else set is
-        "foreign" and left alone, unless `tighten` allows a lower line in front of it. A value that was reset to
-        what we found (systemd's set-property does it) is written again.
+        "foreign" and left alone. A value that was reset to "max" (systemd's set-property does it) is written again.
         """
         high, current = self._cgroup.high(), self._cgroup.current()
         if high is None or current is None:
             return self._gone()
-        taken = self._foreign(high, tighten=tighten)
+        taken = self._foreign(high)
         if taken is not None:
             return taken
         value = max(wanted_bytes // _PAGE_BYTES, -(-current // _PAGE_BYTES)) * _PAGE_BYTES
-        if value >= self.found_bytes:
-            return self._not_below(high)
         return Outcome("unchanged", value_bytes=value) if value == high else self._write(value, high)
 
     def check(self) -> Outcome:
@@ -68,7 +64,7 @@ class Line:
         return self.arm(self.written_bytes)
 
     def lift(self) -> Outcome:
-        """Put back what was found, if the file still holds what we wrote."""
+        """Put back "max", which was found, if the file still holds what we wrote."""
         if self.written_bytes is None:
             return Outcome("unchanged")
         high = self._cgroup.high()
@@ -76,24 +72,20 @@ class Line:
             return self._gone()
         if high != self.written_bytes:
             self._forget()
-            changed: Verdict = "unchanged" if high == self.found_bytes else "foreign"
+            changed: Verdict = "unchanged" if high == UNLIMITED else "foreign"
             return Outcome(changed, "memory.high was changed by somebody else", high)
-        return self._restore()
-
-    def _foreign(self, high: int, *, tighten: bool) -> Outcome | None:
-        if self.written_bytes is None:
-            if high != UNLIMITED and not tighten:
-                return Outcome("foreign", "memory.high was set by somebody else", high)
-            self.found_bytes = high
-        elif high not in (self.written_bytes, self.found_bytes):
+        outcome = self._put(UNLIMITED)
+        if outcome.verdict != "refused":
             self._forget()
-            return Outcome("foreign", "memory.high was changed by somebody else", high)
-        return None
+        return outcome
 
-    def _not_below(self, high: int) -> Outcome:
-        if self.written_bytes is not None and high == self.written_bytes:
-            return self._restore()
-        return Outcome("foreign", "the limit that somebody else set is lower", high)
+    def _foreign(self, high: int) -> Outcome | None:
+        if high in (self.written_bytes, UNLIMITED):
+            return None
+        if self.written_bytes is None:
+            return Outcome("foreign", "memory.high was set by somebody else", high)
+        self._forget()
+        return Outcome("foreign", "memory.high was changed by somebody else", high)
 
     def _write(self, value: int, high: int) -> Outcome:
         before = value if self.written_bytes is None else self.written_bytes
@@ -109,17 +101,11 @@ class Line:
 
     def _record(self, value: int, before: int) -> bool:
         cgroup = self._cgroup
-        hold = Hold("line", cgroup.path, cgroup.inode or 0, self.found_bytes, value, before)
+        hold = Hold("line", cgroup.path, cgroup.inode or 0, UNLIMITED, value, before)
         if self._slot is not None:
             return self._records.update(self._slot, cgroup, hold)
         self._slot = self._records.note(cgroup, hold)
         return self._slot is not None
-
-    def _restore(self) -> Outcome:
-        outcome = self._put(self.found_bytes)
-        if outcome.verdict != "refused":
-            self._forget()
-        return outcome
 
     def _put(self, value: int) -> Outcome:
         return put_high(self._cgroup, value)

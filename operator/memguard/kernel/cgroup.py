@@ -1,6 +1,7 @@
 """One cgroup v2 directory: its memory readings, its state and its processes (admin-guide/cgroup-v2.rst).
 
-Every reading is None when the cgroup is gone or this kernel has no such file. Sizes are bytes, "max" is UNLIMITED.
+Every reading is None when the cgroup is gone or this kernel has no such file, and raises KernelFileError when its
+content cannot be understood. Sizes are bytes, "max" is UNLIMITED.
 Files of the hot path stay open once used, the others are opened for each reading: an open file costs a descriptor
 and, once read, a page of kernel memory. What a kill needs is opened ahead, unread (`prepare`).
 """

@@ -7,17 +7,10 @@ Only from a SCHED_FIFO guard: with an ordinary one each woken process preempts t
 
 from __future__ import annotations
 
-import select
-import time
-from typing import Final
-
 from memguard.errors import UnfitError
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.outcome import VANISHED, Outcome
 from memguard.kernel.record import Hold, Records
-
-# Later notifications of one file are held back for up to 10 ms by the kernel: look again ourselves meanwhile.
-_LOOK_SECONDS: Final = 0.001
 
 
 class Freeze:
@@ -36,7 +29,7 @@ class Freeze:
         return self._slot is not None
 
     def hold(self) -> Outcome:
-        """Ask for it to stand still; `await_frozen` tells when it does.
+        """Ask for it to stand still; `Cgroup.frozen` tells when it does.
 
         "foreign" when somebody else froze it: it stands still, but is not ours to thaw. Never our own cgroup.
         """
@@ -57,23 +50,6 @@ class Freeze:
         if not outcome.ok:
             self._forget()
         return outcome
-
-    def await_frozen(self, deadline_seconds: float) -> Outcome:
-        """Wait until everything in it stands still: "done", "vanished" or "timeout"."""
-        until = time.monotonic() + deadline_seconds
-        bell = select.poll()
-        fd = self._cgroup.file("cgroup.events").fileno()
-        if fd >= 0:
-            bell.register(fd, select.POLLPRI)
-        while True:
-            frozen = self._cgroup.frozen()
-            if frozen:
-                return Outcome("done")
-            if frozen is None:
-                return VANISHED
-            if time.monotonic() >= until:
-                return Outcome("timeout", f"not frozen after {deadline_seconds} s")
-            bell.poll(_LOOK_SECONDS * 1000)
 
     def release(self) -> Outcome:
         """Let it run again. Also after a kill, to clear the record."""

@@ -11,7 +11,7 @@ import msgspec
 
 from memguard.errors import KernelFileError
 from memguard.kernel.files import KernelFile
-from memguard.kernel.parse import digits
+from memguard.kernel.parse import kib
 
 _KIB: Final = 1024
 # MemTotal, MemFree and MemAvailable are the first three lines, 28 bytes each.
@@ -108,21 +108,8 @@ class MeminfoFile:
 def parse_meminfo(data: bytes, source: object, lines: tuple[bytes, ...] = _LINES) -> Meminfo:
     """The content of a meminfo file, or its first `lines`. Raises KernelFileError where a required one is missing."""
     text = b"\n" + data
-    values = [_kib(text, line, source) for line in lines]
+    values = [kib(text, line, source) for line in lines]
     total, free, available = values[:3]
     if total is None or free is None or available is None:
         raise KernelFileError(str(source), "MemTotal, MemFree or MemAvailable is missing")
     return Meminfo(total, free, available, *values[3:])
-
-
-def _kib(text: bytes, needle: bytes, source: object) -> int | None:
-    start = text.find(needle)
-    if start < 0:
-        return None
-    start += len(needle)
-    end = text.find(b"\n", start)
-    shown = text[start : end if end >= 0 else len(text)].removesuffix(b" kB").strip()
-    value = digits(shown)
-    if value is None:
-        raise KernelFileError(str(source), f"{shown[:40]!r} is not a size in kB", line=text.count(b"\n", 0, start))
-    return value * _KIB

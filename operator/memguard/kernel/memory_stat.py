@@ -30,12 +30,6 @@ class MemoryStat(msgspec.Struct, frozen=True, gc=False, rename=lambda name: name
     active_file_bytes: Bytes | None = None
     slab_reclaimable_bytes: Bytes | None = None
 
-    def unreclaimable(self, current_bytes: int) -> int:
-        """What reclaim cannot give back: live current - file LRU + dirty + writeback - reclaimable slab, in bytes."""
-        held = (self.file_dirty_bytes or 0) + (self.file_writeback_bytes or 0)
-        cache = (self.inactive_file_bytes or 0) + (self.active_file_bytes or 0)
-        return _within(current_bytes - max(cache - held, 0) - (self.slab_reclaimable_bytes or 0), current_bytes)
-
 
 STAT_KEYS: Final = keys(
     "anon",
@@ -73,10 +67,15 @@ def memory_stat(data: bytes, source: object) -> MemoryStat:
 
 
 def unreclaimable(data: bytes, current_bytes: int, source: object) -> int:
-    """As MemoryStat.unreclaimable, cutting only the five fields that it needs out of memory.stat."""
+    """What reclaim cannot give back: live current - file LRU + dirty + writeback - reclaimable slab, in bytes.
+
+    Cuts only the five fields that it needs out of memory.stat. Raises KernelFileError.
+    """
     dirty, writeback, inactive, active, slab = cut(data, _RECLAIMABLE_KEYS, source)
     cache = (inactive or 0) + (active or 0) - (dirty or 0) - (writeback or 0)
-    return _within(current_bytes - max(cache, 0) - (slab or 0), current_bytes)
+    value = current_bytes - max(cache, 0) - (slab or 0)
+    # stat lags behind current: the difference of the two may leave the possible range for a moment.
+    return min(max(value, 0), current_bytes)
 
 
 def memory_events(data: bytes, source: object) -> Events:
@@ -85,8 +84,3 @@ def memory_events(data: bytes, source: object) -> Events:
     return Events(
         low=low or 0, high=high or 0, max=limit or 0, oom=oom or 0, oom_kill=oom_kill or 0, oom_group_kill=group or 0
     )
-
-
-def _within(value: int, current_bytes: int) -> int:
-    # stat lags behind current: the difference of the two may leave the possible range for a moment.
-    return min(max(value, 0), current_bytes)

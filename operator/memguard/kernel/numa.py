@@ -12,13 +12,15 @@ import msgspec
 
 from memguard.errors import KernelFileError
 from memguard.kernel.files import KernelFile
-from memguard.kernel.parse import digits
+from memguard.kernel.parse import digits, kib
 
-_KIB: Final = 1024
 # shmem and the LRU lines overlap with these; slab and stacks are written in bytes like the rest.
 _COUNTED: Final = frozenset(
     {b"anon", b"file", b"kernel_stack", b"pagetables", b"sec_pagetables", b"slab_reclaimable", b"slab_unreclaimable"}
 )
+
+
+_LINES: Final = (b"MemTotal", b"MemFree", b"Active(file)", b"Inactive(file)", b"SReclaimable")
 
 
 class NumaReading(msgspec.Struct, frozen=True, gc=False):
@@ -41,9 +43,13 @@ class NumaFiles:
         self._files = [(node, KernelFile(f"{sys}/devices/system/node/node{node}/meminfo")) for node in numa_nodes(sys)]
 
     def read(self) -> tuple[NumaReading, ...]:
-        """Every node that is online; empty on a kernel without NUMA."""
-        readings = ((node, file, file.read()) for node, file in self._files)
-        return tuple(parse_node(data, node, file) for node, file, data in readings if data is not None)
+        """Every node that is online and has memory; empty on a kernel without NUMA. Raises KernelFileError.
+
+        One without memory (CPUs or a device alone) is none that memory.numa_stat and cpuset.mems.effective know.
+        """
+        contents = ((node, file, file.read()) for node, file in self._files)
+        readings = (parse_node(data, node, file) for node, file, data in contents if data is not None)
+        return tuple(found for found in readings if found.total_bytes)
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -62,14 +68,11 @@ def numa_nodes(sys: str = "/sys") -> list[int]:
 
 def parse_node(data: bytes, node: int, source: object) -> NumaReading:
     """The content of a node's meminfo: `Node 0 MemTotal: 4548828 kB`. Raises KernelFileError."""
-    return NumaReading(
-        node=node,
-        total_bytes=_kib(data, b"MemTotal", source),
-        free_bytes=_kib(data, b"MemFree", source),
-        active_file_bytes=_kib(data, b"Active(file)", source),
-        inactive_file_bytes=_kib(data, b"Inactive(file)", source),
-        slab_reclaimable_bytes=_kib(data, b"SReclaimable", source, optional=True),
-    )
+    text = b"\n" + data
+    total, free, active, inactive, reclaimable = (kib(text, b" %b:" % name, source) for name in _LINES)
+    if total is None or free is None or active is None or inactive is None:
+        raise KernelFileError(str(source), "MemTotal, MemFree, Active(file) or Inactive(file) is missing")
+    return NumaReading(node, total, free, active, inactive, reclaimable or 0)
 
 
 def numa_totals(data: bytes, source: object) -> dict[int, int]:
@@ -90,14 +93,3 @@ def _pair(part: bytes, source: object, line: int) -> tuple[int, int]:
     if node is None or value is None:
         raise KernelFileError(str(source), f"{part[:40]!r} is not `N<node>=<bytes>`", line=line)
     return node, value
-
-
-def _kib(data: bytes, key: bytes, source: object, *, optional: bool = False) -> int:
-    start = data.find(b" %b:" % key)
-    if start < 0 and optional:
-        return 0
-    end = data.find(b"\n", start)
-    value = digits(data[start + len(key) + 2 : end if end >= 0 else len(data)].removesuffix(b"kB").strip())
-    if start < 0 or value is None:
-        raise KernelFileError(str(source), f"no {key.decode()} in kB")
-    return value * _KIB

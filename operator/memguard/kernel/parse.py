@@ -11,6 +11,7 @@ from memguard.errors import KernelFileError
 from memguard.kernel.files import UNLIMITED
 
 _SHOWN_BYTES: Final = 40
+_KIB: Final = 1024
 _LONGEST_DIGITS: Final = 20
 
 Needle = tuple[bytes, int]
@@ -64,12 +65,31 @@ def cut(data: bytes, wanted: tuple[Needle, ...], source: object) -> list[int | N
         try:
             add(int(text[start:at]))
         except ValueError:
-            fail(data, start - 1, source)
+            fail(data, start - length, source)
     return values
 
 
 def _needle(key: bytes) -> Needle:
     return b"\n%b " % key, len(key) + 2
+
+
+def kib(text: bytes, needle: bytes, source: object) -> int | None:
+    """The bytes of a line in kB; None when there is no such line.
+
+    `text` is the file behind a newline, `needle` what stands before the value (`\\nMemFree:`).
+    Raises KernelFileError when it is no size in kB.
+    """
+    start = text.find(needle)
+    if start < 0:
+        return None
+    start += len(needle)
+    end = text.find(b"\n", start)
+    shown = text[start : end if end >= 0 else len(text)].removesuffix(b"kB").strip()
+    value = digits(shown)
+    if value is None:
+        problem = f"{(needle.strip() + b' ' + shown)[:_SHOWN_BYTES]!r} is not a size in kB"
+        raise KernelFileError(str(source), problem, line=text.count(b"\n", 0, start))
+    return value * _KIB
 
 
 def digits(text: bytes) -> int | None:

@@ -112,6 +112,15 @@ def parents_of_containers(root: str = CGROUP_ROOT) -> frozenset[str]:
     return frozenset(parent for path in ends for parent in _parents(path))
 
 
+def children(directory: str) -> list[str]:
+    """Names of the directories in a directory, sorted; none where it is gone, or was never there."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []  # removed under the listing
+
+
 def _parents(path: str) -> Iterator[str]:
     parent = path.rpartition("/")[0]
     while parent:
@@ -120,19 +129,11 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def _walk(root: str, above: str = "", depth: int = 0) -> Iterator[str]:
-    for name in _children(f"{root}/{above}" if above else root):
+    for name in children(f"{root}/{above}" if above else root):
         path = f"{above}/{name}" if above else name
         yield path
         if depth < _DEPTH and parse_container_path(path) is None:
             yield from _walk(root, path, depth + 1)
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []  # removed under the walk
 
 
 def _container(above: list[str], name: str) -> ContainerPath | None:

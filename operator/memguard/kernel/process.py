@@ -12,11 +12,10 @@ import msgspec
 
 from memguard.errors import KernelFileError
 from memguard.kernel.files import Directory, read_once
-from memguard.kernel.parse import digits
+from memguard.kernel.parse import kib
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_KIB: Final = 1024
 # Fields of stat behind the command, counted from 0 (proc_pid_stat(5) numbers the first of them, state, 3).
 _PPID, _NICE, _THREADS, _START, _VSIZE, _RSS = 1, 16, 17, 19, 20, 21
 
@@ -111,7 +110,8 @@ def status(pid: int, proc: str = "/proc") -> Status | None:
     if not data:
         return None
     text = b"\n" + data
-    return Status(*(_kib(text, key, source) for key in (b"RssAnon", b"RssFile", b"RssShmem", b"VmSwap", b"VmPTE")))
+    names = (b"RssAnon", b"RssFile", b"RssShmem", b"VmSwap", b"VmPTE")
+    return Status(*(kib(text, b"\n%b:" % name, source) for name in names))
 
 
 def oom_score_adj(pid: int, proc: str = "/proc") -> int | None:
@@ -131,15 +131,3 @@ def _oom_score_adj(directory: Directory) -> int | None:
         return int(data)
     except ValueError:
         raise KernelFileError(f"{directory.path}/oom_score_adj", "not a number", line=1) from None
-
-
-def _kib(text: bytes, key: bytes, source: str) -> int | None:
-    start = text.find(b"\n%b:" % key)
-    if start < 0:
-        return None
-    end = text.find(b"\n", start + 1)
-    shown = text[start + len(key) + 2 : end if end >= 0 else len(text)].removesuffix(b"kB").strip()
-    value = digits(shown)
-    if value is None:
-        raise KernelFileError(source, f"{shown[:40]!r} is not a size in kB", line=text.count(b"\n", 0, start + 1))
-    return value * _KIB

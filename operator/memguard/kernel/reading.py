@@ -47,6 +47,13 @@ class Crew:
         return self._biggest.oom_score_adj if self._biggest else None
 
     @property
+    def age_seconds(self) -> float | None:
+        """Of the oldest that was seen: cgroup.procs begins with it as a rule, since forks are appended."""
+        if not self._seen:
+            return None
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - min(found.started_seconds for found in self._seen)
+
+    @property
     def virtual_bytes(self) -> int | None:
         """Address space of those that were seen."""
         return sum(found.virtual_bytes for found in self._seen) if self._seen else None
@@ -124,13 +131,16 @@ def boundary(cgroup: Cgroup) -> model.Cgroup | None:
     )
 
 
-def created_at(cgroup: Cgroup, now: datetime) -> datetime | None:
-    """When the cgroup was made, which is when its container started; None when it is gone.
+def started_at(cgroup: Cgroup, crew: Crew, now: datetime) -> datetime | None:
+    """When the container started: with its oldest process; None when it is gone. In the time of the caller.
 
-    In the time of the caller, whose `now` may differ from the wall clock that has been set meanwhile.
+    Where no process can be seen, when its directory last changed: that is never before it was made, but may be long
+    after it (kernfs dates an inode by its first lookup, our own mark or a nested mkdir dates it anew).
     """
-    fd = cgroup.directory.fd
-    return now - timedelta(seconds=max(0.0, time.time() - os.fstat(fd).st_mtime)) if fd >= 0 else None
+    age, fd = crew.age_seconds, cgroup.directory.fd
+    if age is None and fd >= 0:
+        age = time.time() - os.fstat(fd).st_mtime
+    return None if age is None else now - timedelta(seconds=max(0.0, age))
 
 
 def finite(size: int | None) -> int | None:

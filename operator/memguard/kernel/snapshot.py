@@ -6,7 +6,6 @@ What the kernel does not know (who a container is, its memory-backed volumes) co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from collections.abc import Container as Membership
 from datetime import datetime
 from typing import Final
 
@@ -27,21 +26,16 @@ _UNREAD: Final = model.Memory(current_bytes=0)
 
 
 def take_snapshot(
-    readers: Readers,
-    identities: Mapping[str, model.Container],
-    clock: Callable[[], datetime],
-    *,
-    full: Membership[str] | None = None,
+    readers: Readers, identities: Mapping[str, model.Container], clock: Callable[[], datetime]
 ) -> model.Snapshot:
-    """Read everything once. What vanished meanwhile is left out.
+    """Read everything once. What vanished meanwhile is left out. Raises KernelFileError for what cannot be understood.
 
-    `identities`: container id (or cgroup path) -> what is known of it beside its readings. `full`: the cgroup
-    paths that get every reading (memory.stat is the dearest), the others only memory.current; None: all.
-    `clock` gives the time with its zone, once.
+    `identities`: container id (or cgroup path) -> what is known of it beside its readings. `clock` gives the time
+    with its zone, once.
     """
     taken_at = clock()
     containers = (
-        _container(readers, cgroup, _identity(identities, path), taken_at, full=full is None or path in full)
+        _container(readers, cgroup, _identity(identities, path), taken_at)
         for path, cgroup in readers.containers.items()
     )
     return model.Snapshot(
@@ -76,14 +70,10 @@ def _identity(identities: Mapping[str, model.Container], path: str) -> model.Con
     return model.Container(id=place.container_id, cgroup=path, pod_uid=place.pod_uid, qos=place.qos, memory=_UNREAD)
 
 
-def _container(
-    readers: Readers, cgroup: Cgroup, known: model.Container, taken_at: datetime, *, full: bool
-) -> model.Container | None:
+def _container(readers: Readers, cgroup: Cgroup, known: model.Container, taken_at: datetime) -> model.Container | None:
     current = cgroup.current()
     if current is None:
         return None
-    if not full:
-        return replace(known, cgroup=cgroup.path, memory=model.Memory(current_bytes=current))
     crew = reading.Crew(cgroup.pids() or [], readers.proc, PROCESSES_LOOKED_AT)
     rare = model.Memory(
         current_bytes=current,
@@ -106,7 +96,7 @@ def _container(
         cpuset_mems=cgroup.cpuset_mems(),
         nice=crew.nice(cgroup.nice()),
         oom_score_adj=known.oom_score_adj if crew.oom_score_adj is None else crew.oom_score_adj,
-        started_at=known.started_at or reading.created_at(cgroup, taken_at),
+        started_at=known.started_at or reading.started_at(cgroup, crew, taken_at),
     )
 
 

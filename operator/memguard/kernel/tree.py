@@ -21,7 +21,13 @@ import msgspec
 
 from memguard.errors import UnfitError
 from memguard.kernel.cgroup import CGROUP_ROOT
-from memguard.kernel.paths import ContainerPath, holds_containers, parents_of_containers, parse_container_path
+from memguard.kernel.paths import (
+    ContainerPath,
+    children,
+    holds_containers,
+    parents_of_containers,
+    parse_container_path,
+)
 from memguard.kernel.syscalls import (
     IN_CREATE,
     IN_DELETE,
@@ -169,7 +175,7 @@ class Tree:
         else:
             self._watches[watch] = path
             self._paths[path] = watch
-        for name in _children(directory):
+        for name in children(directory):
             self._add(f"{path}/{name}" if path else name, changes)
 
     def _unwatch(self, path: str) -> None:
@@ -206,11 +212,3 @@ def _events(data: bytes) -> Iterable[tuple[int, int, str]]:
         at += _HEADER.size
         yield watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0"))
         at += length
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []  # removed under the listing

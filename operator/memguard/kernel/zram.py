@@ -1,6 +1,7 @@
 """zram devices: memory that swap takes while it seems to be free (Documentation/admin-guide/blockdev/zram.rst).
 
-Its pages are charged to no cgroup.
+Its pages are charged to no cgroup. Nobody but the tests reads it yet: it is one of the sources that the mission's issue
+"First light" asks for, and no decision looks at it (free swap counts as far as it helps, core/pressure.py).
 """
 
 from __future__ import annotations

@@ -140,8 +140,9 @@ def _innocents(cell: Cell, machine: Machine, limit: int | None) -> list[Containe
     found = [
         _pod("service", service, machine, (grow,)),
         _database(cell, machine),
-        _pod("lat", 32 * MIB, machine, (Load(role="lat", phase="watched"),)),
     ]
+    if cell.measures_latency:
+        found.append(_pod("lat", 32 * MIB, machine, (Load(role="lat", phase="watched"),)))
     if cell.fill_cache and cell.shape == "in_database" and limit is not None:
         # The limited database cannot fill the node's cache: somebody else's reading does.
         found.append(_pod("reader", 32 * MIB, machine, (_fill(cell, machine),)))
@@ -180,6 +181,7 @@ def _churn(cell: Cell, machine: Machine, *, seconds: float, phase: Phase) -> Loa
         f"op={'write' if cell.churn_writes else 'read'}",
         f"window={max(2 * machine.total_bytes // MIB, 4096)}",
         f"seconds={seconds}",
+        f"rate={cell.churn_rate_mib_s}",
         f"report={machine.run / 'churn.json'}",
     )
     return Load(role="churn", phase=phase, arguments=arguments, ends=seconds > 0)

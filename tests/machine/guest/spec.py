@@ -86,8 +86,10 @@ class Cell:
     service_bytes: int | None = None  # None: 25 % of MemTotal
     database_bytes: int = 48 * MIB
     database_read_mib_s: float = 10.0
+    measures_latency: bool = True  # False: without `lat`, which uses a tenth of a CPU
     fill_cache: bool = True
     churn_seconds: float = 30.0
+    churn_rate_mib_s: float = 0.0  # 0: as fast as it goes
     churn_writes: bool = False
     batch_seconds: float = 5.0
     time_limit_seconds: float = 30.0  # from the hog's start; benign shapes and "idle" run this long at most

@@ -32,6 +32,11 @@ class DoctorReport(Record, frozen=True, kw_only=True):
     fit: bool
     checks: tuple[Check, ...]
 
+    @property
+    def readable(self) -> bool:
+        """Is there a cgroup v2 tree, the first check? Without one guard, top, snapshot and record refuse."""
+        return self.checks[0].status != "fail"
+
 
 def ok(name: str, finding: str) -> Check:
     """All is well."""

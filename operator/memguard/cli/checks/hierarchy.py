@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from memguard.cli.checks.check import Check, Place, fail, ok, warn
 from memguard.kernel.files import read_once
 from memguard.kernel.host import CgroupVersion, cgroup_version, controllers
-from memguard.kernel.paths import find_kubepods, parse_container_path, walk_containers, walk_pods
+from memguard.kernel.paths import children, find_kubepods, parse_container_path, walk_containers, walk_pods
 
 UNIFIED = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line."
 #: What a guard cannot do without (kernel 5.2 and 5.14), and what makes it better (5.19).
@@ -95,7 +95,7 @@ def mapping(place: Place) -> Check:
 
 def _unknown(root: str) -> Iterator[str]:
     for pod in walk_pods(root):
-        for path in (f"{pod}/{name}" for name in _children(f"{root}/{pod}")):
+        for path in (f"{pod}/{name}" for name in children(f"{root}/{pod}")):
             if parse_container_path(path) is None and not path.rpartition("/")[2].startswith("crio-conmon-"):
                 yield path
 
@@ -103,14 +103,6 @@ def _unknown(root: str) -> Iterator[str]:
 def _sample(place: Place) -> str | None:
     """A cgroup to look at: kubepods, or the first below the root that has memory accounting."""
     kubepods = find_kubepods(place.cgroup_root)
-    names = [kubepods] if kubepods else _children(place.cgroup_root)
+    names = [kubepods] if kubepods else children(place.cgroup_root)
     paths = (f"{place.cgroup_root}/{name}" for name in names)
     return next((path for path in paths if os.path.exists(f"{path}/memory.current")), None)
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []  # no such tree, or the pod ended under us

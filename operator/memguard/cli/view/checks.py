@@ -16,5 +16,12 @@ def checks_view(report: DoctorReport) -> Group:
     for check in report.checks:
         status = cell(check.status, STYLES[check.status])
         made.add_row(cell(check.name), status, cell(check.finding), cell(check.remedy or ""))
-    verdict = cell("This machine is fit.", GOOD) if report.fit else cell("This machine is not fit: observe only.", BAD)
-    return Group(made, verdict)
+    return Group(made, cell(_verdict(report), GOOD if report.fit else BAD))
+
+
+def _verdict(report: DoctorReport) -> str:
+    if report.fit:
+        return "This machine is fit."
+    if report.readable:
+        return "This machine is not fit: observe only."
+    return "This machine is not fit: without cgroup v2 nothing of memguard works here, not even observing."
