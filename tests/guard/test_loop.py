@@ -712,7 +712,7 @@ def test_without_lines_there_are_none(world: World, serve: Serve) -> None:
 def test_who_sits_just_under_its_limit_from_the_start_is_left_alone(world: World, serve: Serve) -> None:
     flat = world.container(1, anon=1016 * MIB, limit=1024 * MIB)
     duty = serve(ENFORCE + TUNING + LIMITS + names(flat, requestBytes=0))
-    duty.run(60)
+    duty.run(5)
     assert duty.decisions() == []
     flat.rate = MIB
     duty.run(60, until=lambda: not flat.alive)
@@ -721,11 +721,11 @@ def test_who_sits_just_under_its_limit_from_the_start_is_left_alone(world: World
 
 @pytest.mark.row("E4")
 def test_a_margin_for_large_containers_does_not_condemn_small_ones(world: World, serve: Serve) -> None:
-    web = world.container(1, anon=200 * MIB, limit=512 * MIB, rate=MIB)
+    web = world.container(1, anon=340 * MIB, limit=512 * MIB, rate=4 * MIB)
     duty = serve(ENFORCE + "[settings]\nmarginBytes = 1073741824\n" + TUNING + LIMITS + names(web, requestBytes=0))
-    duty.run(100)
+    duty.run(8)
     assert duty.decisions() == []
-    duty.run(200, until=lambda: not web.alive)
+    duty.run(60, until=lambda: not web.alive)
     assert duty.decisions()[0]["availableBytes"] <= 128 * MIB
 
 

@@ -57,7 +57,8 @@ def test_make_has_its_targets() -> None:
 
 @pytest.mark.parametrize("target", ["test", "demo", "bench"])
 def test_what_boots_the_machine_installs_its_programs_first(target: str) -> None:
-    ran = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "--dry-run", target]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[:2] == ["tools/setup.sh python", "tools/setup.sh system"]
 
 

@@ -84,6 +84,11 @@ class Figures:
         self.found[name] = value
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait for a machine come last: meanwhile everything else is done."""
+    items.sort(key=lambda item: "booted" in getattr(item, "fixturenames", ()))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Every boot that the chosen tests need is under way before the first test runs, whatever directory that is in."""
     if session.config.option.collectonly or session.testsfailed:
@@ -91,7 +96,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     modules = dict.fromkeys(item.module for item in session.items if item.get_closest_marker("kernel"))
     boots = dict.fromkeys(boot for module in modules for boot in getattr(module, "BOOTS", ()))
     pool = ThreadPoolExecutor(MACHINES)
-    session.stash[FUTURES] = {boot: pool.submit(boot.run) for boot in boots}
+    longest_first = sorted(boots, key=lambda boot: -len(boot.cells + boot.scenarios))
+    session.stash[FUTURES] = {boot: pool.submit(boot.run) for boot in longest_first}
     session.config.add_cleanup(lambda: pool.shutdown(cancel_futures=True))
 
 

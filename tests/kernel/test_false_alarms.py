@@ -42,7 +42,7 @@ BENIGN = (
 
 
 CHURNING = (churning("churn, no guard", Guard(), CHURN_SECONDS), churning("churn", memguard(), CHURN_SECONDS))
-BOOTS = (Boot(cells=BENIGN), Boot(cells=CHURNING))
+BOOTS = (Boot(cells=(*BENIGN, *CHURNING)),)
 
 
 @pytest.mark.row("E5")

@@ -9,10 +9,7 @@ from tests.kernel.conftest import Boot, Booted, Figures
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
-BOOTS = (
-    Boot(scenarios=("deaths", "restart", "terminate", "foreign", "reload")),
-    Boot(scenarios=("vanish", "notify", "soak")),
-)
+BOOTS = (Boot(scenarios=("deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "soak")),)
 LEFT_SECONDS = 1.0
 #: Files of two containers that were killed stay open as long as these exist.
 KILL_DESCRIPTORS = 24

@@ -19,10 +19,7 @@ ALL = (*NAMED, COMPACTING)
 SPOTS = (*ALL, TMPFS)
 #: A node's overshoot in one run; the median of many must be 5 (bench).
 WORST_OVERSHOOT_MS = 20.0
-BOOTS = tuple(
-    Boot(cells=tuple(spot.cell(memguard(), "memguard") for spot in SPOTS if (spot.domain == "node") == at_node))
-    for at_node in (True, False)
-)
+BOOTS = (Boot(cells=tuple(spot.cell(memguard(), "memguard") for spot in SPOTS)),)
 
 
 def name(spot: Spot) -> str:

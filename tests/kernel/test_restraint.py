@@ -31,7 +31,10 @@ UNGUARDED = range(3)
 
 
 def cell(domain: Domain, name: str, guard: Guard, repeat: int = 0) -> Cell:
-    return Cell(name=f"{domain}-{name}", domain=domain, guard=guard, sample_ms=1.0, keep_timeline=40_000, repeat=repeat)
+    return Cell(
+        name=f"{domain}-{name}", domain=domain, guard=guard, sample_ms=1.0, keep_timeline=40_000, repeat=repeat,
+        measures_latency=False,
+    )  # fmt: skip
 
 
 CELLS = {

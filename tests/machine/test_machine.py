@@ -219,7 +219,7 @@ class TestBoot:
         commands = (
             Command(name="msgspec", script="python3 -c 'import msgspec, memguard; print(msgspec.__version__)'"),
         )
-        result = Machine().run(Job(cells=cells, commands=commands), clock="virtual", timeout_s=500)
+        result = Machine().run(Job(cells=cells, commands=commands), clock="virtual", memory_mb=768, timeout_s=500)
         assert result.errors() == ()
         assert (result.commands()[0].exit_code, result.commands()[0].stdout[0]) == (0, "0")
         none, earlyoom = result.cell("none"), result.cell("earlyoom")
@@ -235,7 +235,7 @@ class TestBoot:
         first = Command(name="first", script="true")
         panic = Command(name="panic", script="echo c > /proc/sysrq-trigger")
         with pytest.raises(RunError, match=r"Done before: \['first'\].*(?s:.)*Kernel panic") as caught:
-            Machine().run(Job(commands=(first, panic)), timeout_s=120)
+            Machine().run(Job(commands=(first, panic)), memory_mb=512, timeout_s=120)
         assert caught.value.result.commands()[0].exit_code == 0
 
     def test_a_machine_that_takes_too_long_is_ended(self) -> None:
