@@ -83,7 +83,7 @@ def test_at_every_rate_there_is_memory_left(world: World, serve: Serve, rate_mib
 
 
 @pytest.mark.row("T1")
-@pytest.mark.parametrize("rate_mib", [3, 10, 30, 100, 300])
+@pytest.mark.parametrize("rate_mib", [5, 10, 30, 100, 300])
 @pytest.mark.parametrize("cache_mib", [0, 300])
 def test_the_grower_is_found_though_others_are_larger(
     world: World, serve: Serve, rate_mib: int, cache_mib: int

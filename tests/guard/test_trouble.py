@@ -148,7 +148,7 @@ def test_a_container_may_nest_as_deep_as_it_likes(world: World, serve: Serve, na
     duty = None if before_us else serve(ENFORCE + TUNING + names(hog))
     with nested(hog.directory, name, levels):
         duty = duty or serve(ENFORCE + TUNING + names(hog))
-        duty.run(60)
+        duty.run(2.5 * HOUSEKEEPING_SECONDS)
         hog.rate = 200 * MIB
         duty.run(20, until=lambda: not hog.alive)
     assert hog.killed_by == KILLED

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
 LIMIT = 256 * MIB
 #: A minute of it is in the bench.
-CHURN_SECONDS = 10.0
+CHURN_SECONDS = 8.0
 #: Nothing of these cells is in the timeline, and nobody's latency: that would only cost time.
 COARSE: dict[str, object] = {"sample_ms": 50.0, "keep_timeline": 0, "measures_latency": False}
 SLOWER_AT_MOST = 0.10
@@ -23,16 +23,15 @@ def at_limit(name: str, shape: str, hog_mib: int, **changes: object) -> Cell:
     """A container with a limit of 256 MiB; its line stands at 240."""
     facts: dict[str, object] = {
         "name": name, "shape": shape, "domain": "container", "guard": memguard(), "hog_max_bytes": hog_mib * MIB,
-        "rate_mib_s": 50.0, "time_limit_seconds": 8.0, **COARSE,
+        "rate_mib_s": 50.0, "time_limit_seconds": 6.5, **COARSE,
     }  # fmt: skip
     return Cell(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 BENIGN = (
-    at_limit("warm, under the line", "warm", 228),
     at_limit("warm, at the line", "warm", 238),
     at_limit("warm, above the line", "warm", 246),
-    at_limit("batch", "batch", 240, rate_mib_s=0.0, batch_seconds=6.0),
+    at_limit("batch", "batch", 240, rate_mib_s=0.0, batch_seconds=5.0),
     at_limit("spike", "spike", 240, rate_mib_s=100.0, time_limit_seconds=11.0),
     Cell(name="warm, node", shape="warm", guard=memguard(), rate_mib_s=100.0, hog_max_bytes=330 * MIB,
          time_limit_seconds=6.0, **COARSE),  # type: ignore[arg-type]
