@@ -36,9 +36,10 @@ def _bench(name: str, options: argparse.Namespace, tasks: list[Task]) -> int:
     store = Store(FOLDER / f"{name}{f'-{index}of{count}' if count > 1 else ''}.jsonl", code)
     if not (options.resume or options.report_only):
         store.path.unlink(missing_ok=True)
-        store.runs.clear()
     if not options.report_only:
-        race(_share(tasks, index, count), store, jobs=options.jobs, say=_say)
+        done = {run.key for run in all_runs(name, code)} if options.resume else set()
+        waiting = [task for task in _share(tasks, index, count) if task.key not in done]
+        race(waiting, store, jobs=options.jobs, say=_say)
     return _tell(name, all_runs(name, code), [*matrix()] if name == "kernel" else [])
 
 

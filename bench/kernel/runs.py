@@ -46,23 +46,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """The runs of one file. Those of other code are kept in it and not counted."""
+    """The file that one bench, or one shard of it, writes."""
 
     def __init__(self, path: Path, code: str) -> None:
         self.path, self.code = path, code
-        self.runs = [run for run in read_runs(path) if run.code == code]
 
     def add(self, run: Run) -> None:
         """Keep one more, durably."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.write(msgspec.json.encode(run) + b"\n")
-        self.runs.append(run)
-
-    @property
-    def done(self) -> set[tuple[str, str, str, str, int]]:
-        """Keys of what need not be run again."""
-        return {run.key for run in self.runs}
 
 
 def read_runs(path: Path) -> Iterator[Run]:
@@ -75,8 +68,9 @@ def read_runs(path: Path) -> Iterator[Run]:
 
 
 def all_runs(name: str, code: str, folder: Path = FOLDER) -> list[Run]:
-    """The runs of every shard of a bench."""
-    return [run for path in sorted(folder.glob(f"{name}*.jsonl")) for run in read_runs(path) if run.code == code]
+    """The runs of every shard of a bench, each once. Those of other code stay in their files and do not count."""
+    runs = (run for path in sorted(folder.glob(f"{name}*.jsonl")) for run in read_runs(path) if run.code == code)
+    return list({run.key: run for run in runs}.values())
 
 
 def run_of(spot: Spot, result: CellResult, **identity: Any) -> Run:

@@ -11,7 +11,7 @@ from bench.kernel.docs import filled
 from bench.kernel.guards import config
 from bench.kernel.journal import read_journal
 from bench.kernel.report import Group, claims, groups, interval, stall_ratios, summary, table
-from bench.kernel.runs import Run, Store, read_runs
+from bench.kernel.runs import Run, Store, all_runs, read_runs
 from bench.kernel.verdict import failures
 from tests.machine.guest.result import CellResult, ContainerResult, GuardResult
 from tests.machine.guest.spec import Guard
@@ -177,11 +177,12 @@ class TestReport:
 
 
 class TestStore:
-    def test_runs_of_the_same_code_are_not_run_again(self, tmp_path: Any) -> None:
-        path = tmp_path / "kernel.jsonl"
-        Store(path, "c").add(run(overshootMs=1.0))
-        assert Store(path, "c").done == {run().key}
-        assert Store(path, "d").done == set()
+    def test_runs_of_the_same_code_count_once_whichever_shard_made_them(self, tmp_path: Any) -> None:
+        for shard in ("kernel", "kernel-1of2"):
+            Store(tmp_path / f"{shard}.jsonl", "c").add(run(overshootMs=1.0))
+        Store(tmp_path / "kernel-2of2.jsonl", "c").add(run(repeat=1))
+        assert [found.repeat for found in all_runs("kernel", "c", tmp_path)] == [0, 1]
+        assert all_runs("kernel", "d", tmp_path) == []
 
     def test_a_line_that_was_cut_off_is_no_run(self, tmp_path: Any) -> None:
         path = tmp_path / "kernel.jsonl"
