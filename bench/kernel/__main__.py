@@ -14,6 +14,8 @@ from bench.kernel.guards import LABELS, guard
 from bench.kernel.race import Task, race
 from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint
 
+#: Of the cells in the report, whichever shard ran them when.
+ORDER = list(dict.fromkeys(spot.name for spot in (*NAMED, *matrix())))
 NAMED_RUNS = 5
 QUICK = 3
 
@@ -40,7 +42,12 @@ def _bench(name: str, options: argparse.Namespace, tasks: list[Task]) -> int:
         done = {run.key for run in all_runs(name, code)} if options.resume else set()
         waiting = [task for task in _share(tasks, index, count) if task.key not in done]
         race(waiting, store, jobs=options.jobs, say=_say)
-    return _tell(name, all_runs(name, code), [*matrix()] if name == "kernel" else [])
+    runs = sorted(all_runs(name, code), key=_place)
+    return _tell(name, runs, [*matrix()] if name == "kernel" else [])
+
+
+def _place(run: Run) -> tuple[bool, int, int]:
+    return run.clock == "real", ORDER.index(run.spot), LABELS.index(run.guard)
 
 
 def _tell(name: str, runs: list[Run], wanted: list[Spot]) -> int:
