@@ -80,11 +80,15 @@ NAMED: tuple[Spot, ...] = (
 TMPFS: tuple[Spot, ...] = (Spot(domain="node", shape="tmpfs", fill="4k"), Spot(domain="node", shape="tmpfs", fill="50"))
 
 
+#: Where neither the timeline nor anybody's latency is looked at: both would only cost time.
+COARSE: dict[str, object] = {"sample_ms": 50.0, "keep_timeline": 0, "measures_latency": False}
+
+
 def churning(name: str, guard: Guard, seconds: float) -> Cell:
     """Streaming reads in a container that is always at its limit, on a node whose cache is full: nobody should die."""
     return Cell(
-        name=name, shape="churn", domain="container", guard=guard, churn_seconds=seconds, measures_latency=False,
-        time_limit_seconds=seconds + 1, sample_ms=50.0, keep_timeline=0,
+        name=name, shape="churn", domain="container", guard=guard, churn_seconds=seconds,
+        time_limit_seconds=seconds + 1, **COARSE,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -50,11 +50,10 @@ class Task:
         return CELL_SECONDS + (CHURN_SECONDS if self.spot.shape == "churn_then_hog" else 0)
 
 
-def race(tasks: Iterable[Task], store: Store, *, jobs: int = 1, say: Say = print) -> None:
+def race(tasks: Sequence[Task], store: Store, *, jobs: int = 1, say: Say = print) -> None:
     """Run them, `jobs` machines at a time."""
-    waiting = list(tasks)
-    batches = [batch for clock in ("virtual", "real") for batch in _batches([t for t in waiting if t.clock == clock])]
-    say(f"{len(waiting)} cells to run in {len(batches)} boots")
+    batches = [batch for clock in ("virtual", "real") for batch in _batches([t for t in tasks if t.clock == clock])]
+    say(f"{len(tasks)} cells to run in {len(batches)} boots")
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(lambda batch: _run_batch(batch, store, say), batches):
             pass

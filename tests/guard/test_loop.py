@@ -268,21 +268,25 @@ def test_a_limit_that_kubelet_sets_later_is_seen_with_the_next_housekeeping(worl
     assert 0 < duty.guard.lookout.headroom < 300 * MIB < free
 
 
+def kubepods_charges(world: World, limit: int) -> None:
+    """kubepods.slice has a limit, and is charged for all containers."""
+    slice_ = world.cgroup_root / "kubepods.slice"
+    world.write(slice_ / "memory.max", f"{limit}\n")
+
+    def charge(_: World) -> None:
+        anon, cache = sum(load.anon for load in world.loads), sum(load.cache for load in world.loads)
+        world.write(slice_ / "memory.current", f"{anon + cache}\n")
+        world.write(slice_ / "memory.stat", stat_text(anon, cache))
+
+    world.hooks.append(charge)
+    charge(world)
+
+
 @pytest.mark.row("A1")
 def test_kubepods_own_limit_is_a_boundary(world: World, serve: Serve) -> None:
     """The node has room; kubepods.slice has not."""
     big, hog = shop(world)
-    slice_ = world.cgroup_root / "kubepods.slice"
-    world.write(slice_ / "memory.max", f"{1200 * MIB}\n")
-
-    def charge(_: World) -> None:
-        used = sum(load.current for load in world.loads)
-        world.write(slice_ / "memory.current", f"{used}\n")
-        anon, cache = sum(load.anon for load in world.loads), sum(load.cache for load in world.loads)
-        world.write(slice_ / "memory.stat", f"anon {anon}\nfile {cache}\ninactive_file {cache}\nactive_file 0\n")
-
-    world.hooks.append(charge)
-    charge(world)
+    kubepods_charges(world, 1200 * MIB)
     duty = serve(ENFORCE + TUNING + names(big, hog))
     duty.run(20, until=lambda: not hog.alive)
     [decision] = duty.decisions()
@@ -293,20 +297,11 @@ def test_kubepods_own_limit_is_a_boundary(world: World, serve: Serve) -> None:
 @pytest.mark.row("A1", "T1")
 def test_half_of_kubepods_reserve_ends_the_waiting_there(world: World, serve: Serve, process: Process) -> None:
     """The node's reserve is larger, and none of kubepods' business."""
-    limit, slice_ = 800 * MIB, world.cgroup_root / "kubepods.slice"
-    world.write(slice_ / "memory.max", f"{limit}\n")
-    most = [0]
-
-    def charge(_: World) -> None:
-        used = sum(load.anon for load in world.loads)
-        most.append(used)
-        world.write(slice_ / "memory.current", f"{used}\n")
-        world.write(slice_ / "memory.stat", stat_text(used, 0))
-
-    world.hooks.append(charge)
+    limit, most = 800 * MIB, [0]
     hog = world.container(1, anon=650 * MIB, rate=8 * MIB)
     process(hog, "trap '' TERM")
-    charge(world)
+    kubepods_charges(world, limit)
+    world.hooks.append(lambda _: most.append(hog.anon))
     duty = serve(ENFORCE + TUNING + "[[rules]]\ngraceSeconds = 3\n" + identity(hog, "shop", "hog"))
     duty.run(60, until=duty.decisions)
     assert duty.decisions()[0]["action"] == "terminate"

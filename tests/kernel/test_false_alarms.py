@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bench.kernel.cells import churning
+from bench.kernel.benign import SLOWER_AT_MOST
+from bench.kernel.cells import COARSE, churning
 from bench.kernel.guards import memguard
 from bench.kernel.verdict import clean_guard, survived
 from tests.kernel.conftest import Boot, Booted, Figures
@@ -14,9 +15,6 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 LIMIT = 256 * MIB
 #: A minute of it is in the bench.
 CHURN_SECONDS = 8.0
-#: Nothing of these cells is in the timeline, and nobody's latency: that would only cost time.
-COARSE: dict[str, object] = {"sample_ms": 50.0, "keep_timeline": 0, "measures_latency": False}
-SLOWER_AT_MOST = 0.10
 
 
 def at_limit(name: str, shape: str, hog_mib: int, **changes: object) -> Cell:

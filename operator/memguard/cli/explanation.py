@@ -12,11 +12,9 @@ from memguard.cli.reports import FactorReport, factor_reports
 from memguard.core.explain import sentence, size
 from memguard.core.model import Container, Record
 from memguard.core.score import factor_points
-from memguard.core.select import Candidate, Ranking
+from memguard.core.select import BELOW_THRESHOLD, Candidate, Ranking
 from memguard.errors import InputError
 
-#: How the one exclusion begins that points undo (core/select.py).
-BELOW_THRESHOLD = "its score is below the threshold"
 #: Factors named when two containers are compared.
 NAMED = 2
 

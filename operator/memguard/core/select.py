@@ -47,6 +47,8 @@ NOTICED_LOSS = 0.125
 #: time, with less than this many looks, and on the node never (2 of 10 flat culprits of bench/victims came too late).
 #: A stop signal needs the margin for its grace, so it is not waited for either where the policy wants one first.
 LATE_SECONDS, LATE_LOOKS = 0.04, 4
+#: How the one exclusion begins that points undo.
+BELOW_THRESHOLD = "its score is below the threshold"
 #: Whoever makes this share of the growth is not protected by its youth.
 YOUTH_FORFEIT = 0.5
 
@@ -257,7 +259,7 @@ def _unfit_now(case: Case, scored: Score, freed_bytes: int, pressure: Pressure) 
     if freed_bytes < SMALLEST_FREED * pressure.need_bytes:
         return "ending it would free too little"
     if scored.score < pressure.threshold_score:
-        return f"its score is below the threshold of {pressure.threshold_score:.0f}"
+        return f"{BELOW_THRESHOLD} of {pressure.threshold_score:.0f}"
     return None
 
 

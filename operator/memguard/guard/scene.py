@@ -49,6 +49,7 @@ class Scene:
             self.kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
         limit = self.kubepods.max() if self.kubepods else None
         self._kubepods_limit = UNLIMITED if limit is None else limit
+        self._kubepods_reserve = reserve(self._kubepods_limit, self.settings)
 
     def headroom(self) -> int:
         """Bytes above the nearest reserve, the node's or kubepods' (which is `reserve_bytes` from now on).
@@ -56,19 +57,16 @@ class Scene:
         A read or two, most of what a tick costs.
         """
         node, kubepods = self._meminfo.available() - self.node_reserve_bytes, self._kubepods_headroom()
-        self.reserve_bytes = (
-            self.node_reserve_bytes if node <= kubepods else reserve(self._kubepods_limit, self.settings)
-        )
+        self.reserve_bytes = self.node_reserve_bytes if node <= kubepods else self._kubepods_reserve
         return min(node, kubepods)
 
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""
         if self.kubepods is None or self._kubepods_limit == UNLIMITED:
             return UNLIMITED
-        limit, current = self._kubepods_limit, self.kubepods.current()
+        limit, kept, current = self._kubepods_limit, self._kubepods_reserve, self.kubepods.current()
         if current is None:
             return UNLIMITED
-        kept = reserve(limit, self.settings)
         if limit - current > kept:
             return limit - current - kept
         used = self.kubepods.unreclaimable()

@@ -18,9 +18,7 @@ from memguard.kernel.parse import digits, kib
 _COUNTED: Final = frozenset(
     {b"anon", b"file", b"kernel_stack", b"pagetables", b"sec_pagetables", b"slab_reclaimable", b"slab_unreclaimable"}
 )
-
-
-_LINES: Final = (b"MemTotal", b"MemFree", b"Active(file)", b"Inactive(file)", b"SReclaimable")
+_LINES: Final = (b" MemTotal:", b" MemFree:", b" Active(file):", b" Inactive(file):", b" SReclaimable:")
 
 
 class NumaReading(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +67,7 @@ def numa_nodes(sys: str = "/sys") -> list[int]:
 def parse_node(data: bytes, node: int, source: object) -> NumaReading:
     """The content of a node's meminfo: `Node 0 MemTotal: 4548828 kB`. Raises KernelFileError."""
     text = b"\n" + data
-    total, free, active, inactive, reclaimable = (kib(text, b" %b:" % name, source) for name in _LINES)
+    total, free, active, inactive, reclaimable = (kib(text, line, source) for line in _LINES)
     if total is None or free is None or active is None or inactive is None:
         raise KernelFileError(str(source), "MemTotal, MemFree, Active(file) or Inactive(file) is missing")
     return NumaReading(node, total, free, active, inactive, reclaimable or 0)

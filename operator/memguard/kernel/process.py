@@ -16,6 +16,7 @@ from memguard.kernel.parse import kib
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_STATUS_LINES: Final = (b"\nRssAnon:", b"\nRssFile:", b"\nRssShmem:", b"\nVmSwap:", b"\nVmPTE:")
 # Fields of stat behind the command, counted from 0 (proc_pid_stat(5) numbers the first of them, state, 3).
 _PPID, _NICE, _THREADS, _START, _VSIZE, _RSS = 1, 16, 17, 19, 20, 21
 
@@ -110,8 +111,7 @@ def status(pid: int, proc: str = "/proc") -> Status | None:
     if not data:
         return None
     text = b"\n" + data
-    names = (b"RssAnon", b"RssFile", b"RssShmem", b"VmSwap", b"VmPTE")
-    return Status(*(kib(text, b"\n%b:" % name, source) for name in names))
+    return Status(*(kib(text, line, source) for line in _STATUS_LINES))
 
 
 def oom_score_adj(pid: int, proc: str = "/proc") -> int | None:
