@@ -3,8 +3,20 @@
     MemguardError             exit code 1
     ├── InputError            a file that a person gave us is wrong (exit code 2)
     │   └── ConfigError       ... and it is the configuration
+    ├── LinkError             guard and agent do not understand each other
     ├── UnfitError            this machine cannot be guarded (cgroup v1, no controller, ...)
-    └── KernelFileError       a kernel file holds what we do not understand (exit code 2)
+    ├── KernelFileError       a kernel file holds what we do not understand (exit code 2)
+    └── KubeError             the Kubernetes API server says no, or says nothing
+        ├── UnreachableError      no answer: refused, timed out, cut, or not the server that we trust
+        ├── UnauthorizedError     401: it does not know us
+        ├── ForbiddenError        403: it knows us, and we may not
+        ├── NotFoundError         404
+        ├── ConflictError         409: somebody else changed it, or owns the field
+        │   └── AlreadyExistsError
+        ├── GoneError             410: that resource version is too old to go on from
+        ├── InvalidError          422: the object breaks the rules of its kind
+        ├── TooManyRequestsError  429: later; or a PodDisruptionBudget allows no eviction
+        └── ServerError           5xx
 
 A cgroup that vanished is not an error: readers return None for it.
 """
@@ -42,6 +54,10 @@ class ConfigError(InputError):
     """The configuration is wrong; the last good one stays in force where there is one."""
 
 
+class LinkError(MemguardError):
+    """What came over the socket between guard and agent is no message of ours."""
+
+
 class UnfitError(MemguardError):
     """The machine lacks what guarding needs; the message names the remedy."""
 
@@ -56,3 +72,83 @@ class KernelFileError(MemguardError):
         super().__init__(f"{where}: {problem}. Please report this file's content with your kernel version.")
         self.path = path
         self.line = line
+
+
+class KubeError(MemguardError):
+    """The API server refused a request; kinds of it below.
+
+    `passing`: the very same request may succeed later. `retry_after_seconds`: what the server asked to wait, if it did.
+    """
+
+    passing = False
+
+    def __init__(
+        self,
+        verb: str,
+        path: str,
+        problem: str,
+        *,
+        remedy: str,
+        status: int | None = None,
+        causes: tuple[str, ...] = (),
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        self.verb = verb
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+        self.status = status
+        self.causes = causes
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"{verb} {path}: {problem}. {remedy}")
+
+
+class UnreachableError(KubeError):
+    """No whole answer came: it is not known whether a change was carried out."""
+
+    passing = True
+
+
+class UnauthorizedError(KubeError):
+    """The token or certificate is not accepted, even after it was read again."""
+
+
+class ForbiddenError(KubeError):
+    """RBAC, or an admission policy: the message has its words."""
+
+
+class NotFoundError(KubeError):
+    """No such object, or no such kind."""
+
+
+class ConflictError(KubeError):
+    """The object is not what it was when it was read, or another manager owns a field of it."""
+
+
+class AlreadyExistsError(ConflictError):
+    """There is an object of that name."""
+
+
+class GoneError(KubeError):
+    """The resource version or the continuation is too old: list again."""
+
+
+class InvalidError(KubeError):
+    """`causes` has a line for each field that is wrong: "spec.mode: Unsupported value"."""
+
+
+class TooManyRequestsError(KubeError):
+    """The server wants to be asked later."""
+
+    passing = True
+
+    @property
+    def budget(self) -> bool:
+        """Is it not the server's load, but a PodDisruptionBudget that allows no eviction now?"""
+        return any(cause.startswith("DisruptionBudget:") for cause in self.causes)
+
+
+class ServerError(KubeError):
+    """The server failed, not the request."""
+
+    passing = True

@@ -347,7 +347,7 @@ def test_each_lack_is_found_with_its_remedy(
 def test_whether_compaction_may_make_the_guard_wait(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, value: str | None, writable: bool, status: str
 ) -> None:
-    knob = machine.proc_root / KNOB
+    knob = machine.proc_root / "sys" / KNOB
     if value is not None:
         knob.parent.mkdir(parents=True)
         knob.write_text(f"{value}\n")

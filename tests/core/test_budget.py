@@ -5,7 +5,7 @@ from tests.core.make import container
 
 from memguard.core.budget import Ledger
 from memguard.core.model import Container
-from memguard.core.policy import Budget
+from memguard.core.policy import Budget, RuleBudget
 
 BUDGET = Budget(window_seconds=100, per_container=2, per_namespace=3, per_node=4)
 A, B, C = (container(name, namespace="shop") for name in "abc")
@@ -48,6 +48,28 @@ def test_a_window_passes() -> None:
 
 def test_no_budget_is_no_kill() -> None:
     assert Ledger().refusal(A, Budget(per_node=0), 0.0) is not None
+
+
+@pytest.mark.row("T4")
+def test_a_rule_narrows_the_budget_for_its_own() -> None:
+    narrow = BUDGET.narrowed(RuleBudget(per_container=1))
+    assert spent(A).refusal(A, narrow, 50.0) == "its own budget of 1 kills in 100 s is spent"
+    assert spent(A).refusal(A, BUDGET, 50.0) is None
+    assert spent(B).refusal(A, BUDGET.narrowed(RuleBudget(per_namespace=1)), 50.0) is not None
+    assert BUDGET.narrowed(None) == BUDGET.narrowed(RuleBudget()) == BUDGET
+
+
+maybe = st.none() | st.integers(1, 50)
+
+
+@given(st.builds(RuleBudget, per_container=maybe, per_namespace=maybe), st.integers(0, 9), st.integers(0, 9))
+def test_no_rule_widens_the_budget(by: RuleBudget, mine: int, near: int) -> None:
+    whole = Budget(per_container=mine, per_namespace=near)
+    found = whole.narrowed(by)
+    assert found.per_container <= mine
+    assert found.per_namespace <= near
+    assert (found.per_node, found.window_seconds) == (whole.per_node, whole.window_seconds)
+    assert found.generous == whole.generous, "the guard asks the whole budget first"
 
 
 @given(st.lists(st.sampled_from([A, B, C, *OTHERS]), max_size=30))

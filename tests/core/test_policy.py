@@ -6,6 +6,7 @@ from tests.core.strategies import containers, plans
 
 from memguard.core.model import Container, Owner
 from memguard.core.policy import LEARNED_POINTS, Match, Plan, Rule, Settings, workload
+from memguard.core.selector import Requirement
 
 LABELLED = container("a", namespace="shop", pod="cart-7d9", name="app", labels={"app": "cart", "tier": "web"})
 
@@ -26,6 +27,11 @@ MATCHES = [
     ({"labels": {"app": "cart", "tier": "db"}}, False),
     ({"labels": {"team": ""}}, False),
     ({"namespace": "shop", "container": "sidecar"}, False),
+    ({"containers": ["sidecar", "app"]}, True),
+    ({"containers": ["sidecar"]}, False),
+    ({"expressions": [{"key": "tier", "operator": "NotIn", "values": ["db"]}]}, True),
+    ({"expressions": [{"key": "tier", "operator": "DoesNotExist"}]}, False),
+    ({"labels": {"app": "cart"}, "expressions": [{"key": "team", "operator": "Exists"}]}, False),
     ({"pod": "[cart"}, False),
 ]
 
@@ -36,9 +42,18 @@ def test_all_of_a_match_must_match(match: dict[str, object], expected: bool) -> 
     assert msgspec.convert(match, Match).matches(LABELLED) == expected
 
 
-@pytest.mark.parametrize("match", [Match(namespace="shop"), Match(labels={"app": "cart"}), Match(pod="?*")])
+UNKNOWN = [
+    Match(namespace="shop"),
+    Match(labels={"app": "cart"}),
+    Match(pod="?*"),
+    Match(containers=("app",)),
+    Match(expressions=(Requirement(key="app", operator="DoesNotExist"),)),
+]
+
+
+@pytest.mark.parametrize("match", UNKNOWN)
 def test_what_is_not_known_matches_no_condition(match: Match) -> None:
-    assert not match.matches(container("a", namespace=None, pod=None, labels=None))
+    assert not match.matches(container("a", namespace=None, pod=None, name=None, labels=None))
 
 
 def test_the_first_rule_that_matches_is_the_rule() -> None:
@@ -72,6 +87,8 @@ REFUSED = [
     {"rules": [{"minimumAgeSeconds": -1}]},
     {"rules": [{"protectd": True}]},
     {"rules": [{"actions": ["reboot"]}]},
+    {"rules": [{"budget": {"perContainer": 0}}]},
+    {"rules": [{"match": {"expressions": [{"key": "app", "operator": "In"}]}}]},
     {"settings": {"weights": {"memory": -1}}},
     {"settings": {"reserveRatio": 1.5}},
     {"settings": {"reliefRatio": 0.5}},

@@ -17,6 +17,7 @@ ALLOWED = {
     "collections.abc",
     "datetime",
     "fnmatch",
+    "hashlib",
     "math",
     "msgspec",
     "operator",

@@ -14,6 +14,7 @@ from tests.guard.world import Duty, Kernfs, World, fake_select
 
 from memguard.core.policy import Plan
 from memguard.guard import ears
+from memguard.guard.dialogue import Address
 from memguard.guard.ward import Ward
 from memguard.kernel.record import Records
 
@@ -21,7 +22,7 @@ from memguard.kernel.record import Records
 settings.register_profile("guard", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("guard")
 
-Serve = Callable[[str], Duty]
+Serve = Callable[..., Duty]
 MakeWard = Callable[..., Ward]
 Inhabit = Callable[[Path, Path, str], "subprocess.Popen[bytes]"]
 
@@ -57,8 +58,8 @@ def serve(world: World) -> Iterator[Serve]:
     """Starts a guard in the world."""
     duties = []
 
-    def start(text: str) -> Duty:
-        duties.append(Duty(world, text))
+    def start(text: str, *, address: Address | None = None) -> Duty:
+        duties.append(Duty(world, text, address=address))
         return duties[-1]
 
     yield start

@@ -130,7 +130,7 @@ def test_nobody_listens_while_it_rests_or_brakes(rung: Ringer, state: str) -> No
     if state == "resting":
         rung.bell.rest(100.1)
     else:
-        rung.bell.brake()
+        rung.bell.brake(100.1)
     assert not rung.bell.ring(100.2)
     assert rung.bell.state == state
 
@@ -216,7 +216,7 @@ def test_a_brake_stands_also_where_the_line_was_lifted(armed: Ringer) -> None:
     """With the margin in use: it stands where memory is, and half of what is left is time enough."""
     rest(armed, LINE + 4 * MIB)
     assert armed.high == "max"
-    armed.bell.brake()
+    armed.bell.brake(100.1)
     assert (armed.bell.state, armed.high) == ("braking", str(LINE + 4 * MIB))
     assert armed.bell.short_bytes == (LINE + 4 * MIB + LIMIT) // 2
     armed.bell.rest(100.0)
@@ -225,13 +225,13 @@ def test_a_brake_stands_also_where_the_line_was_lifted(armed: Ringer) -> None:
 
 def test_a_brake_is_never_loosened(rung: Ringer) -> None:
     rung.holds(LINE + 4 * MIB)
-    rung.bell.brake()
+    rung.bell.brake(100.1)
     assert rung.high == str(LINE)
 
 
 @pytest.mark.row("E4")
 def test_without_its_line_the_margin_is_watched_all_the_same(rung: Ringer) -> None:
-    rung.bell.brake()
+    rung.bell.brake(100.1)
     (rung.directory / "memory.high").write_text(f"{200 * MIB}\n")
     assert rung.bell.check(100.0).verdict == "foreign"
     assert rung.bell.check(100.1).verdict == "unchanged", "told once"
@@ -239,7 +239,7 @@ def test_without_its_line_the_margin_is_watched_all_the_same(rung: Ringer) -> No
 
 
 def test_braking_keeps_the_line_and_asks_for_nothing(rung: Ringer) -> None:
-    rung.bell.brake()
+    rung.bell.brake(100.1)
     assert (rung.bell.state, rung.bell.due, rung.high) == ("braking", NEVER, str(LINE))
     rung.bell.rest(100.3)
     assert rung.high == "max"
@@ -290,7 +290,7 @@ def test_lifting_leaves_nothing(make: Make, records: Records, state: str) -> Non
         ringer.holds(LINE)
         bell.ring(100.0)
     if state == "braking":
-        bell.brake()
+        bell.brake(100.1)
     if state == "resting":
         bell.rest(100.0)
     assert bell.state == state
@@ -317,7 +317,7 @@ def test_a_vanished_cgroup_is_a_normal_value(armed: Ringer, records: Records, st
         "look": lambda: bell.look(101.0),
         "rest": lambda: bell.rest(101.0),
         "lift": bell.lift,
-        "brake": bell.brake,
+        "brake": lambda: bell.brake(101.0),
         "fileno": bell.fileno,
     }
     uses[use]()

@@ -38,6 +38,7 @@ EVERY_KEY = """
 mode = "Enforce"
 cgroupRoot = "/cg"
 procRoot = "/p"
+sysctlRoot = "/s"
 runDirectory = "/r"
 textfile = "/t.prom"
 trace = "/t.jsonl"
@@ -62,7 +63,8 @@ perNamespace = 2
 perNode = 4
 
 [[rules]]
-match = { namespace = "shop", pod = "cart-*", container = "app", cgroup = "kubepods*", labels = { app = "cart" } }
+match = { namespace = "shop", pod = "cart-*", container = "app", cgroup = "kubepods*", labels = { app = "cart" }, \
+containers = ["app"], expressions = [{ key = "tier", operator = "In", values = ["web"] }] }
 mode = "Observe"
 adjustment = -50
 protected = true
@@ -73,6 +75,8 @@ stopSignal = "SIGQUIT"
 notifySignal = "SIGUSR1"
 notifyDirectory = "/tmp"
 actions = ["notify", "kill"]
+budget = { perContainer = 1, perNamespace = 2 }
+policy = "shop/cart"
 
 [[containers]]
 cgroup = "app.slice/*"

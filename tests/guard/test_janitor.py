@@ -21,7 +21,7 @@ from tests.kernel_files.trees import MIB
 from memguard.core.model import Container, Memory
 from memguard.guard.hold import Hold
 from memguard.guard.janitor import Janitor, spawn_janitor
-from memguard.guard.ward import Ward
+from memguard.guard.ward import Terms, Ward
 from memguard.kernel.brake import Line
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.compaction import KNOB
@@ -201,7 +201,7 @@ def test_a_janitor_that_dies_is_replaced_and_its_successor_does_its_work(armed: 
 
 
 def test_a_successor_looks_where_the_guard_began_whatever_was_reloaded(start: Start, node: World) -> None:
-    knob = node.proc_root / KNOB
+    knob = node.proc_root / "sys" / KNOB
     knob.parent.mkdir(parents=True, exist_ok=True)
     knob.write_text("1\n")
     armed = start(ENFORCE)
@@ -331,7 +331,7 @@ def test_a_freeze_is_thawed_and_a_line_lifted(node: World) -> None:
         assert Line(cgroup, records).arm(150 * MIB).ok
         identity_ = Container(id="a", namespace="n", pod="p", name="a", memory=Memory(current_bytes=0))
         ward = Ward(cgroup, identity_)
-        ward.adopt(plan())
+        ward.adopt(Terms(plan()))
         Hold(records).take([ward])
         assert load.content("cgroup.freeze") == "1"
 

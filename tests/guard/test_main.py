@@ -14,7 +14,7 @@ import pytest
 from memguard.errors import ConfigError, UnfitError
 from memguard.guard import life
 from memguard.guard.config import Config
-from memguard.guard.main import USAGE, arguments
+from memguard.guard.main import USAGE, Arguments, arguments
 from memguard.kernel.host import CgroupVersion, cgroup_version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,19 +45,23 @@ def config(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize(
-    ("words", "path", "check"),
+    ("words", "wanted"),
     [
-        (["--standalone", "--config", "x"], "x", False),
-        (["--config=x", "--standalone"], "x", False),
-        (["--config=a=b", "--standalone"], "a=b", False),
-        (["--check", "--config", "x"], "x", True),
-        (["--standalone", "--check", "--config", "x"], "x", True),
-        (["-h"], None, False),
-        (["--config", "x", "--help"], None, False),
+        (["--standalone", "--config", "x"], Arguments(config="x", standalone=True)),
+        (["--config=x", "--standalone"], Arguments(config="x", standalone=True)),
+        (["--config=a=b", "--standalone"], Arguments(config="a=b", standalone=True)),
+        (["--check", "--config", "x"], Arguments(config="x", check=True)),
+        (["--standalone", "--check", "--config", "x"], Arguments(config="x", standalone=True, check=True)),
+        (["--socket", "s", "--peer-uid", "7"], Arguments(socket="s", peer_uid=7)),
+        (["--socket=s", "--peer-uid=7", "--config=x"], Arguments(config="x", socket="s", peer_uid=7)),
+        (["--supervise"], Arguments(supervise=True)),
+        (["--supervise", "--config", "x"], Arguments(config="x", supervise=True)),
+        (["-h"], Arguments(help=True)),
+        (["--config", "x", "--help"], Arguments(help=True)),
     ],
 )
-def test_words_that_mean_something(words: list[str], path: str | None, check: bool) -> None:
-    assert arguments(words) == (path, check)
+def test_words_that_mean_something(words: list[str], wanted: Arguments) -> None:
+    assert arguments(words) == wanted
 
 
 @pytest.mark.parametrize(
@@ -66,10 +70,17 @@ def test_words_that_mean_something(words: list[str], path: str | None, check: bo
         ([], "--config FILE"),
         (["--standalone"], "--config FILE"),
         (["--config", "x"], "--standalone"),
-        (["--standalone", "--config"], "--config FILE"),
-        (["--standalone", "--config="], "--config FILE"),
+        (["--standalone", "--config"], "--config needs a value"),
+        (["--standalone", "--config="], "--config needs a value"),
         (["--check"], "--config FILE"),
         (["--standalone", "--confg", "x"], "'--confg'"),
+        (["--standalone=yes", "--config", "x"], "'--standalone=yes'"),
+        (["--socket", "s"], "--peer-uid"),
+        (["--socket", "s", "--peer-uid", "agent"], "'agent'"),
+        (["--socket", "--peer-uid"], "--peer-uid"),
+        (["--socket", "s", "--peer-uid", "7", "--standalone", "--config", "x"], "exclude each other"),
+        (["--supervise", "--standalone", "--config", "x"], "exclude each other"),
+        (["--peer-uid", "7", "--config", "x"], "--standalone"),
         (["x"], "'x'"),
     ],
 )

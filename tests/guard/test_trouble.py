@@ -78,7 +78,7 @@ def test_a_configuration_that_lets_it_act_keeps_its_pages_in_place(
     world: World, serve: Serve, tmp_path: Path, *, stays: bool
 ) -> None:
     """The note of it lies where a sweep looks, though the new file names another run directory."""
-    knob = world.proc_root / KNOB
+    knob = world.proc_root / "sys" / KNOB
     knob.parent.mkdir(parents=True)
     knob.write_text("1\n")
     duty = serve(OBSERVE + TUNING)

@@ -17,7 +17,7 @@ from tests.kernel_files.trees import MIB, remove_cgroup
 from memguard.core.footprint import footprint
 from memguard.core.model import Container, Memory, Owner
 from memguard.core.policy import Plan, Settings
-from memguard.guard.ward import Ward
+from memguard.guard.ward import Terms, Ward
 from memguard.kernel.files import KernelFile
 
 CGROUP = "kubepods.slice/web"
@@ -173,7 +173,7 @@ def test_a_new_identity_replaces_the_old_and_keeps_the_readings(make_ward: MakeW
         owner=Owner(kind="Job", name="j"), privileged=True, static=True, request_bytes=7, restart_policy="Never",
         labels={"a": "b"},
     )  # fmt: skip
-    ward.assume(identity, plan())
+    ward.assume(identity, Terms(plan()))
     for name in identity.__struct_fields__:
         told = getattr(identity, name)
         if told not in (None, (), "", "container") and name not in ("id", "memory"):
@@ -241,7 +241,7 @@ def test_a_closed_one_gives_its_descriptors_back(make_ward: MakeWard) -> None:
 def test_who_was_emptied_is_left_alone_until_something_runs_in_it_again(make_ward: MakeWard) -> None:
     ward = make_ward(CGROUP, cgroup__procs="", cgroup__events="populated 0\nfrozen 0\n")
     ward.emptied = True
-    ward.adopt(plan())
+    ward.adopt(Terms(plan()))
     assert ward.read()
     assert ward.forbidden == "nothing runs in it any more, and its memory outlives it"
     write(ward, cgroup__procs="4711\n", cgroup__events="populated 1\nfrozen 0\n")

@@ -17,7 +17,7 @@ from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 from memguard.core.model import Container
 from memguard.core.policy import Match, Plan, Rule
 from memguard.guard import watch as module
-from memguard.guard.ward import Ward
+from memguard.guard.ward import Terms, Ward
 from memguard.guard.watch import GROWERS, MOVED_BYTES, Watch, growers, sampled, shortlist
 
 
@@ -26,7 +26,7 @@ class Node:
 
     def __init__(self, root: Path, proc: Path, under: Plan | None = None) -> None:
         self.root = root
-        self.watch = Watch(under or plan(), str(root), str(proc), swap=False, numa=False)
+        self.watch = Watch(Terms(under or plan()), str(root), str(proc), swap=False, numa=False)
 
     def add(self, path: str, *, anon: int = MIB, cache: int = 0, **facts: object) -> Ward:
         self.files(path, anon, cache)
@@ -105,7 +105,7 @@ def test_a_new_plan_finds_everybody(node: Node) -> None:
     for path in ("a", "b"):
         node.add(path)
     rules = (Rule(match=Match(pod="a"), protected=True, notify_signal="SIGUSR1"),)
-    node.watch.follow(Plan(mode="Enforce", rules=rules), lambda path, _: node.watch.wards[path].container)
+    node.watch.follow(Terms(Plan(mode="Enforce", rules=rules)), lambda path, _: node.watch.wards[path].container)
     assert [ward.forbidden for ward in node.watch.wards.values()] == ["a policy protects it", None]
     assert ids(node.watch.asking) == ["a"]
     node.watch.remove("a")
@@ -212,7 +212,7 @@ def test_the_front_holds_whoever_a_decision_must_be_among(sizes: list[tuple[int,
         ward.risen_bytes, ward.discount_bytes, ward.sampled_bytes = (after - before) * MIB, 0, before * MIB
         ward.swept_bytes = before * MIB
         wards[str(index)] = ward
-    watch = Watch(Plan(), "/none", "/none", swap=False, numa=False)
+    watch = Watch(Terms(Plan()), "/none", "/none", swap=False, numa=False)
     watch.wards = wards
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ward, "glance", lambda _: True)

@@ -10,7 +10,7 @@ from tests.kernel_files.trees import make_cgroup
 
 from memguard.core.model import Container
 from memguard.core.policy import Plan, Rule
-from memguard.guard.ward import Ward
+from memguard.guard.ward import Terms, Ward
 from memguard.kernel.cgroup import Cgroup
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -28,6 +28,6 @@ def make_ward(root: Path, path: str, proc: Path, under: Plan | None = None, **ch
     identity = Container(id=name, cgroup=path, namespace="shop", pod=name, name="app", memory=memory())
     ward = Ward(Cgroup(path, str(root)), identity)
     assert ward.study(NOW, 100.0, str(proc), swap=False)
-    ward.adopt(under or plan())
+    ward.adopt(Terms(under or plan()))
     ward.cgroup.prepare()
     return ward

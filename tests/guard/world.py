@@ -24,6 +24,7 @@ from tests.kernel_files.trees import MIB, make_cgroup, remove_cgroup
 
 from memguard.guard.clock import Clock
 from memguard.guard.config import Config, parse_config
+from memguard.guard.dialogue import Address
 from memguard.guard.journal import Journal
 from memguard.guard.loop import Guard
 from memguard.guard.metrics import Metrics
@@ -381,7 +382,7 @@ def _refuse_removed(fd: int) -> None:
 class Duty:
     """A guard at work in a world."""
 
-    def __init__(self, world: World, text: str) -> None:
+    def __init__(self, world: World, text: str, *, address: Address | None = None) -> None:
         self.world = world
         self.config = configuration(world, text)
         self.clock = WorldClock(world)
@@ -393,7 +394,7 @@ class Duty:
             Journal(fd, self.clock.now), self.metrics, self.config.trace, self.clock.now, self.clock.monotonic
         )
         reader, self.wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.guard = Guard(self.config, self.records, self.report, self.clock, wakeup_fd=reader)
+        self.guard = Guard(self.config, self.records, self.report, self.clock, wakeup_fd=reader, address=address)
 
     def run(self, seconds: float, *, until: Callable[[], object] = lambda: False) -> None:
         """Turns of the loop for so long, or until something is true."""

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FORBIDDEN = {
     "aiohttp", "asyncio", "click", "concurrent", "email", "http", "kopf", "logging", "multiprocessing", "pydantic",
-    "rich", "socket", "ssl", "threading", "typer", "urllib", "yaml",
+    "rich", "ssl", "threading", "typer", "urllib", "yaml",
 }  # fmt: skip
 
 IMPORT_ALL = """

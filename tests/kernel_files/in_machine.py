@@ -440,10 +440,10 @@ def case_the_guard_protects_itself() -> None:
 
 
 def case_compaction_is_kept_from_locked_pages() -> None:
-    knob = Path("/proc", KNOB)
+    knob = Path("/proc/sys", KNOB)
     records = Records(RUN_DIR)
     assert knob.read_text() == "1\n"
-    assert selfguard.keep_pages_in_place("/proc", RUN_DIR).ok
+    assert selfguard.keep_pages_in_place("/proc/sys", RUN_DIR).ok
     assert knob.read_text() == "0\n"
     assert allow_moves(RUN_DIR) == ""
     assert knob.read_text() == "1\n"

@@ -15,7 +15,7 @@ from memguard.kernel.sweep import Swept, sweep
 
 @pytest.fixture
 def knob(tmp_path: Path) -> Path:
-    file = tmp_path / "proc" / KNOB
+    file = tmp_path / "proc" / "sys" / KNOB
     file.parent.mkdir(parents=True)
     file.write_text("1\n")
     return file
@@ -33,9 +33,9 @@ def held(run_dir: str) -> list[str]:
 
 @pytest.mark.row("P3")
 def test_it_is_set_and_put_back(tmp_path: Path, knob: Path, run_dir: str) -> None:
-    assert keep_pages_in_place(f"{tmp_path}/proc", run_dir).ok
+    assert keep_pages_in_place(f"{tmp_path}/proc/sys", run_dir).ok
     assert knob.read_text().strip() == "0"
-    assert keep_pages_in_place(f"{tmp_path}/proc", run_dir).ok, "asked again, what was found first stays noted"
+    assert keep_pages_in_place(f"{tmp_path}/proc/sys", run_dir).ok, "asked again, what was found first stays noted"
     assert allow_moves(run_dir) == ""
     assert knob.read_text().strip() == "1"
     assert held(run_dir) == []
@@ -44,7 +44,7 @@ def test_it_is_set_and_put_back(tmp_path: Path, knob: Path, run_dir: str) -> Non
 
 @pytest.mark.row("T1", "P3")
 def test_whoever_sweeps_after_a_dead_guard_puts_it_back(tmp_path: Path, knob: Path, run_dir: str) -> None:
-    forbid_moves(f"{tmp_path}/proc", run_dir)
+    forbid_moves(f"{tmp_path}/proc/sys", run_dir)
     records = Records(run_dir)
     assert sweep(str(tmp_path), records) == Swept()
     assert knob.read_text().strip() == "1"
@@ -54,14 +54,14 @@ def test_whoever_sweeps_after_a_dead_guard_puts_it_back(tmp_path: Path, knob: Pa
 
 def test_what_was_forbidden_before_is_not_ours(tmp_path: Path, knob: Path, run_dir: str) -> None:
     knob.write_text("0\n")
-    assert keep_pages_in_place(f"{tmp_path}/proc", run_dir).ok
+    assert keep_pages_in_place(f"{tmp_path}/proc/sys", run_dir).ok
     assert held(run_dir) == []
     allow_moves(run_dir)
     assert knob.read_text() == "0\n"
 
 
 def test_what_somebody_else_set_meanwhile_stays(tmp_path: Path, knob: Path, run_dir: str) -> None:
-    forbid_moves(f"{tmp_path}/proc", run_dir)
+    forbid_moves(f"{tmp_path}/proc/sys", run_dir)
     knob.write_text("2\n")
     assert allow_moves(run_dir) == ""
     assert knob.read_text() == "2\n"
@@ -83,7 +83,7 @@ def test_where_it_may_not_be_set_it_says_what_it_needs(
         return real(path, flags, mode)
 
     monkeypatch.setattr(os, "open", refuse)
-    applied = keep_pages_in_place(f"{tmp_path}/proc", run_dir)
+    applied = keep_pages_in_place(f"{tmp_path}/proc/sys", run_dir)
     assert not applied.ok
     assert applied.detail.startswith("Read-only file system: needs a writable /proc/sys/vm/compact_unevictable_allowed")
     assert held(run_dir) == [], "nothing is to be put back"

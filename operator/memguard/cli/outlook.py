@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from memguard.core.domain import domains, margin
+from memguard.core.domain import margin
 from memguard.core.footprint import footprint, unreclaimable
 from memguard.core.forecast import rise, seconds_until
-from memguard.core.history import History, stall_ratio
+from memguard.core.history import History
 from memguard.core.model import Bytes, Record, Snapshot
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT, Plan, Settings
-from memguard.core.pressure import assess
-from memguard.core.select import Candidate, Ranking, judge, rank
+from memguard.core.select import Candidate, Ranking, judge, rank_node
 
 #: A limit that is reached within this time is worth a look: a person's time, the guard needs far less.
 SOON_SECONDS = 60.0
@@ -61,19 +60,13 @@ class Outlook(Record, frozen=True, kw_only=True):
 def look(history: History, snapshot: Snapshot, plan: Plan) -> tuple[History, Outlook]:
     """Take a snapshot into the history and say how things stand. Scores are those of the whole node."""
     history, worst = judge(history, snapshot, plan)
-    ranking = _node_ranking(history, snapshot, plan)
+    ranking = rank_node(history, snapshot, plan)
     containers = [_container(candidate, ranking, history, plan.settings) for candidate in ranking.candidates]
     return history, Outlook(
         taken_at=snapshot.taken_at,
         node=_node(snapshot, ranking, worst),
         containers=tuple(sorted(containers, key=lambda container: (-container.score, container.id))),
     )
-
-
-def _node_ranking(history: History, snapshot: Snapshot, plan: Plan) -> Ranking:
-    node = next(domains(snapshot, plan))
-    pressure = assess(node, history.gauges[node.key], stall_ratio(history), plan.settings)
-    return rank(history, snapshot, plan, node, pressure)
 
 
 def _node(snapshot: Snapshot, ranking: Ranking, worst: Ranking) -> NodeOutlook:

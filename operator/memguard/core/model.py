@@ -134,6 +134,28 @@ class MemoryVolume(Record, frozen=True, kw_only=True):
 
 ContainerType = Literal["container", "init", "sidecar", "ephemeral", "sandbox"]
 Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
+RestartPolicy = Literal["Always", "OnFailure", "Never"]
+
+
+class Identity(Record, frozen=True, kw_only=True):
+    """Which container of which pod a container id is: what Kubernetes knows of it, as opposed to what is read."""
+
+    id: str
+    namespace: str | None = None
+    pod: str | None = None
+    pod_uid: str | None = None
+    name: str | None = None
+    owner: Owner | None = None
+    qos: Qos | None = None
+    priority: Number | None = None
+    privileged: bool | None = None
+    static: bool | None = None
+    restart_policy: RestartPolicy | None = None
+    restart_count: Count | None = None
+    request_bytes: Bytes | None = None
+    labels: dict[str, str] | None = None
+    type: ContainerType = "container"
+    memory_volumes: tuple[MemoryVolume, ...] = ()
 
 
 class Container(Record, frozen=True, kw_only=True):
@@ -151,7 +173,7 @@ class Container(Record, frozen=True, kw_only=True):
     priority: Number | None = None
     privileged: bool | None = None
     static: bool | None = None
-    restart_policy: Literal["Always", "OnFailure", "Never"] | None = None
+    restart_policy: RestartPolicy | None = None
     restart_count: Count | None = None
     started_at: Moment | None = None
     oom_score_adj: Number | None = None

@@ -6,23 +6,30 @@ default is harmless: without a rule that says Enforce, memguard observes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
 
 from memguard.core.model import Bytes, Container, Count, Record, Seconds
+from memguard.core.selector import Requirement
 
 Mode = Literal["Observe", "Enforce"]
 Action = Literal["notify", "reclaim", "brake", "resize", "terminate", "kill", "evict"]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Kills = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+#: "reclaim" only for who asks for it: with swap it made innocents' worst stalls 1.6 to 2 times as long, and the
+#: guard's CPU 4 times as much, for no better outcome (node, swap on a file and on zram, 5 runs each). "resize" is the
+#: operator's.
+DEFAULT_ACTIONS: tuple[Action, ...] = ("notify", "brake", "terminate", "kill", "evict")
 
 MIB = 1 << 20
 GIB = 1 << 30
 
 #: Below this limit a line's margin of 16 MiB would be an eighth or more of the container.
 SMALLEST_GUARDED_LIMIT = 128 * MIB
-
 
 #: What feedback may add to or take from a score at most: it breaks near ties, it must not lead (docs/score.md).
 LEARNED_POINTS = 50
@@ -49,14 +56,29 @@ class Settings(Record, frozen=True, kw_only=True):
     protected_namespaces: tuple[str, ...] = ("kube-system", "memguard-system")
 
 
+#: The guard looks every few milliseconds near the danger, so it need not act on forecasts: what it cannot wait for
+#: is its own reaction. A snapshot or a trace that comes without a plan is judged with the core's 8 s.
+GUARD_HORIZON_SECONDS = 0.1
+#: Within the reserve the guard waits for growth that needs longer than this to use it up, less and less as it shrinks:
+#: 50 MB/s are acted on at the reserve of a node of 1 GiB (2 s), compilers at 5.8 MB/s (12 s) not before half of it is
+#: gone. With 60 s they were killed at 93 % of it (bench benign).
+GUARD_PATIENCE_SECONDS = 15.0
+GUARD_SETTINGS = Settings(horizon_seconds=GUARD_HORIZON_SECONDS, patience_seconds=GUARD_PATIENCE_SECONDS)
+
+
 class Match(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which containers a rule is for: globs, all of them must match; a missing one matches everything."""
+    """Which containers a rule is for: all of it must match, and what is missing matches everything.
+
+    `namespace`, `pod`, `container` and `cgroup` are globs; `containers` are names, one of which it must have.
+    """
 
     namespace: str = "*"
     pod: str = "*"
     container: str = "*"
     cgroup: str = "*"
+    containers: tuple[str, ...] = ()
     labels: dict[str, str] = {}
+    expressions: tuple[Requirement, ...] = ()
 
     def matches(self, container: Container) -> bool:
         """Is the rule for this container?"""
@@ -65,8 +87,15 @@ class Match(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
             and _fits(self.pod, container.pod or "")
             and _fits(self.container, container.name or "")
             and _fits(self.cgroup, container.cgroup)
-            and (not self.labels or self.labels.items() <= (container.labels or {}).items())
+            and (not self.containers or container.name in self.containers)
+            and (not (self.labels or self.expressions) or self._describes(container.labels))
         )
+
+    def _describes(self, labels: Mapping[str, str] | None) -> bool:
+        """Labels that are not known match no condition, not even that one is missing."""
+        if labels is None:
+            return False
+        return self.labels.items() <= labels.items() and all(one.holds(labels) for one in self.expressions)
 
 
 ANYBODY = Match()
@@ -74,6 +103,21 @@ ANYBODY = Match()
 
 def _fits(pattern: str, name: str) -> bool:
     return pattern == "*" or fnmatchcase(name, pattern)  # most rules leave most patterns open: 1 us against 5
+
+
+class RuleBudget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule's own budget, within the plan's. Never 0, which would be protection by another name."""
+
+    per_container: Annotated[
+        Kills | None, msgspec.Meta(description="How often a window may see the end of one workload's container.")
+    ] = None
+    per_namespace: Annotated[
+        Kills | None,
+        msgspec.Meta(
+            description="How many ends of containers a window may see in the namespace before those that this is for "
+            "are left alone."
+        ),
+    ] = None
 
 
 class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,9 +137,10 @@ class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify_signal: str | None = None
     #: a directory inside the container in which a file says so
     notify_directory: str | None = None
-    #: "reclaim" only for who asks for it: with swap it made innocents' worst stalls 1.6 to 2 times as long, and the
-    #: guard's CPU 4 times as much, for no better outcome (node, swap on a file and on zram, 5 runs each)
-    actions: tuple[Action, ...] = ("notify", "brake", "terminate", "kill", "evict")
+    actions: tuple[Action, ...] = DEFAULT_ACTIONS
+    budget: RuleBudget | None = None
+    #: the policy that the rule comes from: `namespace/name`, or `cluster/name`
+    policy: str = ""
 
     def allows(self, action: Action) -> bool:
         """May this be done?"""
@@ -115,6 +160,15 @@ class Budget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Does it allow anything at all, before anything was spent?"""
         return min(self.per_container, self.per_namespace, self.per_node) > 0
 
+    def narrowed(self, by: RuleBudget | None) -> Budget:
+        """What is left of it for the containers of a rule."""
+        if by is None:
+            return self
+        mine, near = by.per_container or self.per_container, by.per_namespace or self.per_namespace
+        return msgspec.structs.replace(
+            self, per_container=min(mine, self.per_container), per_namespace=min(near, self.per_namespace)
+        )
+
 
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that a decision needs to know beyond the readings."""
@@ -126,6 +180,11 @@ class Plan(Record, frozen=True, kw_only=True):
     budget: Budget = Budget()
     #: learned points per workload (feedback), added to the score
     bias: dict[str, Annotated[int, msgspec.Meta(ge=-LEARNED_POINTS, le=LEARNED_POINTS)]] = {}
+
+    @property
+    def acts(self) -> bool:
+        """May anything be done at all, or is everything only observed?"""
+        return "Enforce" in (self.mode, *(rule.mode for rule in self.rules))
 
     def rule_for(self, container: Container) -> Rule:
         """The first rule that matches; the harmless default where none does."""

@@ -21,6 +21,11 @@ BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 SUFFIXES = {exponent: suffix for suffix, exponent in DECIMAL.items()}
 DIGITS = frozenset("0123456789")
+#: The pattern by which API servers recognise a quantity (apimachinery's Quantity); `parse` is stricter.
+PATTERN = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+    r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
 #: Far above every size there is: 1e999999999 must not cost the memory that it asks for.
 LARGEST_EXPONENT = 60
 LONGEST = 128

@@ -173,6 +173,13 @@ def judge(
     return history, next((ranking for ranking in rankings if ranking.victim), rankings[0])
 
 
+def rank_node(history: History, snapshot: Snapshot, plan: Plan) -> Ranking:
+    """Rank the whole node's containers as things stand, without taking the snapshot into the history."""
+    node = next(iter(domains(snapshot, plan)))
+    pressure = assess(node, history.gauges.get(node.key, Gauge()), stall_ratio(history), plan.settings)
+    return rank(history, snapshot, plan, node, pressure)
+
+
 def rank(
     history: History,
     snapshot: Snapshot,

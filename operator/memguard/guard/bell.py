@@ -53,6 +53,8 @@ class Bell:
         self._line = Line(cgroup, records)
         self._until = self._judged_at = 0.0
         self._judged_bytes = self._braked_bytes = 0
+        self._held_at: float | None = None
+        self._held_seconds = 0.0
 
     @property
     def short_bytes(self) -> int:
@@ -92,6 +94,7 @@ class Bell:
             self.rest(now)
             return False
         self.state, self.due, self._until = "probation", now, now + self.probation_seconds
+        self._held_at = now
         return True
 
     def look(self, now: float) -> bool:
@@ -112,7 +115,11 @@ class Bell:
             self.due = now + max(LOOK_SECONDS, pause_seconds(self.line_bytes - used, 0, self._tuning))
         return False
 
-    def brake(self) -> None:
+    def held_seconds(self, now: float) -> float:
+        """How long it has been a brake, in all."""
+        return self._held_seconds + (0.0 if self._held_at is None else now - self._held_at)
+
+    def brake(self, now: float) -> None:
         """The line is the brake while a stop signal has its time; nobody listens to it meanwhile.
 
         It may have been lifted, with the margin in use already: then it stands where memory.current is now.
@@ -121,10 +128,12 @@ class Bell:
             self._line.arm(self.line_bytes)
         self._braked_bytes = self.cgroup.unreclaimable() or 0
         self.state, self.due = "braking", NEVER
+        self._held_at = now if self._held_at is None else self._held_at
 
     def rest(self, now: float) -> None:
         """Lift the line, come back later, and watch the margin by ticks meanwhile."""
         self._line.lift()
+        self._held_seconds, self._held_at = self.held_seconds(now), None
         self._braked_bytes = 0
         self.state, self.due, self._until = "resting", now + LOOK_SECONDS, now + REST_SECONDS
 

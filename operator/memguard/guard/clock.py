@@ -17,6 +17,10 @@ class Clock:
         """Seconds that only ever increase."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """The machine's own time of day, in seconds since the epoch: for what another machine dated."""
+        return time.time()
+
     def now(self) -> datetime:
         """UTC as of the start plus the time that passed since."""
         return self._wall + timedelta(seconds=time.monotonic() - self._start)

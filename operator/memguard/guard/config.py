@@ -12,19 +12,22 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import msgspec
 
 from memguard.core.model import Bytes, Container, Memory, Number, Owner, Record
-from memguard.core.policy import Action, Budget, Match, Mode, Plan, Rule, Settings
+from memguard.core.policy import (
+    GUARD_HORIZON_SECONDS,
+    GUARD_PATIENCE_SECONDS,
+    GUARD_SETTINGS,
+    Action,
+    Budget,
+    Match,
+    Mode,
+    Plan,
+    Rule,
+    Settings,
+)
 from memguard.core.score import WEIGHTS
 from memguard.errors import ConfigError
 from memguard.kernel.paths import is_boundary
 
-#: The guard looks every few milliseconds near the danger, so it need not act on forecasts: what it cannot wait for
-#: is its own reaction. A snapshot or a trace that comes without a plan is judged with the core's 8 s.
-GUARD_HORIZON_SECONDS = 0.1
-#: Within the reserve the guard waits for growth that needs longer than this to use it up, less and less as it shrinks:
-#: 50 MB/s are acted on at the reserve of a node of 1 GiB (2 s), compilers at 5.8 MB/s (12 s) not before half of it is
-#: gone. With 60 s they were killed at 93 % of it (bench benign).
-GUARD_PATIENCE_SECONDS = 15.0
-GUARD_SETTINGS = Settings(horizon_seconds=GUARD_HORIZON_SECONDS, patience_seconds=GUARD_PATIENCE_SECONDS)
 #: More than any plan needs; what is cut off a longer file would silently not count.
 LARGEST_FILE_BYTES = 1 << 20
 
@@ -85,6 +88,9 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tuning: Tuning = Tuning()
     cgroup_root: str = "/sys/fs/cgroup"
     proc_root: str = "/proc"
+    #: where the one sysctl that an acting guard sets can be written; procRoot/sys without it, which is read-only in a
+    #: container
+    sysctl_root: str | None = None
     run_directory: str = "/run/memguard"
     #: node_exporter's textfile collector reads it; none is written by default
     textfile: str | None = None
@@ -99,9 +105,9 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Plan(mode=self.mode, settings=self.settings, rules=self.rules, budget=self.budget)
 
     @property
-    def acts(self) -> bool:
-        """May anything be done at all, or is everything only observed?"""
-        return "Enforce" in (self.mode, *(rule.mode for rule in self.rules))
+    def sysctls(self) -> str:
+        """Where sysctls are."""
+        return self.sysctl_root or f"{self.proc_root}/sys"
 
     @property
     def extra_directories(self) -> tuple[str, ...]:
@@ -225,7 +231,7 @@ def _check_globs(source: _Source, config: Config) -> None:
 
 
 def _check_paths(source: _Source, config: Config) -> None:
-    for key in ("cgroup_root", "proc_root", "run_directory", "textfile", "trace"):
+    for key in ("cgroup_root", "proc_root", "sysctl_root", "run_directory", "textfile", "trace"):
         if "\0" in (getattr(config, key) or ""):
             name = msgspec.structs.fields(Config)[Config.__struct_fields__.index(key)].encode_name
             raise source.error("a path cannot hold a NUL", field=name, remedy="Leave it out.")

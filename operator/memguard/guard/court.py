@@ -11,13 +11,15 @@ from collections.abc import Iterable
 import msgspec
 
 from memguard.core.budget import Ledger
+from memguard.core.decision import Answer
 from memguard.core.domain import domains
 from memguard.core.history import History, after_victim, forget_gauge, observe
-from memguard.core.ladder import choose_action, choose_deed, only_evictable
+from memguard.core.ladder import choose_action, choose_deed, may_terminate, only_evictable
+from memguard.core.link import Order
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
 from memguard.core.policy import Action, Plan
-from memguard.core.select import UNCONDITIONAL_LEVEL, Ranking, judge, rank
+from memguard.core.select import UNCONDITIONAL_LEVEL, Ranking, judge, rank, rank_node
 from memguard.core.trace import LEARNING, Event, Outcome, Reading
 from memguard.guard.aside import aside
 from memguard.guard.clock import Clock
@@ -34,6 +36,8 @@ from memguard.guard.watch import Watch, sampled
 CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
 
 
+#: What the record of an order says.
+ORDERED = "ended because the operator ordered it."
 #: Beside a culprit that is dying already.
 NOT_GUILTY = "it makes too little of the growth to die beside the culprit"
 #: Who makes this share of the growth is guilty enough to die where the guiltiest may not be touched, or dies already:
@@ -50,6 +54,8 @@ class Court:
         self.plan = plan
         self.history, self.ledger = History(), Ledger()
         self.courses: dict[str, Course] = {}
+        #: how often an act was refused because a budget was spent
+        self.budget_refusals = 0
         self._scene, self._watch, self._hold = scene, watch, hold
         self._ears, self._report, self._clock = ears, report, clock
 
@@ -57,7 +63,7 @@ class Court:
         """Is acting on this container allowed now? Without that nothing of it is ever held or braked."""
         if ward.forbidden is not None or ward.id in self.courses:
             return False
-        return self.ledger.refusal(ward.container, self.plan.budget, self._clock.monotonic()) is None
+        return self._refusal(ward) is None
 
     def learn(self, snapshot: Snapshot) -> None:
         """Into the history, without a decision; the trace says so."""
@@ -96,6 +102,47 @@ class Court:
         self._act_on_the_guilty(ranking, snapshot, present, trigger, guilty_only=guilty_only)
         return ranking
 
+    def outlook(self) -> Ranking:
+        """How those of the front stand on the node now; nothing is decided, nothing learned."""
+        return self._ranked(ward for ward in self._watch.front if ward.read())
+
+    def obey(self, order: Order, ward: Ward | None) -> Answer:
+        """End a container because the operator says so, if it is the one that is meant and the plan allows it."""
+        why_not = self._objection(order, ward)
+        if ward is None or why_not is not None:
+            return Answer(order=order.id, accepted=False, reason=why_not or "")
+        trigger = Trigger("order", self._clock.monotonic)
+        ranking = self._ranked((ward,))
+        refusal = self._act(ranking, ward, order.action, trigger, words=f"{ward.container.title}: {ORDERED}")
+        if refusal is not None:
+            return Answer(order=order.id, accepted=False, reason=refusal)
+        return Answer(order=order.id, accepted=True, decision=self.courses[ward.id].decision)
+
+    def _objection(self, order: Order, ward: Ward | None) -> str | None:
+        """Why an order is not carried out. Who gave it is nobody that the guard can ask: only its plan counts."""
+        if order.expires_at.timestamp() <= self._clock.wall():
+            return "the order has expired"
+        if ward is None or not ward.read():
+            return "there is no such container on this node"
+        if ward.container.pod_uid != order.pod_uid:
+            return f"the container belongs to pod {ward.container.pod_uid}, not to {order.pod_uid}"
+        return ward.forbidden or self._refusal(ward) or self._misfit(order, ward)
+
+    def _misfit(self, order: Order, ward: Ward) -> str | None:
+        """Why just this is not to be done to it."""
+        if ward.id in self.courses:
+            return "it is ending already"
+        if not ward.rule.allows(order.action):
+            return f"its policy does not allow to {order.action} it"
+        if order.action == "terminate" and not may_terminate(ward.container):
+            return "asking it to end would count as success: order to kill it"
+        return None
+
+    def _ranked(self, wards: Iterable[Ward]) -> Ranking:
+        containers = tuple(ward.container for ward in wards)
+        snapshot = self._scene.snapshot(self._clock.now(), containers, (), with_vmstat=False)
+        return rank_node(self.history, snapshot, self.plan)
+
     def pending_bytes(self, now: float) -> int:
         """What the victims are still expected to free."""
         return sum(course.pending_bytes(now) for course in self.courses.values())
@@ -111,7 +158,7 @@ class Court:
             self._ears.deafen(course.fd)
             if course.stage == "ended":  # should its cgroup stay, it must not be killed again for what it holds
                 course.ward.emptied = True
-                course.ward.adopt(self.plan)
+                course.ward.adopt()
             self._report.finished(course, self._scene.headroom())
             self._report.trace(_outcome(course, self._clock))
         return over
@@ -119,9 +166,15 @@ class Court:
     def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
         if not self.ledger.kills and self.plan.budget.generous:
             return {}
-        now = self._clock.monotonic()
-        asked = ((ward.id, self.ledger.refusal(ward.container, self.plan.budget, now)) for ward in wards)
-        return {key: reason for key, reason in asked if reason is not None}
+        asked = ((ward.id, self._refusal(ward)) for ward in wards)
+        refused = {key: reason for key, reason in asked if reason is not None}
+        self.budget_refusals += sum(self._report.fresh(f"budget {key}") for key in refused)
+        return refused
+
+    def _refusal(self, ward: Ward) -> str | None:
+        """Why the budget forbids it now."""
+        budget = self.plan.budget.narrowed(ward.rule.budget)
+        return self.ledger.refusal(ward.container, budget, self._clock.monotonic())
 
     def _act_on_the_guilty(
         self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], trigger: Trigger, *, guilty_only: bool
@@ -149,8 +202,10 @@ class Court:
         self._report.would(ranking, action, why_not, trigger)
         return why_not
 
-    def _act(self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger) -> str | None:
-        """Do it; why not, if the kernel refuses."""
+    def _act(
+        self, ranking: Ranking, ward: Ward, action: Action, trigger: Trigger, *, words: str | None = None
+    ) -> str | None:
+        """Do it; why not, if the kernel refuses. `words` say why, where it is not the ranking that does."""
         now = self._clock.monotonic()
         course = Course(ward, ranking.candidates[0].freed_bytes, now)
         deed = choose_deed(ranking, ranking.candidates[0], ward.rule) if action == "evict" else action
@@ -165,7 +220,8 @@ class Court:
         at = ranking.taken_at.timestamp()
         self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
         self._ears.listen(course.fd, lambda _: None)  # the turn that it wakes looks after it
-        course.decision = self._report.decided(self._with_the_rest(ranking), action, course.action, trigger)
+        told = self._with_the_rest(ranking)
+        course.decision = self._report.decided(told, action, course.action, trigger, words=words)
         return None
 
     def _terminated(self, course: Course) -> bool:
@@ -186,7 +242,7 @@ class Court:
 def check_stability(stability: Stability, course: Course, report: Report) -> None:
     """After a victim: are the processes that the node cannot do without still there?"""
     for name in stability.lost():
-        report.say("alarm", reason=f"the critical process {name} is gone", decision=course.decision)
+        report.alarm(f"the critical process {name} is gone", "critical", decision=course.decision)
 
 
 def _outcome(course: Course, clock: Clock) -> Outcome:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from memguard.core.model import Record
+
 #: Lines that wait for a slow reader; beyond that the oldest are dropped and counted.
 QUEUE_LINES = 256
 _END = b"\n"
@@ -26,9 +28,11 @@ class Journal:
         self.dropped_lines = 0
         os.set_blocking(fd, False)
 
-    def write(self, kind: str, **facts: Any) -> None:
-        """One line: its kind, the time, and the facts in the order given."""
-        line = {"kind": kind, "at": self._now(), **facts}
+    def write(self, kind: str, record: Record | None = None, **facts: Any) -> None:
+        """One line: its kind, the time, the record's fields that are known, and the facts in the order given."""
+        fields = {} if record is None else msgspec.to_builtins(record)
+        known = {name: value for name, value in fields.items() if value is not None}
+        line = {"kind": kind, "at": self._now(), **known, **facts}
         if self.dropped_lines:
             line["droppedLines"] = self.dropped_lines
         self._queue.append(self._encoder.encode(line) + _END)

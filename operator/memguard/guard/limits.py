@@ -8,7 +8,7 @@ from memguard.core.policy import SMALLEST_GUARDED_LIMIT
 from memguard.errors import KernelFileError, MemguardError
 from memguard.guard.bell import LOOK_SECONDS, NEVER, PROBATION_WITH_SWAP_SECONDS, Bell
 from memguard.guard.clock import Clock
-from memguard.guard.config import Config
+from memguard.guard.config import Tuning
 from memguard.guard.course import Course
 from memguard.guard.court import Court
 from memguard.guard.ears import Ears
@@ -31,15 +31,22 @@ class Limits:
     """The bells by cgroup path; at most one under each container's and each pod's limit."""
 
     def __init__(
-        self, config: Config, watch: Watch, court: Court, records: Records, *, ears: Ears, report: Report, clock: Clock
+        self, tuning: Tuning, watch: Watch, court: Court, records: Records, *, ears: Ears, report: Report, clock: Clock
     ) -> None:
-        self.config = config
+        self.tuning = tuning
         self.bells: dict[str, Bell] = {}
         self._watch, self._court, self._records = watch, court, records
         self._ears, self._report, self._clock = ears, report, clock
         self._next_due: float | None = None  # unknown since a bell changed
         self._listening: dict[str, int] = {}
         self._unarmed: dict[str, Outcome] = {}
+        self._past_brake_seconds = 0.0
+
+    @property
+    def brake_seconds(self) -> float:
+        """How long containers were slowed at their own limit, in all."""
+        now = self._clock.monotonic()
+        return self._past_brake_seconds + sum(bell.held_seconds(now) for bell in self.bells.values())
 
     def hang(self, ward: Ward, pod_path: str | None) -> None:
         """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
@@ -63,6 +70,7 @@ class Limits:
         bell = self.bells.pop(path, None)
         if bell is not None:
             self._deafen(path)
+            self._past_brake_seconds += bell.held_seconds(self._clock.monotonic())
             bell.lift()
             if bell.domain.startswith("pod:"):
                 bell.cgroup.close()  # a container's belongs to its ward
@@ -163,7 +171,7 @@ class Limits:
         if _spared(self._watch.inside(cgroup.path)):
             self._cannot_arm(cgroup, domain, NOT_ALONE)
             return
-        bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.config.tuning)
+        bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.tuning)
         if self._watch.swap:
             bell.probation_seconds = PROBATION_WITH_SWAP_SECONDS
         if (cgroup.current() or 0) >= bell.line_bytes:
@@ -202,7 +210,7 @@ class Limits:
         self._court.decide(inside, trigger, pods=(pod,) if pod else (), within=bell.domain)
         stages = [self._court.courses[ward.id].stage for ward in inside if ward.id in self._court.courses]
         if "terminating" in stages:
-            bell.brake()
+            bell.brake(now)
         elif stages:
             bell.rest(now)
 

@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Iterable
 
+from memguard.core.link import Capability
+from memguard.core.policy import Plan
 from memguard.core.trace import Header
 from memguard.errors import ConfigError, MemguardError
 from memguard.guard.bell import NEVER
@@ -18,15 +20,21 @@ from memguard.guard.clock import Clock
 from memguard.guard.config import Config, load_config
 from memguard.guard.course import Course
 from memguard.guard.court import Court, check_stability
+from memguard.guard.dialogue import Address, Dialogue
 from memguard.guard.ears import MESSAGE, Ears
+from memguard.guard.fitness import Fitness, capabilities
 from memguard.guard.hold import Hold
 from memguard.guard.janitor import Janitor, spawn_janitor
+from memguard.guard.kills import KernelKills
 from memguard.guard.limits import Limits
 from memguard.guard.lookout import Lookout
+from memguard.guard.outbox import Outbox
 from memguard.guard.report import Report
+from memguard.guard.roster import Roster
 from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
-from memguard.guard.ward import Ward
+from memguard.guard.supervisor import Post
+from memguard.guard.ward import Terms, Ward
 from memguard.guard.watch import Watch, sampled
 from memguard.kernel.compaction import allow_moves
 from memguard.kernel.paths import parse_container_path
@@ -51,16 +59,31 @@ PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
 
 class Guard:
-    """One machine's guard. `config` may be replaced while it runs (`follow`)."""
+    """One machine's guard. `config` may be replaced while it runs (`follow`).
 
-    def __init__(self, config: Config, records: Records, report: Report, clock: Clock, *, wakeup_fd: int) -> None:
+    With an `address` its plan and the containers' names come from an agent; until they do it only observes.
+    """
+
+    def __init__(
+        self, config: Config, records: Records, report: Report, clock: Clock, *, wakeup_fd: int,
+        address: Address | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.report, self.clock = config, report, clock
+        self.plan = Plan() if address else config.plan
         self.janitor: Janitor | None = None
-        self._widowed = False
+        self.measures: tuple[Applied, ...] = ()
+        #: beside an agent the supervisor is the janitor
+        self._post = Post(config.run_directory) if address else None
+        self._widowed = self._post is not None and not self._post.taken
+        self._no_psi = ""
+        self.turns, self.awake_seconds = 0, 0.0
         self.ears = Ears()
-        self.scene = Scene(config.cgroup_root, config.proc_root, config.settings)
+        self.scene = Scene(config.cgroup_root, config.proc_root, self.plan.settings)
+        self.kills = KernelKills(self.scene.vmstat)
+        roster = Roster() if address else None
+        self.fitness = Fitness(config.cgroup_root, roster, clock)
         self.watch = Watch(
-            config.plan,
+            Terms(self.plan, self.fitness.why_not()),
             config.cgroup_root,
             config.proc_root,
             swap=self.scene.has_swap,
@@ -68,9 +91,14 @@ class Guard:
             trouble=report.trouble,
         )
         self._records, self.hold = records, Hold(records)
-        self.court = Court(config.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
-        self.limits = Limits(config, self.watch, self.court, records, ears=self.ears, report=report, clock=clock)
+        self.court = Court(self.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
+        self.limits = Limits(config.tuning, self.watch, self.court, records, ears=self.ears, report=report, clock=clock)
         self._stability = Stability(config.critical, config.proc_root)
+        self._identify = (roster or config).identify
+        self.dialogue: Dialogue | None = None
+        if address and roster:
+            report.outbox = Outbox(records.directory, clock.now)
+            self.dialogue = Dialogue(self, address, roster, report.outbox)
         self._tree = Tree(config.cgroup_root, config.extra_directories)
         self._discover(self._tree.start())
         self.watch.settle()
@@ -84,11 +112,10 @@ class Guard:
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
         self._unseen: list[str] = []
-        self._oom_kills_before = self._oom_kills()
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
         self.ears.listen(self._tree.fileno(), lambda _: self._discover(self._tree.changes()), MESSAGE)
         self._arm_psi()
-        report.trace(Header(at=clock.now(), version=report.version, plan=config.plan))
+        report.trace(Header(at=clock.now(), version=report.version, plan=self.plan))
 
     def run(self) -> None:
         """Until told to stop; then nothing of ours is left behind."""
@@ -100,6 +127,8 @@ class Guard:
             self.limits.forget_all()
             self._let_pages_move()
             self.report.flush()
+            if self.dialogue is not None:
+                self.dialogue.close()
 
     def turn(self) -> None:
         """Sleep until something is due or rings, and see to it."""
@@ -110,6 +139,8 @@ class Guard:
                 part(now)
             except (MemguardError, OSError) as error:  # one container's trouble must never end the guard
                 self.report.trouble(str(error))
+        self.turns += 1
+        self.awake_seconds += self.clock.monotonic() - now
 
     def stop(self) -> None:
         """End after this turn (a signal handler calls it)."""
@@ -126,25 +157,47 @@ class Guard:
 
     def follow(self, config: Config) -> None:
         """A new configuration: rules and lines follow it; what is under way goes on."""
-        self.config = self.limits.config = config
-        self.court.plan = config.plan
-        self.lookout.tuning = config.tuning
-        self.scene.settings = config.settings
+        self.config = config
+        if self.dialogue is None:
+            self._identify = config.identify
+        self.limits.tuning = self.lookout.tuning = config.tuning
+        self.adopt(self.plan if self.dialogue else config.plan)
+        self._discover(self._tree.follow(config.extra_directories))
+
+    def adopt(self, plan: Plan) -> None:
+        """A new plan: from now on nothing is done that it does not allow."""
+        self.plan = self.court.plan = plan
+        self.scene.settings = plan.settings
         self.scene.refresh()
         self.limits.forget_all(but_brakes=True)
-        self.watch.follow(config.plan, config.identify)
-        self._discover(self._tree.follow(config.extra_directories))
+        self.watch.follow(Terms(plan, self.fitness.why_not(self.watch.wards.values())), self._identify)
         if self._may_hang:
             self.limits.check(self.watch.wards.values())
-        self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=config.plan))
+        self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=plan))
         for measure in self.keep_in_place():
             if not measure.ok:
                 self.report.trouble(f"{measure.measure}: {measure.detail}")
 
+    def acquaint(self, ids: set[str]) -> None:
+        """It is known now who these are, or known anew."""
+        wards = [ward for ward in self.watch.wards.values() if ward.id in ids]
+        self.watch.assume(wards, self._identify)
+        if self._may_hang:
+            self.limits.check(wards)
+
+    def ward_of(self, container_id: str) -> Ward | None:
+        """The container with this id."""
+        return next((ward for ward in self.watch.wards.values() if ward.id == container_id), None)
+
+    def capabilities(self) -> tuple[Capability, ...]:
+        """What this guard can do here."""
+        root, supervised = self.config.cgroup_root, not self._widowed
+        return capabilities(root, self.measures, psi=self._no_psi, supervised=supervised)
+
     def keep_in_place(self) -> tuple[Applied, ...]:
         """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
-        if self.config.acts and self.config.tuning.pages_stay:
-            return (keep_pages_in_place(self.watch.proc_root, self._records.directory),)
+        if self.plan.acts and self.config.tuning.pages_stay:
+            return (keep_pages_in_place(self.config.sysctls, self._records.directory),)
         self._let_pages_move()
         return ()
 
@@ -192,10 +245,10 @@ class Guard:
 
     def _welcome(self, path: str) -> None:
         found = parse_container_path(path)
-        identity = self.config.identify(path, found.container_id if found else path)
+        identity = self._identify(path, found.container_id if found else path)
         ward = self.watch.add(path, identity, self.clock.now(), self.clock.monotonic())
         if ward is not None:
-            ward.pod_path = found.pod_path if found else None
+            ward.pod_path, ward.pod_uid = (found.pod_path, found.pod_uid) if found else (None, None)
             if self._may_hang:
                 self.limits.hang(ward, ward.pod_path)
 
@@ -235,19 +288,29 @@ class Guard:
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), with_vmstat=True))
         if now - self._kept_house_at >= HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
-            self.scene.refresh()
-            self.watch.swap = self.scene.has_swap
-            if self._widowed:
-                self._employ_another()
-            turn = self._turn_of_some()
-            self._mend(turn)
-            if self._may_hang:
-                self.limits.check(turn)
-            self._stability.lost()  # what ended in quiet times is no victim's doing
-            self._publish()
-            if not self.court.courses:
-                gc.collect()
+            self._keep_house()
+        if self.dialogue is not None:
+            self.dialogue.speak(now)
         self.report.flush()
+
+    def _keep_house(self) -> None:
+        self.scene.refresh()
+        self.watch.swap = self.scene.has_swap
+        if self._post is not None:
+            self._check_supervisor(self._post)
+        elif self._widowed:
+            self._employ_another()
+        turn = self._turn_of_some()
+        self._mend(turn)
+        if self._may_hang:
+            self.limits.check(turn)
+        self._stability.lost()  # what ended in quiet times is no victim's doing
+        for kill in self.kills.look(self.watch.wards.values()):
+            self.report.kernel_killed(kill)
+        self._check_fitness()
+        self._publish()
+        if not self.court.courses:
+            gc.collect()
 
     @property
     def _study_pause(self) -> float:
@@ -262,16 +325,19 @@ class Guard:
             "memguard_node_headroom_bytes": self.lookout.headroom,
             "memguard_containers": len(self.watch),
             "memguard_unmapped_containers": sum(not ward.container.mapped for ward in self.watch.wards.values()),
-            "memguard_kernel_oom_kills_total": self._oom_kills() - self._oom_kills_before,
+            "memguard_kernel_oom_kills_total": self.kills.total,
             "memguard_journal_dropped_lines_total": self.report.dropped_lines,
             "memguard_guard_cpu_seconds_total": time.process_time(),
             "memguard_last_look_timestamp_seconds": round(self.clock.now().timestamp(), 3),
         }
         self.report.publish(self.config.textfile, gauges, {state: states.count(state) for state in set(states)})
 
-    def _oom_kills(self) -> int:
-        vmstat = self.scene.vmstat()
-        return (vmstat.oom_kill if vmstat else None) or 0
+    def _check_fitness(self) -> None:
+        """A node that is not understood is only observed, until it is."""
+        unfit = self.fitness.why_not(self.watch.wards.values())
+        if unfit != self.watch.terms.unfit:
+            self.report.say("fitness", ok=unfit is None, reason=unfit)
+            self.adopt(self.plan)
 
     # --- the outside
 
@@ -284,6 +350,7 @@ class Guard:
             window_seconds=PSI_WINDOW_SECONDS,
         )
         if isinstance(trigger, str):
+            self._no_psi = trigger
             self.report.say("unavailable", what="PSI trigger", reason=trigger)
         else:
             self.ears.listen(trigger.fd, lambda now: self.lookout.judge("psi", now))
@@ -298,7 +365,7 @@ class Guard:
         except ConfigError as error:
             self.report.say("reload", ok=False, reason=f"{error} The last good configuration stays in force.")
         else:
-            self.report.say("reload", ok=True, mode=self.config.mode)
+            self.report.say("reload", ok=True, mode=self.plan.mode)
 
     def _replace_janitor(self, dead: Janitor) -> None:
         self.ears.deafen(dead.fd)
@@ -313,12 +380,21 @@ class Guard:
         except OSError as error:
             self.limits.forget_all()
             why = f"the janitor died, and there can be no other: {error.strerror}"
-            self.report.say("alarm", reason=f"{why}. No line stands until there is one.")
+            self.report.alarm(f"{why}. No line stands until there is one.", "janitor")
             return
         janitor.brief(self.watch.cgroup_root, self._records.directory)  # those of the start, whatever was reloaded
         self.employ(janitor)
         self._widowed = False
-        self.report.say("alarm", reason="the janitor died; a new one took its place")
+        self.report.alarm("the janitor died; a new one took its place", "janitor")
+
+    def _check_supervisor(self, post: Post) -> None:
+        """Without a supervisor no line stands; when it is back they are hung again."""
+        before, self._widowed = self._widowed, not post.taken
+        if self._widowed and not before:
+            self.limits.forget_all()
+            self.report.alarm("the supervisor is gone. No line stands until there is one.", "janitor")
+        elif before and not self._widowed and self._may_hang:
+            self.limits.check(self.watch.wards.values())
 
     @property
     def _may_hang(self) -> bool:

@@ -1,36 +1,16 @@
-"""The guard's counters in Prometheus' text format, for node_exporter's textfile collector (standalone mode).
-
-Names follow the conventions of Prometheus and cAdvisor: one prefix, base units, counters end in _total.
-"""
+"""The guard's counters in Prometheus' text format, for node_exporter's textfile collector (standalone mode)."""
 
 from __future__ import annotations
 
 import os
 
 from memguard import __version__
+from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS
 from memguard.core.model import Container
 from memguard.core.policy import Action
 
-#: The fast path is well under a millisecond on real hardware; buckets in seconds.
-REACTION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
-
-HELP = {
-    "memguard_decisions_total": ("counter", "Decisions by mode, action and namespace of the victim"),
-    "memguard_freed_bytes_total": ("counter", "Memory that actions gave back"),
-    "memguard_reaction_seconds": ("histogram", "From wake-up to the action taken"),
-    "memguard_release_seconds_total": ("counter", "From action to memory given back, summed"),
-    "memguard_outcomes_total": ("counter", "Actions that came to their end"),
-    "memguard_foreign_growth_alarms_total": ("counter", "Growth that no container explains"),
-    "memguard_kernel_oom_kills_total": ("counter", "Processes that the kernel killed since the guard started"),
-    "memguard_node_headroom_bytes": ("gauge", "Available memory above the nearest reserve"),
-    "memguard_containers": ("gauge", "Containers under watch"),
-    "memguard_unmapped_containers": ("gauge", "Containers that could not be mapped: observed, never touched"),
-    "memguard_lines": ("gauge", "Lines by state"),
-    "memguard_journal_dropped_lines_total": ("counter", "Log lines that nobody took"),
-    "memguard_guard_cpu_seconds_total": ("counter", "The guard's own CPU time"),
-    "memguard_last_look_timestamp_seconds": ("gauge", "When the guard last looked"),
-    "memguard_build_info": ("gauge", "1, with the version as a label"),
-}
+#: What stands in the textfile, with its kind and words.
+HELP = {metric.name: (metric.kind, metric.help) for metric in CATALOGUE if metric.textfile is not None}
 
 
 class Metrics:

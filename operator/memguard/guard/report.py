@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from memguard import __version__
+from memguard.core.decision import Alarm, AlarmKind, Answer, Decision, KernelKill, Outcome, Ranked, Victim
 from memguard.core.explain import sentence
 from memguard.core.model import Container
-from memguard.core.policy import Action, workload
+from memguard.core.policy import Action, Mode, workload
 from memguard.core.replay import LISTED
 from memguard.core.score import factor_points
 from memguard.core.select import Candidate, Ranking
@@ -20,7 +21,8 @@ from memguard.errors import ConfigError
 from memguard.guard.course import Course
 from memguard.guard.journal import Journal
 from memguard.guard.metrics import Metrics, write_textfile
-from memguard.kernel.outcome import Outcome
+from memguard.guard.outbox import Outbox
+from memguard.kernel.outcome import Outcome as Written
 
 #: The same thing about the same container is not said again for this long.
 REPEAT_SECONDS = 10.0
@@ -65,81 +67,105 @@ class Report:
         self._trace_path, self._trace = trace_path, _open_trace(trace_path) if trace_path else None
         self._lines: list[Line] = []
         self._said: dict[str, float] = {}
-        self._decisions = 0
+        #: news for the agent; None where there is none
+        self.outbox: Outbox | None = None
 
     # --- decisions
 
-    def decided(self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger) -> str:
-        """A victim is on its way out; returns the decision's id."""
-        victim = ranking.candidates[0]
-        self._metrics.decided(victim.container, done, trigger.seconds)
+    def decided(
+        self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger, *, words: str | None = None
+    ) -> str:
+        """A victim is on its way out; returns the decision's id. `words`: why, where the ranking does not say it."""
+        self._metrics.decided(ranking.candidates[0].container, done, trigger.seconds)
         timing = {step: round(seconds, 6) for step, seconds in trigger.marks}
-        return self._decision(ranking, done, trigger, mode="Enforce", wanted=wanted, timing=timing)
+        facts = {"wanted": wanted, "timing": timing, "reason": words or sentence(ranking)}
+        return self._decision(ranking, done, trigger, mode="Enforce", **facts)
 
     def would(self, ranking: Ranking, action: Action, why_not: str, trigger: Trigger) -> None:
         """What would have been done, had it been allowed."""
-        if self._fresh(f"would {ranking.candidates[0].container.id}"):
+        if self.fresh(f"would {ranking.candidates[0].container.id}"):
             self._metrics.observed(ranking.candidates[0].container, action)
-            self._decision(ranking, action, trigger, mode="Observe", notDoneBecause=why_not)
+            facts = {"not_done_because": why_not, "reason": sentence(ranking)}
+            self._decision(ranking, action, trigger, mode="Observe", **facts)
 
     def nobody(self, ranking: Ranking) -> None:
         """The threshold could be reached and nobody was chosen: said now and then; an alarm if growth is foreign."""
         if not ranking.pressure.calls_for_action:
             return
-        if ranking.foreign and self._fresh(f"foreign {ranking.domain.key}"):
+        if ranking.foreign and self.fresh(f"foreign {ranking.domain.key}"):
             self._metrics.foreign_alarms += 1
-            self._journal.write("alarm", domain=ranking.domain.key, reason=sentence(ranking))
-        elif self._fresh(f"nobody {ranking.domain.key}"):
+            self.alarm(sentence(ranking), "foreign", domain=ranking.domain.key)
+        elif self.fresh(f"nobody {ranking.domain.key}"):
             self._journal.write("nobody", domain=ranking.domain.key, reason=sentence(ranking))
 
     def refused(self, ranking: Ranking, course: Course) -> None:
         """The kernel did not take the kill."""
-        if self._fresh(f"refused {course.ward.id}"):
-            who, why = _identity(course.ward.container), course.refusal
+        if self.fresh(f"refused {course.ward.id}"):
+            who, why = victim_of(course.ward.container), course.refusal
             self._journal.write("refused", victim=who, reason=why, domain=ranking.domain.key)
 
     def finished(self, course: Course, headroom_bytes: int) -> None:
         """The victim is gone, or will not go."""
         self._metrics.finished(course.action, course.freed_bytes, course.seconds)
-        self._journal.write(
-            "outcome",
+        outcome = Outcome(
             id=course.decision,
-            victim=_identity(course.ward.container),
+            victim=victim_of(course.ward.container),
             action=course.action,
             complete=course.stage == "ended",
             seconds=round(course.seconds, 4),
-            expectedBytes=course.expected_bytes,
-            freedBytes=course.freed_bytes,
-            headroomBytes=headroom_bytes,
+            expected_bytes=course.expected_bytes,
+            freed_bytes=course.freed_bytes,
+            headroom_bytes=headroom_bytes,
         )
+        self._journal.write("outcome", outcome)
+        self._tell(outcome=outcome)
 
-    def _decision(self, ranking: Ranking, action: Action, trigger: Trigger, *, mode: str, **facts: Any) -> str:
+    def _decision(self, ranking: Ranking, action: Action, trigger: Trigger, *, mode: Mode, **facts: Any) -> str:
         victim = ranking.candidates[0]
-        self._decisions += 1
-        decision = f"{self._now():%Y%m%dT%H%M%S}-{self._decisions}-{victim.container.id[:12]}"
-        self._journal.write(
-            "decision",
-            id=decision,
+        decision = Decision(
+            id=_decision_id(self._now(), victim.container.id),
             mode=mode,
             action=action,
             domain=ranking.domain.key,
             trigger=trigger.source,
-            victim=_identity(victim.container),
-            reason=sentence(ranking),
+            victim=victim_of(victim.container),
             pressure=round(ranking.pressure.pressure, 4),
-            thresholdScore=round(ranking.pressure.threshold_score, 1),
-            availableBytes=ranking.domain.available_bytes,
-            reserveBytes=ranking.domain.reserve_bytes,
-            fallBytesPerSecond=round(ranking.pressure.fall_bytes_per_second),
-            needBytes=ranking.pressure.need_bytes,
-            expectedBytes=victim.freed_bytes,
+            threshold_score=round(ranking.pressure.threshold_score, 1),
+            available_bytes=ranking.domain.available_bytes,
+            reserve_bytes=ranking.domain.reserve_bytes,
+            fall_bytes_per_second=round(ranking.pressure.fall_bytes_per_second),
+            need_bytes=ranking.pressure.need_bytes,
+            expected_bytes=victim.freed_bytes,
             score=victim.scored.score,
             badness=round(victim.badness, 4),
             factors=factor_points(victim.scored),
-            candidates=[_ranked(candidate) for candidate in ranking.candidates[:LISTED]],
+            candidates=tuple(_ranked(candidate) for candidate in ranking.candidates[:LISTED]),
             **facts,
         )
-        return decision
+        self._journal.write("decision", decision)
+        self._tell(decision=decision)
+        return decision.id
+
+    def alarm(self, reason: str, kind: AlarmKind, *, decision: str | None = None, **facts: Any) -> None:
+        """Something that a person must know."""
+        told = facts if decision is None else {"decision": decision, **facts}
+        self._journal.write("alarm", reason=reason, **told)
+        self._tell(alarm=Alarm(reason=reason, kind=kind, decision=decision))
+
+    def kernel_killed(self, kill: KernelKill) -> None:
+        """The kernel's OOM killer was at work."""
+        self._journal.write("kernelKill", kill)
+        self._tell(kernel_kill=kill)
+
+    def answered(self, answer: Answer) -> None:
+        """An order was taken, or refused."""
+        self._journal.write("order", answer)
+        self._tell(answer=answer)
+
+    def _tell(self, **fact: Any) -> None:
+        """To the agent, where there is one."""
+        if self.outbox is not None:
+            self.outbox.add(**fact)
 
     # --- everything else
 
@@ -149,15 +175,15 @@ class Report:
 
     def trouble(self, reason: str) -> None:
         """Something could not be read or written; said now and then, and the guard goes on."""
-        if self._fresh(f"trouble {reason}"):
+        if self.fresh(f"trouble {reason}"):
             text = reason.encode(errors="backslashreplace").decode()  # a path in it need not be text
             self._journal.write("trouble", reason=text)
 
-    def unarmed(self, domain: str, outcome: Outcome) -> None:
+    def unarmed(self, domain: str, outcome: Written) -> None:
         """A line that cannot be put up: somebody else's stands there, or the kernel refuses."""
         self._journal.write("unarmed", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
 
-    def line_changed(self, domain: str, outcome: Outcome) -> None:
+    def line_changed(self, domain: str, outcome: Written) -> None:
         """Our line was not as we left it."""
         self._journal.write("line", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
 
@@ -171,7 +197,7 @@ class Report:
         try:
             write_textfile(path, self._metrics.render(gauges, lines))
         except OSError as error:
-            if self._fresh("textfile"):
+            if self.fresh("textfile"):
                 self._journal.write("unavailable", what=path, reason=error.strerror)
 
     def trace(self, line: Line) -> None:
@@ -193,11 +219,11 @@ class Report:
             try:
                 _append(self._trace, text)
             except OSError as error:
-                if self._fresh("trace"):
+                if self.fresh("trace"):
                     self._journal.write("unavailable", what=self._trace_path, reason=error.strerror)
 
-    def _fresh(self, what: str) -> bool:
-        """Was this not said for a while?"""
+    def fresh(self, what: str) -> bool:
+        """Was this not said for a while? From now on it was."""
         now = self._monotonic()
         self._said = {key: at for key, at in self._said.items() if now - at < REPEAT_SECONDS}
         return self._said.setdefault(what, now) == now
@@ -219,24 +245,32 @@ def _append(fd: int, text: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _identity(container: Container) -> dict[str, str | None]:
-    return {
-        "id": container.id,
-        "namespace": container.namespace,
-        "pod": container.pod,
-        "name": container.name,
-        "workload": workload(container),
-        "cgroup": container.cgroup,
-    }
+def victim_of(container: Container) -> Victim:
+    """How a container is named in what is told of it."""
+    return Victim(
+        id=container.id,
+        namespace=container.namespace,
+        pod=container.pod,
+        pod_uid=container.pod_uid,
+        name=container.name,
+        workload=workload(container),
+        cgroup=container.cgroup,
+    )
 
 
-def _ranked(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "id": candidate.container.id,
-        "title": candidate.container.title,
-        "score": candidate.scored.score,
-        "badness": round(candidate.badness, 4),
-        "freedBytes": candidate.freed_bytes,
-        "growthRatio": round(candidate.growth_ratio, 3),
-        "excluded": candidate.excluded,
-    }
+def _ranked(candidate: Candidate) -> Ranked:
+    return Ranked(
+        id=candidate.container.id,
+        title=candidate.container.title,
+        score=candidate.scored.score,
+        badness=round(candidate.badness, 4),
+        freed_bytes=candidate.freed_bytes,
+        growth_ratio=round(candidate.growth_ratio, 3),
+        excluded=candidate.excluded,
+    )
+
+
+def _decision_id(now: datetime, container_id: str) -> str:
+    """A valid object name: no two decisions about one container fall into the same microsecond."""
+    tail = "".join(letter for letter in container_id[-64:][:12].lower() if letter.isalnum() and letter.isascii())
+    return f"{now:%Y%m%d-%H%M%S-%f}-{tail or 'x'}"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from memguard.core.domain import reserve
 from memguard.core.model import Cgroup as CgroupReading
-from memguard.core.model import Container, Node, Snapshot, Stall, Vmstat
+from memguard.core.model import Container, Node, NodeMemory, Snapshot, Stall, Vmstat
 from memguard.core.policy import Settings
 from memguard.kernel import reading
 from memguard.kernel.cgroup import SCAN, Cgroup
@@ -33,6 +33,8 @@ class Scene:
         self.has_numa = len(numa_nodes(sys_root)) > 1
         self._numa = NumaFiles(sys_root) if self.has_numa else None
         self.kubepods: Cgroup | None = None
+        #: the boundary that the headroom is measured from
+        self.nearest = "node"
         self.refresh()
 
     def refresh(self) -> None:
@@ -57,6 +59,7 @@ class Scene:
         A read or two, most of what a tick costs.
         """
         node, kubepods = self._meminfo.available() - self.node_reserve_bytes, self._kubepods_headroom()
+        self.nearest = "node" if node <= kubepods else "kubepods"
         self.reserve_bytes = self.node_reserve_bytes if node <= kubepods else self._kubepods_reserve
         return min(node, kubepods)
 
@@ -89,6 +92,10 @@ class Scene:
             vmstat=self.vmstat() if with_vmstat else None,
         )
 
+    def memory(self) -> NodeMemory:
+        """/proc/meminfo now."""
+        return reading.node_memory(self._meminfo.brief())
+
     def vmstat(self) -> Vmstat | None:
         """Reclaim counters and the kernel's own kills."""
         return self._vmstat.read()
@@ -102,7 +109,7 @@ class Scene:
             name=self._name,
             uptime_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),  # without opening /proc/uptime
             cpus=self._cpus,
-            memory=reading.node_memory(self._meminfo.brief()),
+            memory=self.memory(),
             pressure=self.stall(),
             numa=reading.numa_nodes(self._numa.read()) if self._numa else (),
         )

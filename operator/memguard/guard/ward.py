@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from memguard.core.footprint import footprint
-from memguard.core.model import Container, Cpu
+from memguard.core.model import Container, Cpu, Events
 from memguard.core.policy import Plan, Rule
 from memguard.core.select import exclusion
 from memguard.errors import MemguardError
+from memguard.guard.roster import identified
 from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
 
 #: Processes of a container that are looked at one by one; each costs about 100 us.
 PROCESSES_LOOKED_AT = 4
-#: What a configuration tells of a container, as opposed to what is read.
-IDENTITY_FIELDS = (
-    "namespace",
-    "pod",
-    "name",
-    "owner",
-    "priority",
-    "privileged",
-    "static",
-    "request_bytes",
-    "restart_policy",
-    "labels",
-)
+
+
+class Terms(NamedTuple):
+    """What may be done on this machine: the plan, and why nothing of it may be carried out, if so."""
+
+    plan: Plan
+    unfit: str | None = None
 
 
 class Ward:
     """A container's cgroup with its identity. `container` is the latest full knowledge, for a snapshot."""
 
     __slots__ = (
-        "_plan",
+        "_terms",
         "_trouble",
         "base_bytes",
         "cgroup",
@@ -44,13 +40,16 @@ class Ward:
         "current_bytes",
         "discount_bytes",
         "emptied",
+        "events",
         "footprint_bytes",
         "forbidden",
         "pod_path",
+        "pod_uid",
         "read_at",
         "risen_bytes",
         "rule",
         "sampled_bytes",
+        "since",
         "swept_bytes",
     )
 
@@ -58,7 +57,7 @@ class Ward:
         """`trouble` is told what could not be understood of its files; to the others it is as if it were gone."""
         self.cgroup = cgroup
         self._trouble = trouble
-        self._plan = Plan()
+        self._terms = Terms(Plan())
         self.container = container
         self.rule = Rule()
         self.forbidden: str | None = None
@@ -66,6 +65,12 @@ class Ward:
         self.emptied = False
         #: its pod's cgroup; None outside of Kubernetes
         self.pod_path: str | None = None
+        #: its pod's UID as the cgroup is named: a hint, and for static pods another than the API's
+        self.pod_uid: str | None = None
+        #: when it came under watch (monotonic seconds)
+        self.since = 0.0
+        #: the kernel's kills in it that are known already
+        self.events: Events | None = None
         #: memory.current when last glanced at
         self.current_bytes = 0
         #: the part of memory.current that is no footprint (page cache), as of the last memory.stat
@@ -89,26 +94,32 @@ class Ward:
         """Footprint over the request."""
         return self.footprint_bytes - (self.container.request_bytes or 0)
 
-    def assume(self, identity: Container, plan: Plan) -> None:
-        """A new configuration may know better who this is; the readings stay."""
-        facts = {name: getattr(identity, name) for name in IDENTITY_FIELDS}
-        self.container = msgspec.structs.replace(self.container, **facts)
-        self.adopt(plan)
+    def assume(self, identity: Container, terms: Terms) -> None:
+        """It is known better now who this is; the readings stay."""
+        self.container = identified(self.container, identity)
+        self.adopt(terms)
 
-    def adopt(self, plan: Plan) -> None:
-        """Look up the rule for this container once, not on every decision."""
-        self._plan = plan
+    def adopt(self, terms: Terms | None = None) -> None:
+        """Look up the rule for this container once, not on every decision; without `terms` under those it has."""
+        self._terms = terms or self._terms
+        plan = self._terms.plan
         self.rule = plan.rule_for(self.container)
         self.cgroup.file("memory.max").keep = self.rule.guard_limit  # then it is read with every decision
-        self.forbidden = exclusion(self.container, self.rule, plan)
-        if self.forbidden is None and self.cgroup.holds_us():
-            self.forbidden = "the guard itself runs in it"
-        elif self.forbidden is None and plan.mode_for(self.container) != "Enforce":
-            self.forbidden = "its mode is Observe"
-        elif self.forbidden is None and self.emptied:
-            self.forbidden = "nothing runs in it any more, and its memory outlives it"
-        elif self.forbidden is None and not self.rule.allows("kill"):
-            self.forbidden = "its policy allows only to evict it, and that needs a cluster"
+        self.forbidden = exclusion(self.container, self.rule, plan) or self._spared()
+
+    def _spared(self) -> str | None:
+        """Why this guard leaves it alone, whoever it is."""
+        if self.cgroup.holds_us():
+            return "the guard itself runs in it"
+        if self._terms.plan.mode_for(self.container) != "Enforce":
+            return "its mode is Observe"
+        if self._terms.unfit is not None:
+            return self._terms.unfit
+        if self.emptied:
+            return "nothing runs in it any more, and its memory outlives it"
+        if not self.rule.allows("kill"):
+            return "its policy allows only to evict it, and that needs a cluster"
+        return None
 
     def _tried(self, reading: Callable[[], bool]) -> bool:
         try:
@@ -140,7 +151,7 @@ class Ward:
             return False
         if self.emptied and self.cgroup.populated():  # it was started again
             self.emptied = False
-            self.adopt(self._plan)
+            self.adopt()
         known = self.container.memory
         swap = self.cgroup.swap_current() if known.swap_bytes is not None else None
         memory = reading.memory(current, stat, swap, known)

@@ -10,9 +10,8 @@ from datetime import datetime
 from heapq import nlargest
 
 from memguard.core.model import Container
-from memguard.core.policy import Plan
 from memguard.errors import MemguardError
-from memguard.guard.ward import Ward
+from memguard.guard.ward import Terms, Ward
 from memguard.kernel.cgroup import Cgroup
 
 #: memory.stat readings (the dearest, braking.md) per sweep and in a shortlist; tests/kernel/test_costs.py counts them.
@@ -26,7 +25,7 @@ class Watch:
 
     def __init__(
         self,
-        plan: Plan,
+        terms: Terms,
         cgroup_root: str,
         proc_root: str,
         *,
@@ -34,7 +33,7 @@ class Watch:
         numa: bool,
         trouble: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.plan = plan
+        self.terms = terms
         self.cgroup_root, self.proc_root = cgroup_root, proc_root
         self.swap, self.numa = swap, numa
         self.wards: dict[str, Ward] = {}
@@ -56,7 +55,8 @@ class Watch:
         if not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
             ward.close()
             return None
-        ward.adopt(self.plan)
+        ward.adopt(self.terms)
+        ward.since, ward.events = monotonic, ward.container.events
         ward.swept_bytes, ward.risen_bytes = ward.footprint_bytes, 0
         try:
             ward.cgroup.prepare()
@@ -79,11 +79,15 @@ class Watch:
             ward.close()
         return ward
 
-    def follow(self, plan: Plan, identify: Callable[[str, str], Container]) -> None:
-        """A new configuration: it may know better who each ward is, and what may be done to it."""
-        self.plan = plan
-        for path, ward in self.wards.items():
-            ward.assume(identify(path, ward.id), plan)
+    def follow(self, terms: Terms, identify: Callable[[str, str], Container]) -> None:
+        """Something else may be done now, and it may be known better who each ward is."""
+        self.terms = terms
+        self.assume(self.wards.values(), identify)
+
+    def assume(self, wards: Iterable[Ward], identify: Callable[[str, str], Container]) -> None:
+        """It may be known better who these are."""
+        for ward in wards:
+            ward.assume(identify(ward.cgroup.path, ward.id), self.terms)
         self._list_asking()
 
     def inside(self, path: str) -> list[Ward]:
@@ -109,7 +113,7 @@ class Watch:
         ward = self.wards.get(turn.pop()) if turn else None
         if ward is None or not ward.study(now, monotonic, self.proc_root, swap=self.swap, numa=self.numa):
             return None
-        ward.adopt(self.plan)  # its processes may have come, and be marked unkillable
+        ward.adopt(self.terms)  # its processes may have come, and be marked unkillable
         return ward
 
     def sweep(self) -> list[Ward]:

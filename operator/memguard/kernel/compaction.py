@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import os
 
-KNOB = "sys/vm/compact_unevictable_allowed"
+KNOB = "vm/compact_unevictable_allowed"
 _NOTE = "compaction"
 
 
-def forbid_moves(proc_root: str, run_dir: str) -> None:
+def forbid_moves(sysctl_root: str, run_dir: str) -> None:
     """No locked page is moved from now on. On a kernel without compaction there is nothing to do.
 
     `run_dir` is that of our `Records`, where a sweep looks. Raises OSError where it may not be set.
     """
-    knob = f"{proc_root}/{KNOB}"
+    knob = f"{sysctl_root}/{KNOB}"
     found = _read(knob)
     if found in (None, "0"):
         return

@@ -29,7 +29,7 @@ _NEEDS: Final[dict[Measure, str]] = {
     "oom_score_adj": "CAP_SYS_RESOURCE",
     "nice": "CAP_SYS_NICE",
     "open files": "CAP_SYS_RESOURCE",
-    "pages in place": f"a writable /proc/{KNOB}, or 0 in it",
+    "pages in place": f"a writable /proc/sys/{KNOB}, or 0 in it",
 }
 
 
@@ -85,10 +85,10 @@ def set_oom_score_adj(value: int = OOM_SCORE_ADJ, proc: str = "/proc") -> Applie
         file.close()
 
 
-def keep_pages_in_place(proc: str, run_dir: str) -> Applied:
+def keep_pages_in_place(sysctl_root: str, run_dir: str) -> Applied:
     """Locked pages are not moved while the guard lives: who waits for a mover is as late as one that was paged out."""
     try:
-        forbid_moves(proc, run_dir)
+        forbid_moves(sysctl_root, run_dir)
     except OSError as error:
         return _failed("pages in place", error)
     return Applied("pages in place", ok=True)

@@ -20,6 +20,7 @@ from memguard.core.policy import Plan, Rule
 from memguard.core.select import judge
 from memguard.guard.config import parse_config
 from memguard.guard.scene import Scene
+from memguard.guard.ward import Terms
 from memguard.guard.watch import Watch, sampled
 from memguard.kernel.selfguard import raise_open_files
 
@@ -35,7 +36,7 @@ class Pass:
         self.plan = Plan(mode="Enforce", rules=(Rule(guard_limit=True),))
         config = parse_config(EVERYBODY.encode())
         self.scene = Scene(str(ROOT), "/proc", self.plan.settings)
-        self.watch = Watch(self.plan, str(ROOT), "/proc", swap=False, numa=False)
+        self.watch = Watch(Terms(self.plan), str(ROOT), "/proc", swap=False, numa=False)
         self.history = History()
         for path in sorted(KUBEPODS.rglob("cri-containerd-*.scope")):
             name = str(path.relative_to(ROOT))

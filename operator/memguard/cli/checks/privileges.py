@@ -47,7 +47,7 @@ def real_time(_place: Place) -> Check:
 
 def pages_in_place(place: Place) -> Check:
     """Whether compaction may move the guard's locked pages: beside a swarm with huge pages it stood still for 1.7 s."""
-    name, knob = "pages in place", f"{place.proc_root}/{KNOB}"
+    name, knob = "pages in place", f"{place.proc_root}/sys/{KNOB}"
     value = (read_once(knob) or b"0").strip()
     if value == b"0":
         return ok(name, "compaction leaves locked pages where they are")

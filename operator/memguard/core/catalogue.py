@@ -1,0 +1,224 @@
+"""Every metric, once: the agent and the guard expose what stands here, and docs/metrics.md is made of it.
+
+Names follow the conventions of Prometheus and cAdvisor: one prefix, base units, counters end in _total. Labels are
+bounded: no pid, no container id; a pod's own series exist only while it is among the ten nearest to being chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from memguard.core.decision import AlarmKind
+from memguard.core.link import Level
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+#: The fast path is well under a millisecond on real hardware; buckets in seconds.
+REACTION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+
+
+class Metric(NamedTuple):
+    """One metric. `labels`: in the cluster, by the agent; `textfile`: those that a standalone guard writes, if it does.
+
+    `values`: what its only label may be, where that is a short list; a counter shows 0 for each from the start.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    textfile: tuple[str, ...] | None = None
+    values: tuple[str, ...] = ()
+
+
+_ENDS = ("kill", "terminate")
+
+DECIDED = (
+    Metric(
+        "memguard_decisions_total",
+        "counter",
+        "Decisions; in a cluster the outcome is acted or observed",
+        labels=("namespace", "policy", "trigger", "action", "outcome"),
+        textfile=("mode", "action", "namespace"),
+    ),
+    Metric(
+        "memguard_freed_bytes_total",
+        "counter",
+        "Memory that actions gave back",
+        labels=("action",),
+        textfile=("action",),
+        values=_ENDS,
+    ),
+    Metric("memguard_reaction_seconds", "histogram", "From wake-up to the action taken", textfile=()),
+    Metric(
+        "memguard_release_seconds_total",
+        "counter",
+        "From action to memory given back, summed",
+        labels=("action",),
+        textfile=("action",),
+        values=_ENDS,
+    ),
+    Metric(
+        "memguard_outcomes_total",
+        "counter",
+        "Actions that came to their end",
+        labels=("action",),
+        textfile=("action",),
+        values=_ENDS,
+    ),
+    Metric(
+        "memguard_incomplete_outcomes_total",
+        "counter",
+        "Actions whose victim did not go away",
+        labels=("action",),
+        values=_ENDS,
+    ),
+    Metric(
+        "memguard_kernel_oom_kills_total",
+        "counter",
+        "Processes that the kernel's OOM killer ended: what memguard failed to prevent. In a cluster the scope is "
+        "container, process (the container lives on) or node (none that is known)",
+        labels=("namespace", "scope"),
+        textfile=(),
+    ),
+    Metric(
+        "memguard_scorecard_total",
+        "counter",
+        "Observed decisions against the kernel's OOM killer: a hit when it came within ten minutes, a false alarm when "
+        "not, a miss when it came without one",
+        labels=("verdict",),
+        values=("hit", "false_alarm", "miss"),
+    ),
+    Metric("memguard_budget_refusals_total", "counter", "Containers left alone because the kill budget was spent"),
+    Metric("memguard_brake_seconds_total", "counter", "Time that containers spent braked at a line of ours, summed"),
+    Metric("memguard_foreign_growth_alarms_total", "counter", "Growth that no container explains", textfile=()),
+    Metric(
+        "memguard_alarms_total",
+        "counter",
+        "What a person must know: foreign growth, a critical process gone, no janitor or supervisor",
+        labels=("kind",),
+        values=get_args(AlarmKind),
+    ),
+    Metric(
+        "memguard_orders_total",
+        "counter",
+        "The operator's orders, by what became of them",
+        labels=("result",),
+        values=("accepted", "refused"),
+    ),
+)
+
+NODE = (
+    Metric(
+        "memguard_node_level",
+        "gauge",
+        "1 for the level that the node is at, 0 for the others",
+        labels=("level",),
+        values=get_args(Level),
+    ),
+    Metric("memguard_node_memory_bytes", "gauge", "The node's memory"),
+    Metric("memguard_node_available_bytes", "gauge", "Memory that can be had without swapping"),
+    Metric("memguard_node_reserve_bytes", "gauge", "What must stay available"),
+    Metric(
+        "memguard_node_headroom_bytes",
+        "gauge",
+        "Available memory above the nearest reserve",
+        textfile=(),
+    ),
+    Metric("memguard_node_pressure_ratio", "gauge", "How close the nearest boundary is to breaking, 0 to 1"),
+    Metric("memguard_node_threshold_score", "gauge", "From which score on a container is a candidate"),
+    Metric(
+        "memguard_node_exhaustion_seconds", "gauge", "Until nothing is left, at this pace; absent when nothing shrinks"
+    ),
+    Metric(
+        "memguard_node_memory_waiting_seconds_total", "counter", "Time that some tasks waited for memory (PSI some)"
+    ),
+    Metric("memguard_node_memory_stalled_seconds_total", "counter", "Time that all tasks waited for memory (PSI full)"),
+    Metric(
+        "memguard_container_score",
+        "gauge",
+        "Score, 0 to 1000, of the containers nearest to being chosen",
+        labels=("namespace", "pod", "container"),
+    ),
+    Metric(
+        "memguard_container_footprint_bytes",
+        "gauge",
+        "What the end of each of these would free",
+        labels=("namespace", "pod", "container"),
+    ),
+    Metric(
+        "memguard_container_time_to_limit_seconds",
+        "gauge",
+        "Until each of these reaches its own limit, at its pace; absent without a limit or growth",
+        labels=("namespace", "pod", "container"),
+    ),
+    Metric("memguard_containers", "gauge", "Containers under watch", textfile=()),
+    Metric(
+        "memguard_unmapped_containers",
+        "gauge",
+        "Containers that could not be mapped: observed, never touched",
+        textfile=(),
+    ),
+    Metric("memguard_lines", "gauge", "Lines by state", labels=("state",), textfile=("state",)),
+)
+
+GUARD = (
+    Metric("memguard_guard_connected", "gauge", "1 while the guard speaks with the agent"),
+    Metric("memguard_guard_fit", "gauge", "1 when the guard can do on this node what policies may ask for"),
+    Metric("memguard_guard_enforcing", "gauge", "1 when something may be ended here, 0 when all is only observed"),
+    Metric(
+        "memguard_capability",
+        "gauge",
+        "1 for each thing that the guard can do here, 0 for each that it cannot",
+        labels=("name",),
+    ),
+    Metric("memguard_guard_turns_total", "counter", "How often the guard woke up and looked"),
+    Metric("memguard_guard_awake_seconds_total", "counter", "Time that it took to look"),
+    Metric("memguard_guard_cpu_seconds_total", "counter", "The guard's own CPU time", textfile=()),
+    Metric("memguard_guard_resident_bytes", "gauge", "The guard's own memory"),
+    Metric("memguard_guard_dropped_news_total", "counter", "News that the guard had no room for while no agent came"),
+    Metric("memguard_journal_dropped_lines_total", "counter", "Log lines that nobody took", textfile=()),
+    Metric("memguard_last_look_timestamp_seconds", "gauge", "When the guard last looked", textfile=()),
+    Metric("memguard_plan_timestamp_seconds", "gauge", "When the plan in force was made of the policies"),
+    Metric("memguard_plan_current", "gauge", "1 when the guard decides by what the policies say now"),
+    Metric("memguard_broken_policies", "gauge", "Policies that cannot be read"),
+)
+
+AGENT = (
+    Metric(
+        "memguard_watch_age_seconds",
+        "gauge",
+        "How long ago the API server last said how these stand",
+        labels=("resource",),
+    ),
+    Metric("memguard_watch_failures_total", "counter", "Watches that ended in an error", labels=("resource",)),
+    Metric("memguard_last_report_timestamp_seconds", "gauge", "When the NodeMemory was last written"),
+    Metric("memguard_spool_entries", "gauge", "What waits on the disk to be written to the API server"),
+    Metric("memguard_spool_dropped_total", "counter", "Of these, dropped because there was no room"),
+    Metric(
+        "memguard_spool_refused_total", "counter", "Of these, set aside because the API server will never take them"
+    ),
+    Metric(
+        "memguard_events_dropped_total", "counter", "Events dropped because too many waited, or were about one object"
+    ),
+    Metric(
+        "memguard_build_info",
+        "gauge",
+        "1, with the version as a label",
+        labels=("version", "guard_version", "python"),
+        textfile=("version",),
+    ),
+)
+
+SECTIONS: dict[str, tuple[Metric, ...]] = {
+    "What was decided, and what came of it": DECIDED,
+    "How the node stands": NODE,
+    "The guard": GUARD,
+    "The agent": AGENT,
+}
+CATALOGUE = tuple(metric for section in SECTIONS.values() for metric in section)
+
+
+def metric(name: str) -> Metric:
+    """The one of this name."""
+    return next(one for one in CATALOGUE if one.name == name)

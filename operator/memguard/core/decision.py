@@ -1,0 +1,111 @@
+"""What was decided and what became of it, as it is told: log, agent and the cluster's record say the same.
+
+One decision has one `id`, a valid Kubernetes object name: its record, its Events, its log line and its metric's
+exemplar all carry it, so a record that is sent twice is written once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from memguard.core.model import Bytes, Count, Number, Record, Seconds
+from memguard.core.policy import Action, Mode
+from memguard.core.score import Points
+
+
+class Victim(Record, frozen=True, kw_only=True):
+    """Who was chosen; without a pod it could not be mapped."""
+
+    id: str
+    namespace: str | None = None
+    pod: str | None = None
+    pod_uid: str | None = None
+    name: str | None = None
+    workload: str = ""
+    cgroup: str = ""
+
+
+class Ranked(Record, frozen=True, kw_only=True):
+    """One of the candidates, the best first."""
+
+    id: str
+    title: str
+    score: int
+    badness: float
+    freed_bytes: Bytes = 0
+    growth_ratio: float = 0.0
+    excluded: str | None = None
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """One decision. `mode` Observe: it was not carried out, and `not_done_because` says why.
+
+    `timing`: seconds from the wake-up to each step. `wanted`: the action that was chosen, where another was done.
+    """
+
+    id: str
+    mode: Mode
+    action: Action
+    domain: str
+    trigger: str
+    victim: Victim
+    reason: str
+    pressure: float
+    threshold_score: float
+    available_bytes: Number
+    reserve_bytes: Bytes
+    fall_bytes_per_second: Number
+    need_bytes: Bytes
+    expected_bytes: Bytes
+    score: int
+    badness: float
+    factors: dict[str, Points] = {}
+    candidates: tuple[Ranked, ...] = ()
+    wanted: Action | None = None
+    timing: dict[str, Seconds] = {}
+    not_done_because: str | None = None
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """What an action achieved. `complete`: the victim is gone; `seconds` from the action to that."""
+
+    id: str
+    victim: Victim
+    action: Action
+    complete: bool
+    seconds: Seconds
+    expected_bytes: Bytes
+    freed_bytes: Bytes
+    headroom_bytes: Number
+
+
+class KernelKill(Record, frozen=True, kw_only=True):
+    """The kernel's OOM killer was faster, or was left to it: what a container's own counter (memory.events) tells.
+
+    `count` processes since the last look; `group`: the whole container went. Without a victim only the machine's
+    counter rose: it was no container, or one whose cgroup is gone.
+    """
+
+    count: Count
+    victim: Victim | None = None
+    group: bool = False
+
+
+AlarmKind = Literal["foreign", "critical", "janitor"]
+
+
+class Alarm(Record, frozen=True, kw_only=True):
+    """Something a person must know: growth that is nobody's, a critical process gone, no supervisor."""
+
+    reason: str
+    kind: AlarmKind
+    decision: str | None = None
+
+
+class Answer(Record, frozen=True, kw_only=True):
+    """What became of an order. `decision`: the id of the decision that carries it out."""
+
+    order: str
+    accepted: bool
+    reason: str = ""
+    decision: str | None = None

@@ -1,0 +1,101 @@
+"""What the authors of policies should know: what was clipped, what is broken, and which never count, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from memguard.core.guardrails import clips
+from memguard.core.model import Record
+from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
+from memguard.core.selector import satisfiable
+
+S = TypeVar("S", MemoryGuardPolicySpec, ClusterMemoryGuardPolicySpec)
+
+
+class Named(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
+    """A policy as it came from the cluster; without a `spec` it could not be read, and `problem` says why."""
+
+    name: str
+    spec: S | None
+    namespace: str = ""
+    problem: str = ""
+
+    @property
+    def title(self) -> str:
+        """What rules and notes call it: `namespace/name`, or `cluster/name`."""
+        return f"{self.namespace or 'cluster'}/{self.name}"
+
+
+class Note(Record, frozen=True, kw_only=True):
+    """One thing to know about a policy.
+
+    Broken: it cannot be read. Clipped: a field (`asked`, `granted`) is beyond the guard-rails. Tied: another of the
+    same precedence comes before it. Idle: it never counts.
+    """
+
+    policy: str
+    kind: Literal["Broken", "Clipped", "Tied", "Idle"]
+    reason: str
+    field: str = ""
+    asked: str = ""
+    granted: str = ""
+
+
+Cluster = Named[ClusterMemoryGuardPolicySpec]
+Tenant = Named[MemoryGuardPolicySpec]
+
+
+def broken(policy: Cluster | Tenant, problem: str) -> Note:
+    """It is left out."""
+    where = f"in namespace {policy.namespace}" if policy.namespace else "on any node"
+    reason = f"it cannot be read, so nothing is enforced {where} while it is there: {problem}"
+    return Note(policy=policy.title, kind="Broken", reason=reason)
+
+
+def tied(title: str, first: str, precedence: int) -> Note:
+    """Another counts where both could."""
+    reason = f"{first} has the same precedence of {precedence} and comes first by its name: it counts where both could"
+    return Note(policy=title, kind="Tied", reason=reason)
+
+
+def idle(title: str, reason: str) -> Note:
+    """It never counts."""
+    return Note(policy=title, kind="Idle", reason=reason)
+
+
+def clipped(title: str, asked: MemoryGuardPolicySpec, granted: MemoryGuardPolicySpec, cluster: str) -> Iterator[Note]:
+    """Every field that is not granted as asked."""
+    for clip in clips(asked, granted):
+        reason = f"{clip.field} is {clip.granted} and not {clip.asked}, by {clip.rail} of {cluster}"
+        yield Note(
+            policy=title, kind="Clipped", field=clip.field, asked=clip.asked, granted=clip.granted, reason=reason
+        )
+
+
+def conflicts(ordered: Sequence[tuple[str, MemoryGuardPolicySpec]]) -> Iterator[Note]:
+    """Policies (title and spec) of one namespace that never count, or whose name decides, the first of them first."""
+    for index, (title, spec) in enumerate(ordered):
+        before = ordered[:index]
+        first = next((one for one, other in before if _covers(other, spec)), None)
+        if first is not None:
+            yield idle(title, f"{first} comes first and selects all that it selects")
+            continue
+        equal = ((one, other) for one, other in before if other.precedence == spec.precedence)
+        first = next((one for one, other in equal if _overlap(other, spec)), None)
+        if first is not None:
+            yield tied(title, first, spec.precedence)
+
+
+def _covers(first: MemoryGuardPolicySpec, second: MemoryGuardPolicySpec) -> bool:
+    """Does the first surely select every container that the second selects?"""
+    named = not first.containers or (bool(second.containers) and {*second.containers} <= {*first.containers})
+    return named and {*first.selector.requirements} <= {*second.selector.requirements}
+
+
+def _overlap(first: MemoryGuardPolicySpec, second: MemoryGuardPolicySpec) -> bool:
+    """Could there be a container that both select?"""
+    apart = first.containers and second.containers and not {*first.containers} & {*second.containers}
+    return not apart and satisfiable((*first.selector.requirements, *second.selector.requirements))

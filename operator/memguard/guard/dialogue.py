@@ -1,0 +1,122 @@
+"""What guard and agent have to say to each other, and when: plan, names and orders in, status and news out."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from memguard.core.link import Level, Mapping, NewPlan, Order, Status, ToGuard
+from memguard.guard.liaison import Liaison
+from memguard.guard.outbox import Outbox
+from memguard.guard.roster import Roster
+from memguard.guard.standing import LISTED, level, standing
+
+if TYPE_CHECKING:
+    from memguard.guard.loop import Guard
+
+#: Between two words on how things stand, by level; a change of the level is said at once.
+_PAUSES: Final[dict[Level, float]] = {"Calm": 30.0, "Tight": 5.0, "Critical": 1.0}
+
+
+class Address:
+    """Where the agent comes to: the socket, and the user that it must be."""
+
+    def __init__(self, socket_path: str, peer_uid: int) -> None:
+        self.socket_path, self.peer_uid = socket_path, peer_uid
+
+
+class Dialogue:
+    """The guard's side of it."""
+
+    def __init__(self, guard: Guard, address: Address, roster: Roster, outbox: Outbox) -> None:
+        self._guard, self._roster, self._outbox = guard, roster, outbox
+        self._liaison = Liaison(
+            address.socket_path,
+            address.peer_uid,
+            outbox,
+            version=guard.report.version,
+            ears=guard.ears,
+            heard=self._heard,
+            trouble=guard.report.trouble,
+        )
+        self._started_at = guard.clock.now()
+        self._plan: str | None = None
+        self._level: Level | None = None
+        self._told_at = 0.0
+
+    def speak(self, now: float) -> None:
+        """In quiet times: what waits, and how things stand when that is due."""
+        self._liaison.flush()
+        if not self._liaison.clear:
+            self._level = None  # whoever comes is told at once
+            return
+        current = level(self._guard.lookout.headroom, self._guard.scene.reserve_bytes)
+        if current != self._level or now - self._told_at >= _PAUSES[current]:
+            self._level, self._told_at = current, now
+            self._liaison.tell(self._status(current))
+
+    def close(self) -> None:
+        """The last words, as far as the agent takes them."""
+        self._liaison.flush()
+        self._liaison.close()
+        self._outbox.close()
+
+    def _heard(self, message: ToGuard) -> None:
+        match message:
+            case NewPlan(plan=plan):
+                self._plan = plan.version
+                self._guard.adopt(plan)
+                self._level = None  # the answer: the plan that is in force
+            case Mapping():
+                self._guard.acquaint(self._roster.follow(message))
+            case Order():
+                self._guard.report.answered(self._guard.court.obey(message, self._guard.ward_of(message.container_id)))
+
+    def _status(self, current: Level) -> Status:
+        guard = self._guard
+        ranking = guard.court.outlook()
+        node = guard.scene.memory()
+        wards = guard.watch.wards.values()
+        states = [bell.state for bell in guard.limits.bells.values()]
+        return Status(
+            at=guard.clock.now(),
+            started_at=self._started_at,
+            version=guard.report.version,
+            level=current,
+            total_bytes=node.total_bytes,
+            available_bytes=node.available_bytes,
+            reserve_bytes=guard.scene.reserve_bytes,
+            headroom_bytes=guard.lookout.headroom,
+            containers=len(wards),
+            unmapped=sum(guard.fitness.is_stranger(ward) for ward in wards),
+            plan=self._plan,
+            unfit=guard.watch.terms.unfit,
+            mode="Enforce" if guard.plan.acts and guard.watch.terms.unfit is None else "Observe",
+            pressure=round(ranking.pressure.pressure, 4),
+            threshold_score=round(ranking.pressure.threshold_score, 1),
+            exhaustion_seconds=ranking.pressure.exhaustion_seconds,
+            domain=guard.scene.nearest,
+            stall=guard.scene.stall(),
+            lines={state: states.count(state) for state in sorted(set(states))},
+            top=tuple(standing(candidate, guard.court.history) for candidate in ranking.candidates[:LISTED]),
+            capabilities=guard.capabilities(),
+            kernel_oom_kills=guard.kills.total,
+            budget_refusals=guard.court.budget_refusals,
+            brake_seconds=guard.limits.brake_seconds,
+            turns=guard.turns,
+            awake_seconds=round(guard.awake_seconds, 6),
+            cpu_seconds=time.process_time(),
+            resident_bytes=_resident_bytes(),
+            dropped_lines=guard.report.dropped_lines,
+            dropped_news=self._outbox.dropped_news,
+        )
+
+
+def _resident_bytes() -> int:
+    """The second number of /proc/self/statm, in pages."""
+    fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(fd, 128).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(fd)

@@ -1,0 +1,91 @@
+"""What a guard can do where it runs: each of its levers tried or looked up, and why it must only observe, if so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from memguard.core.link import Capability
+from memguard.errors import KernelFileError
+from memguard.guard.clock import Clock
+from memguard.guard.roster import Roster
+from memguard.guard.ward import Ward
+from memguard.kernel.files import read_once
+from memguard.kernel.selfguard import Applied
+
+READ_ONLY = "the cgroup files cannot be written here (the observe profile): this guard only observes"
+#: The inode of the machine's own pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+_INIT_PID_NAMESPACE = 0xEFFFFFFC
+#: Bit of CAP_KILL (linux/capability.h).
+_CAP_KILL = 5
+#: A container that is not known for so long is not merely new: the agent hears of a new one within 1-2 s.
+STRANGER_SECONDS = 60.0
+
+
+class Fitness:
+    """Of one guard. `roster`: who is who, where an agent tells it."""
+
+    def __init__(self, cgroup_root: str, roster: Roster | None, clock: Clock) -> None:
+        self._cgroup_root, self._roster, self._clock = cgroup_root, roster, clock
+
+    def why_not(self, wards: Iterable[Ward] = ()) -> str | None:
+        """Why nothing may be done on this node, whatever the plan says; None if it may."""
+        if not writable(self._cgroup_root):
+            return READ_ONLY
+        if self._roster is None:
+            return None
+        now = self._clock.monotonic()
+        found = [ward for ward in wards if self.is_stranger(ward) and now - ward.since > STRANGER_SECONDS]
+        if not found:
+            return None
+        example = found[0].cgroup.path
+        return f"{len(found)} containers belong to no pod that is known ({example}): this guard only observes"
+
+    def is_stranger(self, ward: Ward) -> bool:
+        """Is it of a pod that nobody has heard of? (A sandbox, or a container that is new, is in one that is known.)
+
+        Without an agent: is it not named?
+        """
+        return not ward.container.mapped and (self._roster is None or ward.pod_uid not in self._roster.pods)
+
+
+def writable(cgroup_root: str) -> bool:
+    """May the tree be written: not mounted read-only, and its files ours or anybody's?"""
+    try:
+        read_only = os.statvfs(cgroup_root).f_flag & os.ST_RDONLY
+    except OSError:
+        return False
+    return not read_only and os.access(f"{cgroup_root}/cgroup.subtree_control", os.W_OK, effective_ids=True)
+
+
+def capabilities(
+    cgroup_root: str, measures: Iterable[Applied], *, psi: str, supervised: bool
+) -> tuple[Capability, ...]:
+    """Everything worth knowing in the cluster; `psi` is why there is no trigger, or empty."""
+    return (
+        Capability(name="cgroup-write", ok=writable(cgroup_root), detail="" if writable(cgroup_root) else READ_ONLY),
+        _host_pid(),
+        _signals(),
+        Capability(name="psi-trigger", ok=not psi, detail=psi),
+        Capability(name="supervisor", ok=supervised, detail="" if supervised else "no line stands without one"),
+        *(Capability(name=m.measure.replace(" ", "-").replace("_", "-"), ok=m.ok, detail=m.detail) for m in measures),
+    )
+
+
+def _host_pid() -> Capability:
+    try:
+        ours = os.stat("/proc/self/ns/pid").st_ino == _INIT_PID_NAMESPACE
+    except OSError:
+        ours = False
+    detail = "" if ours else "no hostPID: no stop signals, no process facts in the score"
+    return Capability(name="host-pid", ok=ours, detail=detail)
+
+
+def _signals() -> Capability:
+    try:
+        status = read_once("/proc/self/status") or b""
+    except KernelFileError:
+        status = b""
+    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith(b"CapEff:")), 0)
+    may = bool(held >> _CAP_KILL & 1)
+    return Capability(name="signals", ok=may, detail="" if may else "CAP_KILL is missing: no stop signals")

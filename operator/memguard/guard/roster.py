@@ -1,0 +1,42 @@
+"""Who is who, as the agent tells it: joined by container id alone, so that nobody is mistaken for its successor."""
+
+from __future__ import annotations
+
+import msgspec
+
+from memguard.core.link import Mapping
+from memguard.core.model import Container, Identity, Memory
+
+#: What Kubernetes tells of a container, as opposed to what is read.
+IDENTITY_FIELDS = tuple(name for name in Identity.__struct_fields__ if name != "id")
+
+
+class Roster:
+    """The containers of this node by id, and the pods' UIDs as their cgroups are named."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Identity] = {}
+        self.pods: frozenset[str] = frozenset()
+
+    def follow(self, mapping: Mapping) -> set[str]:
+        """Take over what the agent tells; the ids about which anything is new."""
+        before = dict(self.known)
+        if mapping.complete:
+            self.known.clear()
+        for identity in mapping.containers:
+            self.known[identity.id] = identity
+        for gone in mapping.gone:
+            self.known.pop(gone, None)
+        self.pods = frozenset(mapping.pods)
+        return {key for key in before.keys() | self.known.keys() if before.get(key) != self.known.get(key)}
+
+    def identify(self, cgroup: str, container_id: str) -> Container:
+        """The container that a cgroup is; one that is not known yet stays unmapped, and is never touched."""
+        blank = Container(id=container_id, cgroup=cgroup, memory=Memory(current_bytes=0))
+        identity = self.known.get(container_id)
+        return blank if identity is None else identified(blank, identity)
+
+
+def identified(container: Container, identity: Identity | Container) -> Container:
+    """The container with another's identity; the readings stay."""
+    return msgspec.structs.replace(container, **{name: getattr(identity, name) for name in IDENTITY_FIELDS})

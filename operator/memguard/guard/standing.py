@@ -1,0 +1,46 @@
+"""How things stand, for the agent: the level of the node and the containers nearest to being chosen."""
+
+from __future__ import annotations
+
+from memguard.core.footprint import footprint, unreclaimable
+from memguard.core.forecast import rise, seconds_until
+from memguard.core.history import History
+from memguard.core.link import Level, Standing
+from memguard.core.model import Container
+from memguard.core.select import Candidate
+
+#: Less than so many reserves above the reserve are no longer calm.
+TIGHT_RESERVES = 4
+LISTED = 10
+
+
+def level(headroom_bytes: int, reserve_bytes: int) -> Level:
+    """Calm, Tight or Critical; headroom counts from the reserve."""
+    if headroom_bytes <= 0:
+        return "Critical"
+    return "Tight" if headroom_bytes <= TIGHT_RESERVES * reserve_bytes else "Calm"
+
+
+def standing(candidate: Candidate, history: History) -> Standing:
+    """One container: its score, and how long until its own limit."""
+    container = candidate.container
+    return Standing(
+        id=container.id,
+        namespace=container.namespace,
+        pod=container.pod,
+        name=container.name,
+        score=candidate.scored.score,
+        footprint_bytes=footprint(container.memory),
+        limit_bytes=container.limit_bytes,
+        limit_seconds=limit_seconds(container, history),
+        excluded=candidate.excluded,
+    )
+
+
+def limit_seconds(container: Container, history: History) -> float | None:
+    """Until the container's own limit, at its pace; None without a limit or without growth."""
+    if container.limit_bytes is None:
+        return None
+    track = history.tracks.get(container.id)
+    growth = rise(track.samples) if track else 0.0
+    return seconds_until(container.limit_bytes - unreclaimable(container.memory), growth)

@@ -1,0 +1,98 @@
+"""The supervisor: a container of its own that does nothing but wait for the guard's death, and then lifts its lines.
+
+A container's processes can die together (memory.oom.group, cgroup.kill), so a janitor beside the guard would die with
+it. This one has the cgroup tree and the guard's run directory, and nothing else; the locks on two files there say
+which of the two is alive.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from typing import NoReturn
+
+import msgspec
+
+from memguard.errors import UnfitError
+from memguard.kernel.record import Records
+from memguard.kernel.sweep import Swept, sweep
+
+#: Between two looks for a new guard while there is none; a guard's own claim waits a second.
+_AWAIT_SECONDS = 0.2
+_STEP_SECONDS = 0.01
+
+
+class Post:
+    """The supervisor's own lock in the run directory: who holds it is on duty. Raises UnfitError."""
+
+    def __init__(self, run_directory: str) -> None:
+        path = f"{run_directory}/supervisor"
+        try:
+            os.makedirs(run_directory, mode=0o700, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise UnfitError(f"{path}: {error.strerror}. Give it the guard's run directory, on tmpfs.") from None
+
+    def take(self, timeout_seconds: float = 1.0) -> bool:
+        """Be on duty from now on; False when another is. A guard that asks holds the lock for a moment."""
+        until = time.monotonic() + timeout_seconds
+        while not _locked(self._fd):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_STEP_SECONDS)
+        return True
+
+    @property
+    def taken(self) -> bool:
+        """Is a supervisor on duty? Asked by the guard, which never keeps the lock."""
+        if not _locked(self._fd):
+            return True
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        return False
+
+
+def supervise(cgroup_root: str, run_directory: str) -> int:
+    """Until it is told to stop; the exit code. Each time a guard has died, what it left is undone and said."""
+    if not Post(run_directory).take():
+        raise UnfitError(f"{run_directory}: another supervisor is on duty. Stop it first.")
+    signal.signal(signal.SIGTERM, _stop)
+    while True:
+        records = Records(run_directory)
+        records.await_owner()
+        _say(sweep(cgroup_root, records))
+        records.close()
+        while _nothing_to_do(run_directory):
+            time.sleep(_AWAIT_SECONDS)
+
+
+def _stop(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _nothing_to_do(run_directory: str) -> bool:
+    """There is no guard, and none that lived and died since the last look left anything.
+
+    A guard's own claim waits longer than this look takes.
+    """
+    records = Records(run_directory)
+    try:
+        return records.claim(timeout_seconds=0) and not records.holds()
+    finally:
+        records.close()
+
+
+def _say(swept: Swept) -> None:
+    line = {"kind": "swept", **swept._asdict()}
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
