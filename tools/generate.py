@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cli import golden, incident
-from tools import generate_docs, readme
+from tools import generate_crds, generate_docs, generate_metrics, generate_policy_docs, readme
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -19,6 +19,9 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield EXAMPLE, "".join(json.dumps(line) + "\n" for line in incident.lines())
     yield from golden.outputs()
     yield from generate_docs.outputs()
+    yield from generate_crds.outputs()
+    yield from generate_policy_docs.outputs()
+    yield from generate_metrics.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 

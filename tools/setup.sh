@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make this checkout ready: `tools/setup.sh python` (uv and the locked Python packages), `... system` (the programs that
-# boot the virtual machine), or both. Does nothing where all is there; as root it installs, else it says what is missing.
+# boot the virtual machine), `... cluster` (what builds and runs a test cluster and our images), or several of them.
+# Does nothing where all is there; as root it installs, else it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,10 @@ PROGRAMS=(
 )
 # gcc alone cannot link: Debian only recommends the C library's headers beside it.
 WITH_GCC=libc6-dev
+
+# The same for a test cluster (e2e/), beside the machine's. Its Go fetches by itself the one that go.mod asks for.
+CLUSTER_PROGRAMS=(openssl:openssl buildah:buildah)
+OLDEST_GO=1.21
 
 say() { echo "setup: $*" >&2; }
 
@@ -53,15 +58,33 @@ setup_python() {
   "$UV" sync --locked --quiet
 }
 
-setup_system() {
-  local missing=() pair
-  for pair in "${PROGRAMS[@]}"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+# The packages of those program:package pairs whose program is not there.
+missing_of() {
+  local pair
+  for pair in "$@"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
   done
+}
+
+setup_system() {
+  local missing
+  mapfile -t missing < <(missing_of "${PROGRAMS[@]}")
   if ! echo '#include <stdio.h>' | gcc -fsyntax-only -x c - 2>/dev/null; then
     missing+=("$WITH_GCC")
   fi
   [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+setup_cluster() {
+  local missing version
+  mapfile -t missing < <(missing_of "${CLUSTER_PROGRAMS[@]}")
+  [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+  version=$(go env GOVERSION 2>/dev/null || true)
+  if ! printf '%s\n' "go$OLDEST_GO" "${version:-none}" | sort --version-sort --check=quiet || [ -z "$version" ]; then
+    say "missing: Go $OLDEST_GO or newer (found: ${version:-none}), which builds Kubernetes for the test cluster"
+    say "install it from go.dev/dl, or the package golang-go where that is new enough"
+    return 1
+  fi
 }
 
 for part in "$@"; do

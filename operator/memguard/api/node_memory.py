@@ -1,0 +1,144 @@
+"""NodeMemory: how one node stands. Its spec is the operator's advice, its status the agent's report, both bounded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from memguard.api.meta import (
+    API_VERSION,
+    Bytes,
+    Conditions,
+    Count,
+    Generation,
+    Line,
+    ObjectMeta,
+    ObjectName,
+    Seconds,
+    Text,
+    Title,
+)
+from memguard.core.advice import MOST_ORDERS, Advice
+from memguard.core.link import Level
+from memguard.core.model import Moment, Record
+from memguard.core.policy import Mode
+
+#: More than ten would be no summary: `memguard top` on the node has them all.
+MOST_TOP = 10
+
+
+class TopContainer(Record, frozen=True, kw_only=True):
+    """One of the containers nearest to being chosen."""
+
+    namespace: Annotated[ObjectName | None, Meta(description="Its pod's namespace.")] = None
+    pod: Annotated[ObjectName | None, Meta(description="Its pod's name.")] = None
+    name: Annotated[ObjectName | None, Meta(description="Its name in the pod.")] = None
+    score: Annotated[Annotated[int, Meta(ge=0, le=1000)], Meta(description="Its score, 0 to 1000.")]
+    footprint_bytes: Annotated[Bytes, Meta(description="What its end would free of the node's memory and swap.")]
+    limit_bytes: Annotated[Bytes | None, Meta(description="Its own limit.")] = None
+    limit_seconds: Annotated[Seconds | None, Meta(description="Until it reaches that, at this pace.")] = None
+    excluded: Annotated[Title | None, Meta(description="Why it may not be chosen.")] = None
+
+
+class NodeCapability(Record, frozen=True, kw_only=True):
+    """One thing that the guard can do on this node, or cannot."""
+
+    name: Annotated[Line, Meta(description="What it is about.")]
+    ok: Annotated[bool, Meta(description="Can it?")]
+    detail: Annotated[Title, Meta(description="Why not, or how.")] = ""
+
+
+class OrderAnswer(Record, frozen=True, kw_only=True):
+    """What became of an order."""
+
+    id: Annotated[Line, Meta(description="The order's id.")]
+    accepted: Annotated[bool, Meta(description="Was it carried out?")]
+    at: Annotated[Moment, Meta(description="When it was answered.")]
+    reason: Annotated[Title, Meta(description="Why not.")] = ""
+    decision: Annotated[ObjectName | None, Meta(description="The decision that carries it out.")] = None
+
+
+class PlanInForce(Record, frozen=True, kw_only=True):
+    """What the guard decides by."""
+
+    version: Annotated[Line, Meta(description="A hash of the plan that was made of all policies.")]
+    policy: Annotated[ObjectName, Meta(description="The cluster's policy that counts on this node.")]
+
+
+class NodeScorecard(Record, frozen=True, kw_only=True):
+    """What was only observed, against what the kernel did: the evidence for or against enforcing."""
+
+    hits: Annotated[Count, Meta(description="The kernel's OOM killer came within ten minutes of a decision.")] = 0
+    false_alarms: Annotated[Count, Meta(description="It did not come within ten minutes of a decision.")] = 0
+    misses: Annotated[Count, Meta(description="It came without a decision in the ten minutes before.")] = 0
+    since: Annotated[Moment | None, Meta(description="Since when is counted.")] = None
+
+
+class NodeMemoryStatus(Record, frozen=True, kw_only=True):
+    """How the node stands, as its agent tells it."""
+
+    observed_at: Annotated[
+        Moment | None, Meta(description="When the guard last looked; older than six minutes means that it is silent.")
+    ] = None
+    observed_generation: Annotated[
+        Generation | None, Meta(description="The generation of the spec that is heeded.")
+    ] = None
+    conditions: Annotated[
+        Conditions,
+        Meta(
+            description="Ready: the guard reports, and has a plan. Fit: the node is one that can be guarded. Acting: "
+            "something is enforced here, and can be; if not, why not."
+        ),
+    ] = ()
+    level: Annotated[
+        Level | None,
+        Meta(description="Calm. Tight: less than four reserves are left. Critical: the reserve is touched."),
+    ] = None
+    mode: Annotated[Mode | None, Meta(description="Enforce: something may be ended here. Observe: nothing may.")] = None
+    domain: Annotated[Text | None, Meta(description="The boundary that is nearest to breaking.")] = None
+    pressure: Annotated[float | None, Meta(description="How close it is to breaking, 0 to 1.")] = None
+    threshold_score: Annotated[float | None, Meta(description="From which score on a container is a candidate.")] = None
+    total_bytes: Annotated[Bytes | None, Meta(description="The boundary's size.")] = None
+    available_bytes: Annotated[Bytes | None, Meta(description="What is left within it.")] = None
+    reserve_bytes: Annotated[Bytes | None, Meta(description="What must be left within it.")] = None
+    headroom_bytes: Annotated[
+        int | None, Meta(description="What is left above the reserve; negative when it is touched.")
+    ] = None
+    headroom: Annotated[Line | None, Meta(description="The same for people.")] = None
+    exhaustion_seconds: Annotated[
+        Seconds | None, Meta(description="Until nothing is left, at this pace; absent when nothing shrinks.")
+    ] = None
+    containers: Annotated[Count | None, Meta(description="How many containers it sees.")] = None
+    unmapped_containers: Annotated[
+        Count | None, Meta(description="How many of them it cannot name; they are never touched.")
+    ] = None
+    kernel_oom_kills: Annotated[
+        Count | None, Meta(description="How often the kernel's OOM killer came since the guard's start.")
+    ] = None
+    top: Annotated[
+        tuple[TopContainer, ...],
+        Meta(max_length=MOST_TOP, description="The containers nearest to being chosen, the nearest first."),
+    ] = ()
+    capabilities: Annotated[
+        tuple[NodeCapability, ...], Meta(max_length=32, description="What the guard can do on this node.")
+    ] = ()
+    orders: Annotated[
+        tuple[OrderAnswer, ...], Meta(max_length=2 * MOST_ORDERS, description="What became of the last orders.")
+    ] = ()
+    plan: Annotated[PlanInForce | None, Meta(description="What the guard decides by.")] = None
+    scorecard: Annotated[
+        NodeScorecard | None, Meta(description="What was only observed, against what the kernel did.")
+    ] = None
+    guard_version: Annotated[Line | None, Meta(description="The guard's version.")] = None
+    agent_version: Annotated[Line | None, Meta(description="The agent's version.")] = None
+
+
+class NodeMemory(Record, frozen=True, kw_only=True):
+    """How one node stands: the node's agent writes the status, the operator the spec. It has the node's name."""
+
+    api_version: str = API_VERSION
+    kind: str = "NodeMemory"
+    metadata: ObjectMeta
+    spec: Advice = Advice()
+    status: NodeMemoryStatus = NodeMemoryStatus()
