@@ -1,4 +1,4 @@
-"""The door: `guard` goes straight to the guard, every other command to the command line of people.
+"""The door: `guard` and `agent` go straight to what runs on nodes, every other command to the command line of people.
 
 The guard's container has the standard library and msgspec and nothing else, and every module that is imported there
 is locked memory: so typer, rich and yaml are imported on the other path only.
@@ -11,8 +11,8 @@ import sys
 from memguard import __version__
 from memguard.errors import MemguardError
 
-#: What the `cli` extra brings; anything else that is missing is a broken installation and may say so loudly.
-CLI_MODULES = frozenset({"typer", "rich", "yaml"})
+#: What each extra brings; anything else that is missing is a broken installation and may say so loudly.
+EXTRAS = {"typer": "cli", "rich": "cli", "yaml": "cli", "prometheus_client": "agent"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,19 +36,24 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         sys.stdout.write(f"memguard {__version__}\n")
         return 0
-    return _run_cli(arguments)
-
-
-def _run_cli(arguments: list[str]) -> int:
     try:
-        from memguard.cli.app import run
-
-        return run(arguments)
+        return _with_extras(arguments)
     except ModuleNotFoundError as error:
-        if error.name not in CLI_MODULES:
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
             raise
-        sys.stderr.write(f"memguard: {error.name} is missing. In memguard's source: pip install '.[cli]'\n")
+        sys.stderr.write(f"memguard: {error.name} is missing. In memguard's source: pip install '.[{extra}]'\n")
         return 2
+
+
+def _with_extras(arguments: list[str]) -> int:
+    if arguments[:1] == ["agent"]:
+        from memguard.agent.main import main as agent
+
+        return agent(arguments[1:])
+    from memguard.cli.app import run
+
+    return run(arguments)
 
 
 if __name__ == "__main__":

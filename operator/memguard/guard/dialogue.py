@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from memguard.core.link import Level, Mapping, NewPlan, Order, Status, ToGuard
+from memguard.core.select import Candidate, Ranking
 from memguard.guard.liaison import Liaison
 from memguard.guard.outbox import Outbox
 from memguard.guard.roster import Roster
@@ -99,7 +100,7 @@ class Dialogue:
             domain=guard.scene.nearest,
             stall=guard.scene.stall(),
             lines={state: states.count(state) for state in sorted(set(states))},
-            top=tuple(standing(candidate, guard.court.history) for candidate in ranking.candidates[:LISTED]),
+            top=tuple(standing(candidate, guard.court.history) for candidate in _known(ranking)[:LISTED]),
             capabilities=guard.capabilities(),
             kernel_oom_kills=guard.kills.total,
             budget_refusals=guard.court.budget_refusals,
@@ -111,6 +112,11 @@ class Dialogue:
             dropped_lines=guard.report.dropped_lines,
             dropped_news=self._outbox.dropped_news,
         )
+
+
+def _known(ranking: Ranking) -> list[Candidate]:
+    """Sandboxes, and those that are still to be told, are nobody's concern."""
+    return [candidate for candidate in ranking.candidates if candidate.container.mapped]
 
 
 def _resident_bytes() -> int:

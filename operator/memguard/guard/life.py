@@ -47,7 +47,8 @@ def live(wanted: Arguments, janitor: Janitor | None) -> int:
     if wanted.config is not None:
         signal.signal(signal.SIGHUP, lambda *_: guard.reload(wanted.config or ""))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    guard.measures = (*protect(real_time=config.tuning.realtime), *guard.keep_in_place())
+    guard.measures = protect(real_time=config.tuning.realtime)
+    guard.keep_in_place()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -59,7 +60,7 @@ def live(wanted: Arguments, janitor: Janitor | None) -> int:
         reserveBytes=guard.scene.node_reserve_bytes,
         swept=swept._asdict(),
         unfit=guard.watch.terms.unfit,
-        missing=[measure for measure in guard.measures if not measure.ok],
+        missing=[measure for measure in (*guard.measures, *guard.kept_in_place) if not measure.ok],
     )
     guard.run()
     report.say("stop")

@@ -71,7 +71,9 @@ class Guard:
         self.config, self.report, self.clock = config, report, clock
         self.plan = Plan() if address else config.plan
         self.janitor: Janitor | None = None
+        #: what was done for the guard's own survival; the second changes with the plan
         self.measures: tuple[Applied, ...] = ()
+        self.kept_in_place: tuple[Applied, ...] = ()
         #: beside an agent the supervisor is the janitor
         self._post = Post(config.run_directory) if address else None
         self._widowed = self._post is not None and not self._post.taken
@@ -174,7 +176,8 @@ class Guard:
         if self._may_hang:
             self.limits.check(self.watch.wards.values())
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=plan))
-        for measure in self.keep_in_place():
+        self.keep_in_place()
+        for measure in self.kept_in_place:
             if not measure.ok:
                 self.report.trouble(f"{measure.measure}: {measure.detail}")
 
@@ -192,14 +195,16 @@ class Guard:
     def capabilities(self) -> tuple[Capability, ...]:
         """What this guard can do here."""
         root, supervised = self.config.cgroup_root, not self._widowed
-        return capabilities(root, self.measures, psi=self._no_psi, supervised=supervised)
+        measures = (*self.measures, *self.kept_in_place)
+        return capabilities(root, measures, psi=self._no_psi, supervised=supervised)
 
-    def keep_in_place(self) -> tuple[Applied, ...]:
+    def keep_in_place(self) -> None:
         """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
         if self.plan.acts and self.config.tuning.pages_stay:
-            return (keep_pages_in_place(self.config.sysctls, self._records.directory),)
-        self._let_pages_move()
-        return ()
+            self.kept_in_place = (keep_pages_in_place(self.config.sysctls, self._records.directory),)
+        else:
+            self._let_pages_move()
+            self.kept_in_place = ()
 
     def _let_pages_move(self) -> None:
         """Compaction may move our pages again, if it was we who forbade it."""

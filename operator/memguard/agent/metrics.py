@@ -1,0 +1,265 @@
+"""What Prometheus reads: the figures of core/catalogue.py, and no other.
+
+What happened is counted here as it is told. How things stand is read from a view when somebody asks, so that nothing
+has to be taken away again; of the guard's own counters, which begin anew with it, only the rises are added up.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from memguard import __version__
+from memguard.agent.oom import Death
+from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS, metric
+from memguard.core.decision import AlarmKind, Decision, Outcome
+from memguard.core.link import Standing, Status
+from memguard.core.scorecard import Tally
+
+#: Different values of one label; what is beyond them is counted under OTHERS.
+MOST_VALUES = 100
+OTHERS = "others"
+
+#: The guard's own counters, by the field of its status.
+_COUNTERS = {
+    "memguard_budget_refusals_total": "budget_refusals",
+    "memguard_brake_seconds_total": "brake_seconds",
+    "memguard_guard_turns_total": "turns",
+    "memguard_guard_awake_seconds_total": "awake_seconds",
+    "memguard_guard_cpu_seconds_total": "cpu_seconds",
+    "memguard_guard_dropped_news_total": "dropped_news",
+    "memguard_journal_dropped_lines_total": "dropped_lines",
+}
+
+Labels = tuple[str, ...]
+#: name, values of its labels, value
+Sample = tuple[str, Labels, float]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand when somebody asks. Times are of the wall clock."""
+
+    status: Status | None = None
+    connected: bool = False
+    tally: Tally = Tally()
+    plan_made_at: datetime | None = None
+    plan_current: bool = False
+    broken_policies: int = 0
+    reported_at: datetime | None = None
+    spool_entries: int = 0
+    spool_dropped: int = 0
+    spool_refused: int = 0
+    events_dropped: int = 0
+    watch_ages: Mapping[str, float] = {}
+    watch_failures: Mapping[str, int] = {}
+
+
+class Metrics:
+    """One agent's. `registry` is what the exposition is made of; `view` tells how things stand."""
+
+    def __init__(self, view: Callable[[], View]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for what the start tells
+        self.registry = CollectorRegistry()
+        self._values: dict[str, set[str]] = {}
+        self._decisions = self._counter("memguard_decisions_total")
+        self._freed_bytes = self._counter("memguard_freed_bytes_total")
+        self._outcomes = self._counter("memguard_outcomes_total")
+        self._incomplete = self._counter("memguard_incomplete_outcomes_total")
+        self._release_seconds = self._counter("memguard_release_seconds_total")
+        self._kernel_kills = self._counter("memguard_kernel_oom_kills_total")
+        self._kernel_kills.labels(namespace="", scope="node")
+        self._alarms = self._counter("memguard_alarms_total")
+        self._foreign = self._counter("memguard_foreign_growth_alarms_total")
+        self._orders = self._counter("memguard_orders_total")
+        reaction = metric("memguard_reaction_seconds")
+        self._reaction = Histogram(reaction.name, reaction.help, buckets=REACTION_BUCKETS, registry=self.registry)
+        self._rises = Rises()
+        self.registry.register(_Standing(view, self._rises))
+        ProcessCollector(registry=self.registry)
+
+    def decided(self, decision: Decision, policy: str) -> None:
+        """A decision, carried out or not."""
+        acted = decision.mode == "Enforce"
+        self._decisions.labels(
+            namespace=self._bounded("namespace", decision.victim.namespace or ""),
+            policy=self._bounded("policy", policy),
+            trigger=self._bounded("trigger", decision.trigger),
+            action=decision.action,
+            outcome="acted" if acted else "observed",
+        ).inc()
+        reaction = decision.timing.get("acted")
+        if acted and reaction is not None:
+            self._reaction.observe(reaction, {"decision": decision.id[:100]})
+
+    def follow(self, status: Status | None) -> None:
+        """The guard's own counters; told of each status, by one thread."""
+        if status is not None:
+            self._rises.follow(status)
+
+    def finished(self, outcome: Outcome) -> None:
+        """What an action achieved."""
+        self._outcomes.labels(action=outcome.action).inc()
+        self._freed_bytes.labels(action=outcome.action).inc(outcome.freed_bytes)
+        self._release_seconds.labels(action=outcome.action).inc(outcome.seconds)
+        if not outcome.complete:
+            self._incomplete.labels(action=outcome.action).inc()
+
+    def killed(self, death: Death) -> None:
+        """The kernel was faster."""
+        namespace = (death.victim.namespace if death.victim else None) or ""
+        self._kernel_kills.labels(namespace=self._bounded("namespace", namespace), scope=death.scope).inc(death.count)
+
+    def alarmed(self, kind: AlarmKind) -> None:
+        """Somebody must know."""
+        self._alarms.labels(kind=kind).inc()
+        self._foreign.inc(kind == "foreign")
+
+    def ordered(self, *, accepted: bool) -> None:
+        """An order was answered."""
+        self._orders.labels(result="accepted" if accepted else "refused").inc()
+
+    def _counter(self, name: str) -> Counter:
+        """With a series for each value that is known beforehand: a rise from nothing is no rise to Prometheus."""
+        one = metric(name)
+        counter = Counter(one.name, one.help, one.labels, registry=self.registry)
+        for value in one.values:
+            counter.labels(value)
+        return counter
+
+    def _bounded(self, label: str, value: str) -> str:
+        known = self._values.setdefault(label, set())
+        if value not in known and len(known) >= MOST_VALUES:
+            return OTHERS
+        known.add(value)
+        return value
+
+
+class _Standing(Collector):
+    """The metrics of the view, whenever they are asked for."""
+
+    def __init__(self, view: Callable[[], View], rises: Rises) -> None:
+        self._view, self._rises = view, rises
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing: what is known beforehand is what the catalogue says."""
+        return ()
+
+    def collect(self) -> Iterable[Family]:
+        """All of them, in the catalogue's order."""
+        view = self._view()
+        samples: dict[str, list[tuple[Labels, float]]] = {}
+        for name, labels, value in standing(view, self._rises):
+            samples.setdefault(name, []).append((labels, value))
+        return (_family(one.name, samples[one.name]) for one in CATALOGUE if one.name in samples)
+
+
+class Rises:
+    """The guard's counters, added up over its restarts: each begins at 0 when `started_at` changes. `sums` by name."""
+
+    def __init__(self) -> None:
+        self.sums = dict.fromkeys(_COUNTERS, 0.0)
+        self._last: dict[str, float] = {}
+        self._started_at: datetime | None = None
+
+    def follow(self, status: Status) -> None:
+        """The sums after this status."""
+        if status.started_at != self._started_at:
+            self._started_at, self._last = status.started_at, {}
+        for name, field in _COUNTERS.items():
+            value, last = float(getattr(status, field)), self._last.get(name, 0.0)
+            self._last[name] = max(value, last)
+            self.sums[name] += max(0.0, value - last)
+
+
+def standing(view: View, rises: Rises) -> Iterator[Sample]:
+    """Every metric that tells how things stand."""
+    status = view.status
+    yield "memguard_guard_connected", (), float(view.connected)
+    yield "memguard_build_info", (__version__, status.version if status else "", platform.python_version()), 1.0
+    for verdict, count in (
+        ("hit", view.tally.hits),
+        ("false_alarm", view.tally.false_alarms),
+        ("miss", view.tally.misses),
+    ):
+        yield "memguard_scorecard_total", (verdict,), count
+    for name, total in rises.sums.items():
+        yield name, (), total
+    yield from _agent(view)
+    if status is not None:
+        yield from _node(status)
+        yield from _guard(status)
+        for one in status.top:
+            yield from _top(one)
+
+
+def _agent(view: View) -> Iterator[Sample]:
+    yield "memguard_plan_current", (), float(view.plan_current)
+    yield "memguard_broken_policies", (), view.broken_policies
+    yield "memguard_spool_entries", (), view.spool_entries
+    yield "memguard_spool_dropped_total", (), view.spool_dropped
+    yield "memguard_spool_refused_total", (), view.spool_refused
+    yield "memguard_events_dropped_total", (), view.events_dropped
+    if view.plan_made_at is not None:
+        yield "memguard_plan_timestamp_seconds", (), view.plan_made_at.timestamp()
+    if view.reported_at is not None:
+        yield "memguard_last_report_timestamp_seconds", (), view.reported_at.timestamp()
+    for resource, seconds in view.watch_ages.items():
+        yield "memguard_watch_age_seconds", (resource,), seconds
+    for resource, failures in view.watch_failures.items():
+        yield "memguard_watch_failures_total", (resource,), failures
+
+
+def _node(status: Status) -> Iterator[Sample]:
+    for level in metric("memguard_node_level").values:
+        yield "memguard_node_level", (level,), float(level == status.level)
+    yield "memguard_node_memory_bytes", (), status.total_bytes
+    yield "memguard_node_available_bytes", (), status.available_bytes
+    yield "memguard_node_reserve_bytes", (), status.reserve_bytes
+    yield "memguard_node_headroom_bytes", (), status.headroom_bytes
+    yield "memguard_node_pressure_ratio", (), status.pressure
+    yield "memguard_node_threshold_score", (), status.threshold_score
+    if status.exhaustion_seconds is not None:
+        yield "memguard_node_exhaustion_seconds", (), status.exhaustion_seconds
+    if status.stall is not None:
+        yield "memguard_node_memory_waiting_seconds_total", (), status.stall.some_total_seconds
+        yield "memguard_node_memory_stalled_seconds_total", (), status.stall.full_total_seconds
+    yield "memguard_containers", (), status.containers
+    yield "memguard_unmapped_containers", (), status.unmapped
+
+
+def _guard(status: Status) -> Iterator[Sample]:
+    yield "memguard_guard_fit", (), float(status.unfit is None)
+    yield "memguard_guard_enforcing", (), float(status.mode == "Enforce")
+    yield "memguard_last_look_timestamp_seconds", (), status.at.timestamp()
+    for state, count in status.lines.items():
+        yield "memguard_lines", (state,), count
+    for name, ok in {one.name: one.ok for one in status.capabilities}.items():
+        yield "memguard_capability", (name,), float(ok)
+    if status.resident_bytes is not None:
+        yield "memguard_guard_resident_bytes", (), status.resident_bytes
+
+
+def _top(one: Standing) -> Iterator[Sample]:
+    labels = (one.namespace or "", one.pod or "", one.name or "")
+    if one.pod:  # unmapped ones would all be called the same
+        yield "memguard_container_score", labels, one.score
+        yield "memguard_container_footprint_bytes", labels, one.footprint_bytes
+        if one.limit_seconds is not None:
+            yield "memguard_container_time_to_limit_seconds", labels, one.limit_seconds
+
+
+def _family(name: str, samples: Iterable[tuple[Labels, float]]) -> Family:
+    one = metric(name)
+    counter = one.kind == "counter"
+    make = CounterMetricFamily if counter else GaugeMetricFamily
+    family = make(name.removesuffix("_total") if counter else name, one.help, labels=one.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family

@@ -1,0 +1,71 @@
+"""The cluster's policies as this node's plan: made anew whenever one of them, the node or the advice changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from memguard.agent.resources import CLUSTER_POLICIES, POLICIES
+from memguard.api.meta import Desired
+from memguard.core.advice import NO_ADVICE, Advice
+from memguard.core.compile import Compiled, compile_plan
+from memguard.core.notes import Cluster, Named, Note, Tenant
+from memguard.kube.codec import Broken, Key
+from memguard.kube.objects import ObjectReference
+from memguard.kube.resources import Resource
+
+#: A stop that we cannot read is a stop.
+UNREADABLE = Advice(emergency_stop=True)
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a plan is made of, as the API server has it."""
+
+    cluster: Mapping[Key, Desired[Any]]
+    tenants: Mapping[Key, Desired[Any]]
+    node_labels: Mapping[str, str]
+    broken_cluster: Mapping[Key, Broken] = {}
+    broken_tenants: Mapping[Key, Broken] = {}
+    advice: Advice | None = NO_ADVICE
+
+
+def compiled(sources: Sources) -> Compiled:
+    """The plan, and what the policies' authors should know; without advice that can be read nothing is enforced."""
+    cluster: list[Cluster] = [Named(name=one.metadata.name, spec=one.spec) for one in sources.cluster.values()]
+    cluster += [Named(name=one.name, spec=None, problem=one.problem) for one in sources.broken_cluster.values()]
+    tenants: list[Tenant] = [
+        Named(namespace=one.metadata.namespace, name=one.metadata.name, spec=one.spec)
+        for one in sources.tenants.values()
+    ]
+    tenants += [
+        Named(namespace=one.namespace, name=one.name, spec=None, problem=one.problem)
+        for one in sources.broken_tenants.values()
+    ]
+    advice = UNREADABLE if sources.advice is None else sources.advice
+    return compile_plan(cluster, tenants, sources.node_labels, advice)
+
+
+def references(sources: Sources) -> dict[str, ObjectReference]:
+    """The objects behind the policies' titles: `namespace/name`, `cluster/name`."""
+    found = [_reference(CLUSTER_POLICIES, one.metadata) for one in sources.cluster.values()]
+    found += [_reference(POLICIES, one.metadata) for one in sources.tenants.values()]
+    found += [_reference(CLUSTER_POLICIES, one) for one in sources.broken_cluster.values()]
+    found += [_reference(POLICIES, one) for one in sources.broken_tenants.values()]
+    return {f"{one.namespace or 'cluster'}/{one.name}": one for one in found}
+
+
+def broken(sources: Sources, notes: tuple[Note, ...]) -> Iterator[tuple[ObjectReference, str, str]]:
+    """Each policy that cannot be read, its version, and the reason for people."""
+    reasons = {note.policy: note.reason for note in notes if note.kind == "Broken"}
+    for resource, those in ((CLUSTER_POLICIES, sources.broken_cluster), (POLICIES, sources.broken_tenants)):
+        for one in those.values():
+            title = f"{one.namespace or 'cluster'}/{one.name}"
+            yield _reference(resource, one), one.resource_version, reasons.get(title, one.problem)
+
+
+def _reference(resource: Resource[Any], one: Any) -> ObjectReference:
+    return ObjectReference(
+        api_version=resource.api_version, kind=resource.kind, namespace=one.namespace, name=one.name, uid=one.uid
+    )

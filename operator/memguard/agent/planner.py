@@ -1,0 +1,84 @@
+"""Keeps the guard's plan what the policies say: makes it anew when anything of it changed, keeps it, hands it over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from memguard.agent.census import Census, container
+from memguard.agent.guard_link import GuardLink
+from memguard.agent.journal import Journal
+from memguard.agent.notices import broken_policy
+from memguard.agent.plan import Sources, broken, compiled, references
+from memguard.agent.plan_store import KeptPlan, PlanStore
+from memguard.core.decision import Victim
+from memguard.core.model import Container, Memory
+from memguard.core.notes import Note
+from memguard.kube.events import Recorder
+from memguard.kube.objects import ObjectReference
+
+
+class Planner:
+    """`kept`: the plan in force, if there is one. `current`: it is what the policies say now; `notes` about them."""
+
+    def __init__(
+        self,
+        store: PlanStore,
+        link: GuardLink,
+        census: Census,
+        recorder: Recorder,
+        journal: Journal,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._link, self._census = store, link, census
+        self._recorder, self._journal, self._now = recorder, journal, now
+        self._references: dict[str, ObjectReference] = {}
+        self._told: frozenset[tuple[str, str]] = frozenset()
+        self.kept = store.plan()
+        self.current = False
+        self.notes: tuple[Note, ...] = ()
+        if self.kept is not None:
+            link.tell(plan=self.kept.plan)
+
+    def remake(self, sources: Sources) -> bool:
+        """The plan of these; is it another than before?"""
+        made = compiled(sources)
+        self._references = references(sources)
+        self._tell_of_broken(sources, made.notes)
+        news = self.kept is None or self.kept.plan != made.plan or self.kept.cluster != made.cluster
+        changed = news or not self.current or self.notes != made.notes
+        self.notes, self.current = made.notes, True
+        if news:
+            self.kept = KeptPlan(plan=made.plan, cluster=made.cluster, made_at=self._now())
+            self._link.tell(plan=made.plan)
+            self._store.keep_plan(self.kept)
+            self._journal.write("plan", version=made.plan.version, policy=made.cluster, notes=made.notes)
+        return changed
+
+    def find_policy(self, title: str) -> ObjectReference | None:
+        """The object of a policy; None for the one that is compiled in."""
+        return self._references.get(title)
+
+    def policy_of(self, victim: Victim) -> str:
+        """By which policy a container is treated; as well as can be told where it is no longer known."""
+        if self.kept is None:
+            return ""
+        known = self._census.find(victim.id)
+        return self.kept.plan.rule_for(container(known) if known else _anonymous(victim)).policy
+
+    def _tell_of_broken(self, sources: Sources, notes: tuple[Note, ...]) -> None:
+        found = {(policy.uid, version): (policy, reason) for policy, version, reason in broken(sources, notes)}
+        for (uid, version), (policy, reason) in found.items():
+            if (uid, version) not in self._told:
+                self._recorder.emit(broken_policy(policy, version, reason))
+                self._journal.write("ignored", policy=f"{policy.namespace or 'cluster'}/{policy.name}", reason=reason)
+        self._told = frozenset(found)
+
+
+def _anonymous(victim: Victim) -> Container:
+    """Its labels are not known, and match no condition."""
+    nobody = Container(id=victim.id, cgroup=victim.cgroup, memory=Memory(current_bytes=0))
+    return replace(nobody, namespace=victim.namespace, pod=victim.pod, name=victim.name)
