@@ -3,16 +3,17 @@
 UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
 RUN := $(UV) run --locked
 PYTEST_ARGS ?=
-SOURCES := operator tests bench demo tools
+SOURCES := operator tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test demo bench generate rows clean
+.PHONY: help setup python check test cluster e2e cluster-down demo bench generate rows clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the virtual machine's tools
+setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine and of the cluster
 	@tools/setup.sh system
+	@tools/setup.sh cluster
 
 python:
 	@tools/setup.sh python
@@ -25,6 +26,15 @@ check: python  ## format, lint, types and import layers, in seconds
 
 test: setup check  ## setup and check, then every test, those on a real kernel in a virtual machine included
 	$(RUN) pytest $(PYTEST_ARGS)
+
+cluster: setup  ## a real cluster in the background, with our images: prints its kubeconfig and its nodes
+	@$(RUN) python -m e2e up
+
+e2e: setup  ## the end-to-end tests, in the cluster that `make cluster` left running or in one of their own
+	$(RUN) pytest e2e $(PYTEST_ARGS)
+
+cluster-down: python  ## end that cluster and forget its data
+	@$(RUN) python -m e2e down
 
 demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why
 	$(RUN) python -m demo

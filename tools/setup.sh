@@ -17,7 +17,7 @@ PROGRAMS=(
 WITH_GCC=libc6-dev
 
 # The same for a test cluster (e2e/), beside the machine's. Its Go fetches by itself the one that go.mod asks for.
-CLUSTER_PROGRAMS=(openssl:openssl buildah:buildah)
+CLUSTER_PROGRAMS=(openssl:openssl buildah:buildah prometheus:prometheus)
 OLDEST_GO=1.21
 
 say() { echo "setup: $*" >&2; }

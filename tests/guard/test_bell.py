@@ -16,6 +16,7 @@ from memguard.core.policy import Settings
 from memguard.guard.bell import (
     LOOK_SECONDS,
     NEVER,
+    PROBATION_LOOKS,
     PROBATION_SECONDS,
     REJUDGE_SECONDS,
     REST_SECONDS,
@@ -153,7 +154,7 @@ def test_a_shorter_probation(armed: Ringer) -> None:
     armed.bell.probation_seconds = 0.1
     armed.holds(LINE)
     armed.bell.ring(100.0)
-    assert armed.bell.look(100.09)
+    assert all(armed.bell.look(100.09 + 0.001 * step) for step in range(PROBATION_LOOKS)), "however slow they are"
     assert not armed.bell.look(100.1)
 
 

@@ -28,7 +28,7 @@ from tests.guard.world import World, identity, pod_path
 from tests.kernel_files.trees import MIB
 
 from memguard.errors import UnfitError
-from memguard.guard import loop
+from memguard.guard import heir
 from memguard.guard.janitor import spawn_janitor
 from memguard.guard.loop import HOUSEKEEPING_SECONDS
 from memguard.kernel import tree
@@ -284,21 +284,21 @@ def test_no_line_stands_while_there_is_no_janitor_and_it_is_asked_for_again(
     duty = serve(ENFORCE + TUNING + LIMITS + names(web))
     first = spawn_janitor()
     first.brief(str(world.cgroup_root), str(world.run))
-    duty.guard.employ(first)
+    duty.guard.heir.employ(first)
 
     def no_memory() -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "spawn_janitor", no_memory)
+        patch.setattr(heir, "spawn_janitor", no_memory)
         os.kill(first.pid, signal.SIGKILL)
         os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
         duty.run(2 * HOUSEKEEPING_SECONDS)
-        assert (web.content("memory.high"), duty.guard.janitor) == ("max", None)
+        assert (web.content("memory.high"), duty.guard.heir.janitor) == ("max", None)
     duty.run(2 * HOUSEKEEPING_SECONDS)
     assert web.content("memory.high") != "max"
-    assert duty.guard.janitor is not None
-    duty.guard.janitor.dismiss()
+    assert duty.guard.heir.janitor is not None
+    duty.guard.heir.janitor.dismiss()
 
 
 def test_descriptors_that_run_out_are_given_back(world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

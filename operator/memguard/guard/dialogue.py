@@ -68,6 +68,7 @@ class Dialogue:
             case NewPlan(plan=plan):
                 self._plan = plan.version
                 self._guard.adopt(plan)
+                self._guard.report.say("plan", version=plan.version, acts=plan.acts)
                 self._level = None  # the answer: the plan that is in force
             case Mapping():
                 self._guard.acquaint(self._roster.follow(message))

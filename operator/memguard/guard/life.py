@@ -41,7 +41,7 @@ def live(wanted: Arguments, janitor: Janitor | None) -> int:
     report = Report(Journal(sys.stdout.fileno(), clock.now), Metrics(), config.trace, clock.now, clock.monotonic)
     guard = Guard(config, records, report, clock, wakeup_fd=_wakeup_pipe(), address=address)
     if janitor is not None:
-        guard.employ(janitor)
+        guard.heir.employ(janitor)
     signal.signal(signal.SIGTERM, lambda *_: guard.stop())
     signal.signal(signal.SIGINT, lambda *_: guard.stop())
     if wanted.config is not None:
@@ -64,8 +64,7 @@ def live(wanted: Arguments, janitor: Janitor | None) -> int:
     )
     guard.run()
     report.say("stop")
-    if guard.janitor is not None:
-        guard.janitor.dismiss()
+    guard.heir.dismiss()
     return 0
 
 

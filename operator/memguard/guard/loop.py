@@ -23,8 +23,8 @@ from memguard.guard.court import Court, check_stability
 from memguard.guard.dialogue import Address, Dialogue
 from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.fitness import Fitness, capabilities
+from memguard.guard.heir import Heir
 from memguard.guard.hold import Hold
-from memguard.guard.janitor import Janitor, spawn_janitor
 from memguard.guard.kills import KernelKills
 from memguard.guard.limits import Limits
 from memguard.guard.lookout import Lookout
@@ -70,13 +70,9 @@ class Guard:
     ) -> None:  # fmt: skip
         self.config, self.report, self.clock = config, report, clock
         self.plan = Plan() if address else config.plan
-        self.janitor: Janitor | None = None
         #: what was done for the guard's own survival; the second changes with the plan
         self.measures: tuple[Applied, ...] = ()
         self.kept_in_place: tuple[Applied, ...] = ()
-        #: beside an agent the supervisor is the janitor
-        self._post = Post(config.run_directory) if address else None
-        self._widowed = self._post is not None and not self._post.taken
         self._no_psi = ""
         self.turns, self.awake_seconds = 0, 0.0
         self.ears = Ears()
@@ -95,6 +91,11 @@ class Guard:
         self._records, self.hold = records, Hold(records)
         self.court = Court(self.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
         self.limits = Limits(config.tuning, self.watch, self.court, records, ears=self.ears, report=report, clock=clock)
+        self.heir = Heir(
+            Post(config.run_directory) if address else None,
+            (config.cgroup_root, records.directory),
+            ears=self.ears, report=report, lost=self.limits.forget_all, found=self._hang_all,
+        )  # fmt: skip
         self._stability = Stability(config.critical, config.proc_root)
         self._identify = (roster or config).identify
         self.dialogue: Dialogue | None = None
@@ -152,11 +153,6 @@ class Guard:
         """Read the configuration again after this turn (a signal handler calls it)."""
         self._reload_path = path
 
-    def employ(self, janitor: Janitor) -> None:
-        """Watch over the janitor: without one no line may stand."""
-        self.janitor = janitor
-        self.ears.listen(janitor.fd, lambda _: self._replace_janitor(janitor), MESSAGE)
-
     def follow(self, config: Config) -> None:
         """A new configuration: rules and lines follow it; what is under way goes on."""
         self.config = config
@@ -173,8 +169,7 @@ class Guard:
         self.scene.refresh()
         self.limits.forget_all(but_brakes=True)
         self.watch.follow(Terms(plan, self.fitness.why_not(self.watch.wards.values())), self._identify)
-        if self._may_hang:
-            self.limits.check(self.watch.wards.values())
+        self._hang_all()
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=plan))
         self.keep_in_place()
         for measure in self.kept_in_place:
@@ -194,9 +189,8 @@ class Guard:
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What this guard can do here."""
-        root, supervised = self.config.cgroup_root, not self._widowed
         measures = (*self.measures, *self.kept_in_place)
-        return capabilities(root, measures, psi=self._no_psi, supervised=supervised)
+        return capabilities(self.config.cgroup_root, measures, psi=self._no_psi, supervised=self.heir.present)
 
     def keep_in_place(self) -> None:
         """From now on compaction must not move the guard's pages, if it may act at all and is to be quick."""
@@ -301,10 +295,7 @@ class Guard:
     def _keep_house(self) -> None:
         self.scene.refresh()
         self.watch.swap = self.scene.has_swap
-        if self._post is not None:
-            self._check_supervisor(self._post)
-        elif self._widowed:
-            self._employ_another()
+        self.heir.check()
         turn = self._turn_of_some()
         self._mend(turn)
         if self._may_hang:
@@ -372,36 +363,12 @@ class Guard:
         else:
             self.report.say("reload", ok=True, mode=self.plan.mode)
 
-    def _replace_janitor(self, dead: Janitor) -> None:
-        self.ears.deafen(dead.fd)
-        dead.bury()
-        self.janitor, self._widowed = None, True
-        self._employ_another()
-
-    def _employ_another(self) -> None:
-        """A janitor in the place of the dead one; while there is none, no line stands."""
-        try:
-            janitor = spawn_janitor()
-        except OSError as error:
-            self.limits.forget_all()
-            why = f"the janitor died, and there can be no other: {error.strerror}"
-            self.report.alarm(f"{why}. No line stands until there is one.", "janitor")
-            return
-        janitor.brief(self.watch.cgroup_root, self._records.directory)  # those of the start, whatever was reloaded
-        self.employ(janitor)
-        self._widowed = False
-        self.report.alarm("the janitor died; a new one took its place", "janitor")
-
-    def _check_supervisor(self, post: Post) -> None:
-        """Without a supervisor no line stands; when it is back they are hung again."""
-        before, self._widowed = self._widowed, not post.taken
-        if self._widowed and not before:
-            self.limits.forget_all()
-            self.report.alarm("the supervisor is gone. No line stands until there is one.", "janitor")
-        elif before and not self._widowed and self._may_hang:
+    def _hang_all(self) -> None:
+        """Lines wherever they are wanted."""
+        if self._may_hang:
             self.limits.check(self.watch.wards.values())
 
     @property
     def _may_hang(self) -> bool:
         """Are lines wanted, and is somebody there who would lift them if we died?"""
-        return self.config.tuning.lines and not self._widowed
+        return self.config.tuning.lines and self.heir.present

@@ -1,0 +1,77 @@
+"""Whoever undoes what this guard leaves when it dies: a janitor of its own, or beside an agent the supervisor.
+
+While there is none no line may stand: a brake without its driver is worse than the kernel's OOM killer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memguard.guard.ears import MESSAGE, Ears
+from memguard.guard.janitor import Janitor, spawn_janitor
+from memguard.guard.report import Report
+from memguard.guard.supervisor import Post
+
+
+class Heir:
+    """`present`: is there one? `lost` is called when there is none any more, `found` when there is one again.
+
+    `post`: the supervisor's, where there is to be one; without it the janitor is watched over that is employed.
+    """
+
+    def __init__(
+        self,
+        post: Post | None,
+        paths: tuple[str, str],
+        *,
+        ears: Ears,
+        report: Report,
+        lost: Callable[[], None],
+        found: Callable[[], None],
+    ) -> None:
+        self.janitor: Janitor | None = None
+        self._post, self._paths = post, paths
+        self._ears, self._report = ears, report
+        self._lost, self._found = lost, found
+        self.present = post is None or post.taken
+
+    def employ(self, janitor: Janitor) -> None:
+        """Watch over the janitor."""
+        self.janitor, self.present = janitor, True
+        self._ears.listen(janitor.fd, lambda _: self._replace(janitor), MESSAGE)
+
+    def check(self) -> None:
+        """Now and then: does the supervisor live, or can there be a janitor again?"""
+        if self._post is None:
+            if not self.present:
+                self._employ_another()
+            return
+        before, self.present = self.present, self._post.taken
+        if before and not self.present:
+            self._lost()
+            self._report.alarm("the supervisor is gone. No line stands until there is one.", "janitor")
+        elif self.present and not before:
+            self._found()
+
+    def dismiss(self) -> None:
+        """The guard ends in good order."""
+        if self.janitor is not None:
+            self.janitor.dismiss()
+
+    def _replace(self, dead: Janitor) -> None:
+        self._ears.deafen(dead.fd)
+        dead.bury()
+        self.janitor, self.present = None, False
+        self._employ_another()
+
+    def _employ_another(self) -> None:
+        try:
+            janitor = spawn_janitor()
+        except OSError as error:
+            self._lost()
+            why = f"the janitor died, and there can be no other: {error.strerror}"
+            self._report.alarm(f"{why}. No line stands until there is one.", "janitor")
+            return
+        janitor.brief(*self._paths)  # those of the start, whatever was reloaded
+        self.employ(janitor)
+        self._report.alarm("the janitor died; a new one took its place", "janitor")

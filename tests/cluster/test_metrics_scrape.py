@@ -1,0 +1,125 @@
+"""The real Prometheus (Debian's package) reads the real agent, and promtool finds nothing to say."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from e2e.lab.control_plane import ControlPlane
+from tests.agent.guards import ScriptedGuard, decision, kernel_kill, outcome, standing, victim
+from tests.cluster.agents import AgentProcess, Site, deploy
+from tests.cluster.clients import wait_until
+
+from memguard.core.catalogue import CATALOGUE
+from memguard.core.link import Capability
+from memguard.core.model import Stall
+
+NODE = "scraped-node"
+#: What it takes to be shown at all.
+FULL = {
+    "top": (standing(1),),
+    "stall": Stall(some_total_seconds=1.0, full_total_seconds=0.5),
+    "lines": {"armed": 2},
+    "capabilities": (Capability(name="host-pid", ok=True),),
+    "exhaustion_seconds": 9.0,
+    "resident_bytes": 17 << 20,
+    "turns": 7,
+}
+
+
+@pytest.fixture
+def site(control_plane: ControlPlane, tmp_path: Path) -> Site:
+    deploy(control_plane)
+    return Site(control_plane, NODE, tmp_path)
+
+
+@contextmanager
+def busy(site: Site) -> Iterator[tuple[ScriptedGuard, AgentProcess]]:
+    """An agent that has something of everything to show."""
+    with site.guard() as guard, site.agent() as agent:
+        guard.wait(lambda: guard.plan)
+        agent.wait_ready()
+        guard.news(decision=decision(victim=victim(namespace="default")))
+        guard.news(outcome=outcome(victim=victim(namespace="default")))
+        guard.news(kernel_kill=kernel_kill(victim=victim("b" * 64, namespace="default")))
+        guard.say(**FULL)
+        wait_until(lambda: agent.value("memguard_guard_turns_total") == 7)
+        wait_until(lambda: agent.value('memguard_outcomes_total{action="kill"}') == 1)
+        wait_until(lambda: agent.value("memguard_last_report_timestamp_seconds"))
+        yield guard, agent
+
+
+class Prometheus:
+    """One server with one target, and what it answers."""
+
+    def __init__(self, directory: Path, target: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        config = directory / "prometheus.yml"
+        scrape = {"job_name": "memguard", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        config.write_text(json.dumps({"scrape_configs": [scrape]}))
+        self._log = (directory / "prometheus.log").open("wb")
+        self._process = subprocess.Popen(
+            (
+                "prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}",
+                f"--web.listen-address={self.address}", "--enable-feature=exemplar-storage",
+            ),
+            stdout=self._log,
+            stderr=self._log,
+        )  # fmt: skip
+
+    def __enter__(self) -> Prometheus:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def ask(self, question: str) -> object:
+        with urllib.request.urlopen(f"http://{self.address}/api/v1/{question}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def value(self, query: str) -> float | None:
+        """Of the one series that a query finds."""
+        try:
+            found = self.ask(f"query?query={quote(query)}")
+        except OSError:
+            return None  # it begins
+        assert isinstance(found, dict)
+        series = found["result"]
+        return float(series[0]["value"][1]) if len(series) == 1 else None
+
+
+def test_promtool_finds_nothing_to_say(site: Site) -> None:
+    with busy(site) as (_, agent):
+        text = agent.http("/metrics")[1]
+    ran = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    shown = set(re.findall(r"^# TYPE (memguard_\w+)", text, re.MULTILINE))
+    assert shown == {metric.name for metric in CATALOGUE}
+
+
+@pytest.mark.row("K4")
+def test_prometheus_reads_the_agent_and_answers(site: Site, tmp_path: Path) -> None:
+    with busy(site) as (guard, agent), Prometheus(tmp_path, f"127.0.0.1:{agent.port}") as prometheus:
+        wait_until(lambda: prometheus.value("up") == 1)
+        wait_until(lambda: prometheus.value('memguard_decisions_total{action="kill",outcome="acted"}') == 1)
+        assert prometheus.value("memguard_freed_bytes_total{action='kill'}") == 1 << 30
+        assert prometheus.value('sum(memguard_kernel_oom_kills_total{namespace="default"})') == 1
+        assert prometheus.value("histogram_quantile(0.99, memguard_reaction_seconds_bucket)") <= 0.001  # type: ignore[operator]
+        assert prometheus.value('memguard_container_score{pod="pod-1"}') == 499
+        exemplars = prometheus.ask(f"query_exemplars?query=memguard_reaction_seconds_bucket&start=0&end={1 << 32}")
+        assert decision().id in json.dumps(exemplars)
+        guard.say(**FULL | {"top": ()})
+        wait_until(lambda: prometheus.value('memguard_container_score{pod="pod-1"}') is None)
+        assert prometheus.value("memguard_guard_turns_total") == 7

@@ -1,0 +1,270 @@
+"""The manifests: what an API server says of them, and what they promise about rights."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e import images
+from e2e.lab.control_plane import ControlPlane
+from tests.images.manifests import DEPLOY, containers, documents, mounts, one, pod
+
+import memguard
+from memguard.agent.main import arguments as agent_arguments
+from memguard.cli.checks.privileges import CAPABILITIES
+from memguard.guard.config import parse_config
+from memguard.guard.life import require_no_plan
+from memguard.guard.main import arguments as guard_arguments
+
+PROFILES = ("observe", "enforce")
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+#: What tells the profiles apart, and nothing else may: docs/images.md has a row for each.
+DIFFERENCES = {
+    "hostPID",
+    "initContainers",
+    "containers.guard.securityContext.appArmorProfile",
+    "containers.guard.securityContext.capabilities.add",
+    "containers.guard.securityContext.runAsGroup",
+    "containers.guard.securityContext.runAsNonRoot",
+    "containers.guard.securityContext.runAsUser",
+    "containers.guard.securityContext.seccompProfile",
+    "containers.guard.volumeMounts.cgroup.readOnly",
+    "containers.guard.volumeMounts.compaction",
+    "containers.agent.args",
+    "volumes.compaction",
+}
+
+each_profile = pytest.mark.parametrize("profile", PROFILES)
+
+
+def named(value: Any) -> Any:
+    """Lists of named things as tables."""
+    if isinstance(value, dict):
+        return {key: named(each) for key, each in value.items()}
+    if isinstance(value, list) and value and all(isinstance(each, dict) and "name" in each for each in value):
+        return {each["name"]: named(each) for each in value}
+    return value
+
+
+def differing(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where they are not the same, as high up as one of them has nothing."""
+    if one == other:
+        return
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        yield path
+        return
+    for key in one.keys() | other.keys():
+        yield from differing(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+
+
+def test_the_profiles_differ_only_where_they_should() -> None:
+    assert set(differing(named(pod("observe")), named(pod("enforce")))) == DIFFERENCES
+    observed, enforced = one("observe", "DaemonSet"), one("enforce", "DaemonSet")
+    for daemon_set in (observed, enforced):
+        del daemon_set["spec"]["template"]["spec"]
+    assert observed == enforced
+
+
+def test_the_observe_profile_cannot_harm() -> None:
+    spec = pod("observe")
+    assert "hostPID" not in spec
+    for container in spec["containers"]:
+        rights = container["securityContext"]
+        assert rights["runAsNonRoot"] is True
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+    writable = {
+        mount["name"]
+        for container in spec["containers"]
+        for mount in container["volumeMounts"]
+        if not mount.get("readOnly")
+    }
+    assert writable == {"run", "link", "state"}
+    assert not [volume for volume in spec["volumes"] if volume["name"] in writable and "emptyDir" not in volume]
+
+
+@each_profile
+def test_nobody_is_privileged_or_may_become_so(profile: str) -> None:
+    spec = pod(profile)
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostIPC", "shareProcessNamespace"} & spec.keys()
+    for container in containers(profile).values():
+        rights = container["securityContext"]
+        assert "privileged" not in rights
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["capabilities"]["drop"] == ["ALL"]
+
+
+def test_the_guard_has_the_capabilities_that_the_doctor_asks_for_and_nobody_else_has_any() -> None:
+    found = {
+        name: each["securityContext"]["capabilities"].get("add", []) for name, each in containers("enforce").items()
+    }
+    assert sorted(found.pop("guard")) == sorted(CAPABILITIES)
+    assert found == {"supervisor": [], "agent": []}
+
+
+@each_profile
+def test_only_the_agent_holds_a_token(profile: str) -> None:
+    spec = pod(profile)
+    assert spec["automountServiceAccountToken"] is False
+    tokens = {volume["name"] for volume in spec["volumes"] if "serviceAccountToken" in json.dumps(volume)}
+    assert tokens == {"token"}
+    holders = [name for name, each in containers(profile).items() if tokens & mounts(each).keys()]
+    assert holders == ["agent"]
+    assert mounts(containers(profile)["agent"])["token"] == TOKEN
+    [source] = [volume["projected"]["sources"] for volume in spec["volumes"] if volume["name"] == "token"]
+    assert source[0]["serviceAccountToken"]["expirationSeconds"] <= 3600
+
+
+@each_profile
+def test_the_agent_sees_neither_the_nodes_cgroups_nor_the_guards_records(profile: str) -> None:
+    assert mounts(containers(profile)["agent"]).keys() == {"link", "state", "token"}
+
+
+def test_the_supervisor_has_the_cgroups_and_the_guards_records_and_nothing_else() -> None:
+    supervisor = containers("enforce")["supervisor"]
+    assert supervisor["restartPolicy"] == "Always"
+    assert mounts(supervisor).keys() == {"config", "cgroup", "compaction", "run"}
+    assert mounts(supervisor).items() <= mounts(containers("enforce")["guard"]).items()
+
+
+@each_profile
+def test_each_has_its_memory_and_no_cpu_quota(profile: str) -> None:
+    for container in containers(profile).values():
+        resources = container["resources"]
+        assert resources["limits"] == {"memory": resources["requests"]["memory"]}
+        assert resources["requests"]["cpu"]
+
+
+@each_profile
+def test_the_command_lines_are_good_ones(profile: str) -> None:
+    found = containers(profile)
+    guard = guard_arguments(found["guard"]["args"][1:])
+    agent = agent_arguments(found["agent"]["args"][1:])
+    assert guard.socket == agent.socket
+    assert guard.peer_uid == found["agent"]["securityContext"]["runAsUser"]
+    assert agent.guard_uid == found["guard"]["securityContext"]["runAsUser"]
+    assert (agent.state, agent.listen) == (
+        mounts(found["agent"])["state"],
+        f":{found['agent']['ports'][0]['containerPort']}",
+    )
+    for name in ("guard", "agent"):
+        assert guard.socket is not None
+        assert Path(guard.socket).parent == Path(mounts(found[name])["link"])
+
+
+def test_guard_and_supervisor_read_the_same_configuration() -> None:
+    found = containers("enforce")
+    guard, supervisor = (guard_arguments(found[name]["args"][1:]) for name in ("guard", "supervisor"))
+    assert supervisor.supervise
+    assert guard.config == supervisor.config
+
+
+@each_profile
+def test_the_configuration_fits_the_mounts(profile: str) -> None:
+    files = one(profile, "ConfigMap")["data"]
+    guard = containers(profile)["guard"]
+    path = Path(guard_arguments(guard["args"][1:]).config or "")
+    config = parse_config(files[path.name].encode(), str(path))
+    require_no_plan(config, str(path))
+    found = mounts(guard)
+    assert (str(path.parent), config.cgroup_root, config.run_directory) == (
+        found["config"],
+        found["cgroup"],
+        found["run"],
+    )
+    if profile == "enforce":
+        assert found["compaction"] == f"{config.sysctls}/vm/compact_unevictable_allowed"
+
+
+@each_profile
+def test_they_run_our_image_as_it_is_built(profile: str, archives: dict[str, Path]) -> None:
+    assert {each["image"] for each in containers(profile).values()} == {f"memguard-node:{memguard.__version__}"}
+    user = containers(profile)["agent"]["securityContext"]["runAsUser"]
+    assert images.configuration(archives["node"])["User"] == f"{user}:{user}"
+
+
+def test_the_seccomp_profile_is_the_one_that_is_there() -> None:
+    for name in ("guard", "supervisor"):
+        profile = containers("enforce")[name]["securityContext"]["seccompProfile"]
+        assert profile["type"] == "Localhost"
+        assert (DEPLOY / "seccomp" / profile["localhostProfile"]).is_file()
+
+
+def test_the_agent_may_only_what_it_does() -> None:
+    role = next(each for each in documents(DEPLOY / "common" / "rbac.yaml") if each["kind"] == "ClusterRole")
+    verbs = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    assert verbs.keys() == {
+        "pods", "nodes", "memoryguardpolicies", "clustermemoryguardpolicies", "nodememories", "nodememories/status",
+        "memoryguarddecisions", "memoryguarddecisions/status", "events",
+    }  # fmt: skip
+    changing = {resource for resource, allowed in verbs.items() if allowed - {"get", "list", "watch"}}
+    assert not changing & {"pods", "nodes", "memoryguardpolicies", "clustermemoryguardpolicies"}
+    assert not {"*", "delete", "deletecollection", "impersonate", "escalate", "bind"} & set().union(*verbs.values())
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    control_plane.kubectl("apply", "--validate=strict", "--warnings-as-errors", "-f", str(DEPLOY / "common"))
+    return control_plane
+
+
+@each_profile
+def test_a_real_api_server_takes_every_field(cluster: ControlPlane, profile: str) -> None:
+    said = cluster.kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", str(DEPLOY / profile)
+    )
+    assert re.findall(r"(\S+) created", said) == ["configmap/memguard-node", "daemonset.apps/memguard-node"]
+
+
+@each_profile
+def test_a_real_api_server_takes_the_pod(cluster: ControlPlane, profile: str) -> None:
+    """Admission looks at pods: priority, pod security, the service account."""
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "memguard-node-x", "namespace": "memguard-system"},
+        "spec": pod(profile),
+    }
+    options = ("--dry-run=server", "--validate=strict", "--warnings-as-errors", "-o", "json", "-f", "-")
+    taken = json.loads(cluster.kubectl("create", *options, stdin=json.dumps(made)))
+    assert taken["spec"]["priority"] == 2_000_001_000
+    assert [volume["name"] for volume in taken["spec"]["volumes"]] == [
+        volume["name"] for volume in made["spec"]["volumes"]
+    ]
+
+
+MAY = [
+    ("list", "pods"), ("watch", "pods"), ("get", "nodes"), ("create", "nodememories.memguard.io"),
+    ("patch", "nodememories.memguard.io/status"), ("create", "memoryguarddecisions.memguard.io"),
+    ("create", "events.events.k8s.io"),
+]  # fmt: skip
+MAY_NOT = [
+    ("create", "pods/eviction"), ("delete", "pods"), ("patch", "pods"), ("patch", "nodes"), ("get", "secrets"),
+    ("create", "serviceaccounts/token"), ("get", "nodes/proxy"), ("create", "pods/exec"),
+    ("patch", "clustermemoryguardpolicies.memguard.io"), ("delete", "memoryguarddecisions.memguard.io"),
+    ("patch", "nodememories.memguard.io"), ("update", "memoryguarddecisions.memguard.io"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "wanted"), [*((*each, True) for each in MAY), *((*each, False) for each in MAY_NOT)]
+)
+def test_what_the_agents_account_may_do(cluster: ControlPlane, verb: str, resource: str, wanted: bool) -> None:
+    resource, _, subresource = resource.partition("/")
+    name, _, group = resource.partition(".")
+    asked = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "system:serviceaccount:memguard-system:memguard-agent",
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": {"verb": verb, "group": group, "resource": name, "subresource": subresource},
+        },
+    }
+    said = cluster.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(asked))
+    assert json.loads(said)["status"]["allowed"] is wanted
