@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -10,6 +11,14 @@ from e2e import cluster as clusters
 from e2e.cluster import Cluster
 from e2e.deployment import Deployment
 from e2e.images import build_images
+
+#: Overrides the one that is compiled in.
+DEFAULT = {
+    "apiVersion": "memguard.io/v1alpha1",
+    "kind": "ClusterMemoryGuardPolicy",
+    "metadata": {"name": "default"},
+    "spec": {"budget": {"perContainer": 20, "perNamespace": 500, "perNode": 1000}},
+}
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +34,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def memguard(cluster: Cluster) -> Deployment:
-    """memguard in its enforce profile on every node, with its default policy: it observes."""
+    """memguard in its enforce profile on every node: it observes by default, and its budgets suffice for all tests."""
     found = Deployment(cluster)
     found.install()
+    cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(DEFAULT))
     return found

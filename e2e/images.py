@@ -39,6 +39,8 @@ EXCLUDED = ("/usr/share/man/*/*", "/usr/share/locale/*", "/usr/share/info/*")
 #: Program -> Debian package.
 PREREQUISITES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 MIB = 1 << 20
+#: So many archives of a target are kept (45 MiB each), and so many layers of builds (some ten a build).
+KEPT_ARCHIVES, KEPT_LAYERS = 6, 200
 
 
 class Layer(NamedTuple):
@@ -155,6 +157,7 @@ def _build(target: str, out: Path) -> None:
         dated = ("--timestamp", _epoch())
         buildah.run("bud", buildah.layers, *dated, "--target", target, *confined, *options, "--tag", tag, ".")
         buildah.run("push", "--quiet", tag, f"docker-archive:{out / _name(target)}:{tag}")
+        _forget(target, buildah)
 
 
 def _check_prerequisites() -> None:
@@ -163,6 +166,15 @@ def _check_prerequisites() -> None:
         raise LabError(f"Building images needs these packages: apt-get install -y {' '.join(missing)}")
     if os.geteuid() != 0:
         raise LabError("Building images needs root: run `python -m e2e.images` as root once, the cache stays.")
+
+
+def _forget(target: str, buildah: _Buildah) -> None:
+    """What was built of older code, which nobody asks for again."""
+    archives = sorted(IMAGES.glob(f"*/{_name(target)}"), key=lambda path: path.stat().st_mtime)
+    for archive in archives[:-KEPT_ARCHIVES]:
+        shutil.rmtree(archive.parent)
+    if len(buildah.run("images", "--all", "--quiet").split()) > KEPT_LAYERS:
+        buildah.run("rmi", "--all", "--force")
 
 
 class _Buildah(NamedTuple):

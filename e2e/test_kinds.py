@@ -147,7 +147,7 @@ def test_a_static_pod_is_left_to_the_kernel(memguard: Deployment, kinds: Shop) -
 
 def test_memory_that_outlives_the_container_is_not_killed_for(memguard: Deployment, kinds: Shop) -> None:
     """Its tmpfs would still be full: only an eviction helps, and that is the operator's."""
-    one = container("app", "shm", "path=/mem/file", "rate=60", "max=800", request="16Mi", limit=LIMIT)
+    one = container("app", "shm", "path=/mem/file", "delay_ms=20000", "rate=60", "max=800", request="16Mi", limit=LIMIT)
     one["volumeMounts"] = [{"name": "mem", "mountPath": "/mem"}]
     kinds.make(pod("tmpfs", NODE, one, namespace=SPACE, volumes=[{"name": "mem", "emptyDir": {"medium": "Memory"}}]))
     found = eventually(lambda: decisions(kinds, "tmpfs"), "a decision that is not carried out")

@@ -101,7 +101,8 @@ def _note_packages(paths: Iterable[Path], root: Path) -> None:
         return
     notes = root / "var/lib/dpkg/status.d"
     notes.mkdir(parents=True)
-    search = ["dpkg-query", "--search", *map(str, sorted(paths))]
+    names = {name for path in paths for name in (str(path), str(path).removeprefix("/usr"))}  # before the merge, too
+    search = ["dpkg-query", "--search", *sorted(names)]
     # It fails where one is of no package (the loader's cache, an interpreter under /usr/local), and lists the others.
     listed = subprocess.run(search, capture_output=True, text=True, check=False).stdout
     for package in sorted(set(re.findall(r"^([^:,\s]+)(?::\S+)?: /", listed, re.MULTILINE))):

@@ -50,7 +50,7 @@ def told(case: dict[str, Any]) -> dict[str, Any]:
     try:
         for container in case["containers"]:
             processes.append(started(case, container, root))
-            until(lambda: (root / "run/memguard" / MARKS[container["name"]]).exists())  # noqa: B023 - called here
+            until((root / "run/memguard" / MARKS[container["name"]]).exists)
         status = asked(f"{root}/run/memguard-link/guard.sock")
         [guard] = (GROUP / "guard" / "cgroup.procs").read_text().split()[-1:]
         lines = dict(line.split(":", 1) for line in Path(f"/proc/{guard}/status").read_text().splitlines())

@@ -217,6 +217,8 @@ class Court:
         self._hold.release()
         self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
         self.courses[ward.id] = course
+        if spent := self._refusal(ward):
+            self._report.say("budget", victim=ward.container.title, reason=spent)
         at = ranking.taken_at.timestamp()
         self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
         self._ears.listen(course.fd, lambda _: None)  # the turn that it wakes looks after it
