@@ -3,7 +3,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
 RUN := $(UV) run --locked
 PYTEST_ARGS ?=
-SOURCES := operator tests e2e bench demo tools
+SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup python check test cluster e2e cluster-down demo bench generate rows clean

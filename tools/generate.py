@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from e2e import images
 from tests.cli import golden, incident
 from tools import generate_crds, generate_docs, generate_metrics, generate_policy_docs, readme
 
@@ -19,6 +20,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield EXAMPLE, "".join(json.dumps(line) + "\n" for line in incident.lines())
     yield from golden.outputs()
     yield from generate_docs.outputs()
+    yield from images.requirements()
     yield from generate_crds.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
