@@ -44,6 +44,13 @@ def told(memguard: Deployment, name: str) -> list[str]:
     return [line["id"] for line in lines if line["victim"]["pod"] == name]
 
 
+def line_stands(cluster: Cluster, shop: Shop, name: str) -> bool:
+    """Is there a line under the container? Then its guard knows who it is."""
+    found = str(shop.status(name, "app").get("containerID", "")).rpartition("/")[2]
+    high = f"cat $(find /sys/fs/cgroup/kubepods.slice -name '*{found}*' -type d | head -1)/memory.high"
+    return bool(found) and cluster.node(NODE).run(high).strip() != "max"
+
+
 def ended(cluster: Cluster, name: str) -> int:
     """How many containers of a pod have ended so far, as the node's own runtime tells: without the API server."""
     listed = cluster.node(NODE).run(
@@ -56,6 +63,7 @@ def test_without_the_api_server_it_acts_and_the_record_comes_later(memguard: Dep
     cluster = memguard.cluster
     before = kernel_oom_kills(cluster, NODE)
     shop.create(leak("outage", delay_ms="25000"))
+    eventually(lambda: line_stands(cluster, shop, "outage"), "the guard knows it")
     with cluster.without_api_server():
         eventually(lambda: ended(cluster, "outage") >= 1, "it is restarted without the API server", 120)
     [record] = eventually(lambda: acted(shop, "outage"), "the record is written once the server is back")
@@ -81,8 +89,8 @@ def test_a_guard_that_is_killed_protects_again_within_five_seconds_of_its_start(
     eventually(lambda: node.run(f"pgrep -f '{GUARD}' || true").strip(), "it starts again")
     memguard.wait()
     eventually(lambda: memguard.report(NODE).get("mode") == "Enforce", "it has its plan")
-    lines = memguard.logs(NODE)
-    start = next(line for line in lines if line["kind"] == "start")
+    lines = eventually(lambda: memguard.logs(NODE), "it says so")
+    start = next(line for line in reversed(lines) if line["kind"] == "start")
     report.record("guard restarted", {"swept": start["swept"], "containers": start["containers"]})
     shop.create(leak("after"))
     eventually(lambda: acted(shop, "after"), "it acts")
