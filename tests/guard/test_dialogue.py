@@ -15,7 +15,7 @@ from tests.guard.world import MIB, Duty, Load, World, highs, uid
 
 from memguard.core.link import Hello, Mapping, NewPlan, News, Order, Receipt, Status, ToAgent
 from memguard.core.model import Identity, Owner
-from memguard.core.policy import Budget, Plan, Rule, Settings
+from memguard.core.policy import Budget, Match, Plan, Rule, Settings
 from memguard.guard.dialogue import Address
 from memguard.guard.supervisor import Post
 
@@ -180,6 +180,60 @@ def test_a_pod_that_nobody_knows_makes_the_node_unfit_after_a_while(world: World
     one.say(Mapping(pods=(pod(1), pod(2))))
     one.listen(50)
     assert (one.status.unfit, one.status.mode) == (None, "Enforce"), "a sandbox, or a container still to be told"
+
+
+def test_a_pod_that_is_gone_before_its_processes_is_no_stranger(world: World, script: Script) -> None:
+    """A forced deletion removes the object at once; the cgroup may live on for a day."""
+    hog, left = world.container(1, anon=300 * MIB), world.container(2, anon=10 * MIB)
+    one = script(NewPlan(plan=PLAN), Mapping(containers=(who(hog, 1), who(left, 2)), pods=(pod(1), pod(2))))
+    one.say(Mapping(gone=(f"{2:064x}",), pods=(pod(1),)))
+    one.listen(120)
+    assert (one.status.unfit, one.status.mode, one.status.unmapped) == (None, "Enforce", 1)
+    left.vanish()
+    one.listen(30)
+    world.container(2, anon=10 * MIB)
+    one.listen(120)
+    assert "no pod that is known" in (one.status.unfit or ""), "another pod that nobody told of, whatever its number"
+
+
+def test_a_stranger_has_a_minute_from_when_it_became_one(world: World, script: Script) -> None:
+    hog, other = world.container(1, anon=300 * MIB), world.container(2, anon=10 * MIB)
+    one = script(NewPlan(plan=PLAN), Mapping(containers=(who(hog, 1),), pods=(pod(1),)))
+    one.listen(45)
+    other.vanish()
+    world.container(3, anon=10 * MIB)
+    one.listen(45)
+    assert one.status.unfit is None
+
+
+def test_what_is_in_no_pod_is_none_of_kubernetes(world: World, script: Script) -> None:
+    hog = world.container(1, anon=300 * MIB)
+    world.cgroup("system.slice", memory__max="max\n")
+    world.container(4, anon=MIB, path=f"system.slice/docker-{4:064x}.scope")
+    one = script(NewPlan(plan=PLAN), Mapping(containers=(who(hog, 1),), pods=(pod(1),)))
+    one.listen(120)
+    assert (one.status.unfit, one.status.unmapped) == (None, 1)
+
+
+def test_a_plan_with_a_signal_that_is_none_is_not_taken(world: World, script: Script) -> None:
+    hog = world.container(1, anon=300 * MIB)
+    one = script(NewPlan(plan=PLAN), Mapping(containers=(who(hog, 1),), pods=(pod(1),)))
+    one.say(NewPlan(plan=Plan(version="2", rules=(Rule(stop_signal="SIGNOPE"),))))
+    assert one.duty.guard.plan.version == "1"
+    assert "SIGNOPE" in one.duty.lines("trouble")[-1]["reason"]
+
+
+def test_another_plan_leaves_the_lines_that_it_allows(world: World, script: Script) -> None:
+    load, other = (world.container(number, anon=300 * MIB, limit=456 * MIB) for number in (1, 2))
+    guarded = Rule(mode="Enforce", guard_limit=True)
+    names = Mapping(containers=(who(load, 1), who(other, 2)), pods=(pod(1), pod(2)))
+    one = script(NewPlan(plan=Plan(version="1", settings=QUICK, rules=(guarded,))), names)
+    bells = dict(one.duty.guard.limits.bells)
+    assert "max" not in highs([load, other])
+    only_first = Rule(match=Match(pod="p1"), mode="Enforce", guard_limit=True, adjustment=5)
+    one.say(NewPlan(plan=Plan(version="2", settings=QUICK, rules=(only_first,))))
+    assert one.duty.guard.limits.bells == {path: bell for path, bell in bells.items() if path == load.path}
+    assert (highs([load]) != ["max"], highs([other])) == (True, ["max"])
 
 
 def test_the_plan_outlives_its_agent(world: World, script: Script) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,6 +165,15 @@ def test_an_agent_that_does_not_read_costs_no_memory(desk: Desk, call: Call) -> 
     assert desk.liaison.clear
 
 
+def test_news_that_are_not_taken_wait_where_there_is_a_bound(desk: Desk, call: Call) -> None:
+    greeted(desk, call())
+    for _ in range(2000):
+        desk.outbox.add(alarm=Alarm(reason="x" * 1000, kind="foreign"))
+        desk.liaison.flush()
+    assert desk.liaison.unsent_bytes < 200_000
+    assert desk.outbox.dropped_news > 0
+
+
 def test_a_process_of_another_user_is_sent_away(tmp_path: Path) -> None:
     desk = Desk(tmp_path, os.getuid() + 1)
     stranger = Caller(desk.path)
@@ -234,3 +244,19 @@ def test_a_socket_left_behind_is_no_obstacle_and_a_file_is(tmp_path: Path) -> No
     with pytest.raises(UnfitError, match="share"):
         Desk(tmp_path, 0)
     assert Path(first.path).read_text() == "mine"
+
+
+def test_nobody_else_may_put_something_in_the_sockets_place(tmp_path: Path) -> None:
+    """Kubelet's volumes are everybody's; a link that is there already is no obstacle, and is not followed."""
+    shared, victim = tmp_path / "shared", tmp_path / "victim"
+    victim.write_text("mine")
+    victim.chmod(0o600)
+    shared.mkdir()
+    shared.chmod(0o777)
+    (shared / "guard.sock").symlink_to(victim)
+    desk = Desk(shared, os.getuid())
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+    assert stat.S_IMODE((shared / "guard.sock").stat().st_mode) == 0o666
+    assert (victim.read_text(), stat.S_IMODE(victim.stat().st_mode)) == ("mine", 0o600)
+    desk.liaison.close()
+    desk.outbox.close()

@@ -128,3 +128,13 @@ def test_there_is_one_and_it_stops_when_told(place: Path, supervise: Supervise) 
     assert first.wait(30) == 0
     assert not Post(str(place / "run")).taken
     assert os.path.exists(place / "run" / "supervisor")
+
+
+def test_told_to_stop_it_sweeps_once_more(place: Path, supervise: Supervise) -> None:
+    """A pod's sidecar gets its signal when the guard has just ended: nothing may stay half undone."""
+    supervisor = supervise()
+    swept(supervisor)
+    with doomed_guard(place):
+        supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(30) == 0
+    assert high(place) == "max"

@@ -21,6 +21,10 @@ class Clock:
         """The machine's own time of day, in seconds since the epoch: for what another machine dated."""
         return time.time()
 
+    def today(self) -> datetime:
+        """The same as a date: for what others compare with their own clocks."""
+        return datetime.fromtimestamp(self.wall(), UTC)
+
     def now(self) -> datetime:
         """UTC as of the start plus the time that passed since."""
         return self._wall + timedelta(seconds=time.monotonic() - self._start)

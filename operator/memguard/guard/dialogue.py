@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Final
 
 from memguard.core.link import Level, Mapping, NewPlan, Order, Status, ToGuard
+from memguard.core.policy import Plan
 from memguard.core.select import Candidate, Ranking
+from memguard.errors import LinkError
+from memguard.guard.config import UNHEARD_SIGNALS
 from memguard.guard.liaison import Liaison
 from memguard.guard.outbox import Outbox
 from memguard.guard.roster import Roster
@@ -41,19 +45,19 @@ class Dialogue:
             heard=self._heard,
             trouble=guard.report.trouble,
         )
-        self._started_at = guard.clock.now()
+        self._started_at = guard.clock.today()
         self._plan: str | None = None
         self._level: Level | None = None
-        self._told_at = 0.0
+        self._told_at: float | None = None
 
     def speak(self, now: float) -> None:
         """In quiet times: what waits, and how things stand when that is due."""
         self._liaison.flush()
         if not self._liaison.clear:
-            self._level = None  # whoever comes is told at once
+            self._told_at = None  # whoever comes is told at once
             return
-        current = level(self._guard.lookout.headroom, self._guard.scene.reserve_bytes)
-        if current != self._level or now - self._told_at >= _PAUSES[current]:
+        current = level(self._guard.lookout.headroom, self._guard.scene.reserve_bytes, self._level)
+        if current != self._level or self._told_at is None or now - self._told_at >= _PAUSES[current]:
             self._level, self._told_at = current, now
             self._liaison.tell(self._status(current))
 
@@ -66,10 +70,11 @@ class Dialogue:
     def _heard(self, message: ToGuard) -> None:
         match message:
             case NewPlan(plan=plan):
+                _check_signals(plan)
                 self._plan = plan.version
                 self._guard.adopt(plan)
                 self._guard.report.say("plan", version=plan.version, acts=plan.acts)
-                self._level = None  # the answer: the plan that is in force
+                self._told_at = None  # the answer: the plan that is in force
             case Mapping():
                 self._guard.acquaint(self._roster.follow(message))
             case Order():
@@ -82,7 +87,7 @@ class Dialogue:
         wards = guard.watch.wards.values()
         states = [bell.state for bell in guard.limits.bells.values()]
         return Status(
-            at=guard.clock.now(),
+            at=guard.clock.today(),
             started_at=self._started_at,
             version=guard.report.version,
             level=current,
@@ -91,7 +96,7 @@ class Dialogue:
             reserve_bytes=guard.scene.reserve_bytes,
             headroom_bytes=guard.lookout.headroom,
             containers=len(wards),
-            unmapped=sum(guard.fitness.is_stranger(ward) for ward in wards),
+            unmapped=sum(guard.fitness.is_unmapped(ward) for ward in wards),
             plan=self._plan,
             unfit=guard.watch.terms.unfit,
             mode="Enforce" if guard.plan.acts and guard.watch.terms.unfit is None else "Observe",
@@ -113,6 +118,14 @@ class Dialogue:
             dropped_lines=guard.report.dropped_lines,
             dropped_news=self._outbox.dropped_news,
         )
+
+
+def _check_signals(plan: Plan) -> None:
+    """A file's plan is checked when it is read; an agent's when it comes. Raises LinkError."""
+    for rule in plan.rules:
+        for name in (rule.stop_signal, rule.notify_signal):
+            if name is not None and (name not in signal.Signals.__members__ or name in UNHEARD_SIGNALS):
+                raise LinkError(f"the plan names {name!r}, which is no signal that a process hears")
 
 
 def _known(ranking: Ranking) -> list[Candidate]:

@@ -34,19 +34,28 @@ class Fitness:
             return READ_ONLY
         if self._roster is None:
             return None
-        now = self._clock.monotonic()
-        found = [ward for ward in wards if self.is_stranger(ward) and now - ward.since > STRANGER_SECONDS]
+        found = self._strangers(wards, self._roster, self._clock.monotonic())
         if not found:
             return None
         example = found[0].cgroup.path
         return f"{len(found)} containers belong to no pod that is known ({example}): this guard only observes"
 
-    def is_stranger(self, ward: Ward) -> bool:
-        """Is it of a pod that nobody has heard of? (A sandbox, or a container that is new, is in one that is known.)
-
-        Without an agent: is it not named?
-        """
+    def is_unmapped(self, ward: Ward) -> bool:
+        """Is it not named, and in no pod that is known? (A sandbox, or a container that is new, is in one that is.)"""
         return not ward.container.mapped and (self._roster is None or ward.pod_uid not in self._roster.pods)
+
+    def _strangers(self, wards: Iterable[Ward], roster: Roster, now: float) -> list[Ward]:
+        """Those of pods that nobody has heard of for a while.
+
+        A pod that was known once is understood, though its object may be gone before its processes (a forced deletion);
+        and what is in no pod is none of Kubernetes' (docker beside it). Neither is ever touched.
+        """
+        wards = list(wards)
+        roster.departed &= {ward.pod_uid or "" for ward in wards}
+        for ward in wards:
+            strange = bool(ward.pod_uid) and self.is_unmapped(ward) and ward.pod_uid not in roster.departed
+            ward.strange_since = (ward.strange_since or now) if strange else None
+        return [ward for ward in wards if ward.strange_since and now - ward.strange_since > STRANGER_SECONDS]
 
 
 def writable(cgroup_root: str) -> bool:

@@ -20,6 +20,8 @@ from memguard.guard.outbox import Outbox
 
 #: What is read in one turn: a flood of messages takes no more of the guard's time than this.
 _READ_BYTES: Final = 64 << 10
+#: With so much that the agent has not taken, news wait in the outbox, which is bounded: this memory is locked.
+_UNSENT_BYTES: Final = 64 << 10
 #: pid, uid, gid (unix(7), SO_PEERCRED)
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -61,6 +63,11 @@ class Liaison:
         """Has it taken everything so far?"""
         return self.connected and not self._unsent
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits for the agent to take it."""
+        return len(self._unsent)
+
     def tell(self, status: Status) -> None:
         """How things stand; not said while older words wait."""
         if self.clear:
@@ -72,7 +79,7 @@ class Liaison:
         if not self.connected:
             return
         for number, message in self._outbox.waiting.items():
-            if number > self._sent_news:
+            if number > self._sent_news and len(self._unsent) < _UNSENT_BYTES:
                 self._unsent += message
                 self._sent_news = number
         self._send()
@@ -152,18 +159,28 @@ class Liaison:
 
 def _listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # Who comes is asked for its credentials: to give the socket to the agent's user would need CAP_CHOWN.
+    before = os.umask(0o111)
     try:
-        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        _keep_others_out(os.path.dirname(path) or ".")
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             os.unlink(path)  # the last guard's
         listener.bind(path)
-        # Who comes is asked for its credentials: to give the socket to the agent's user would need CAP_CHOWN.
-        os.chmod(path, 0o666)  # noqa: S103
         listener.listen(4)
     except OSError as error:
         listener.close()
         message = f"{path}: {error.strerror}. Name a path in a directory that the guard and the agent share."
         raise UnfitError(message) from None
+    finally:
+        os.umask(before)
     return listener
+
+
+def _keep_others_out(directory: str) -> None:
+    """Kubelet makes volumes that everybody may write: nobody else shall put something in the socket's place."""
+    found = os.stat(directory)
+    if found.st_uid == os.geteuid() and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        os.chmod(directory, 0o755)  # noqa: S103 - the agent must get in
 
 
 def _uid(peer: socket.socket) -> int:

@@ -119,7 +119,7 @@ class Limits:
                 continue
             limit = _limit(bell.cgroup)
             inside = self._watch.inside(path)
-            if limit != bell.limit_bytes or not any(map(self._court.may_act, inside)) or _spared(inside):
+            if limit != bell.limit_bytes or not any(map(self._wanted, inside)) or _spared(inside):
                 self.forget(path)
         for ward in wards:
             if self._wanted(ward):

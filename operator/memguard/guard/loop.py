@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 
 from memguard.core.link import Capability
-from memguard.core.policy import Plan
+from memguard.core.policy import Plan, Settings
 from memguard.core.trace import Header
 from memguard.errors import ConfigError, MemguardError
 from memguard.guard.bell import NEVER
@@ -100,7 +100,7 @@ class Guard:
         self._identify = (roster or config).identify
         self.dialogue: Dialogue | None = None
         if address and roster:
-            report.outbox = Outbox(records.directory, clock.now)
+            report.outbox = Outbox(records.directory, clock.today)
             self.dialogue = Dialogue(self, address, roster, report.outbox)
         self._tree = Tree(config.cgroup_root, config.extra_directories)
         self._discover(self._tree.start())
@@ -155,6 +155,8 @@ class Guard:
 
     def follow(self, config: Config) -> None:
         """A new configuration: rules and lines follow it; what is under way goes on."""
+        if config.tuning != self.config.tuning:
+            self.limits.forget_all(but_brakes=True)
         self.config = config
         if self.dialogue is None:
             self._identify = config.identify
@@ -164,11 +166,12 @@ class Guard:
 
     def adopt(self, plan: Plan) -> None:
         """A new plan: from now on nothing is done that it does not allow."""
-        self.plan = self.court.plan = plan
+        before, self.plan, self.court.plan = self.plan.settings, plan, plan
         self.scene.settings = plan.settings
         self.scene.refresh()
-        self.limits.forget_all(but_brakes=True)
         self.watch.follow(Terms(plan, self.fitness.why_not(self.watch.wards.values())), self._identify)
+        if not self._may_hang or _margin(before) != _margin(plan.settings):
+            self.limits.forget_all(but_brakes=True)
         self._hang_all()
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=plan))
         self.keep_in_place()
@@ -372,3 +375,8 @@ class Guard:
     def _may_hang(self) -> bool:
         """Are lines wanted, and is somebody there who would lift them if we died?"""
         return self.config.tuning.lines and self.heir.present
+
+
+def _margin(settings: Settings) -> tuple[float, int]:
+    """What the height of a line depends on."""
+    return settings.margin_ratio, settings.margin_bytes

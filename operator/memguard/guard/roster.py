@@ -17,6 +17,8 @@ class Roster:
     def __init__(self) -> None:
         self.known: dict[str, Identity] = {}
         self.pods: frozenset[str] = frozenset()
+        #: pods that were known, and of which something may still run
+        self.departed: set[str] = set()
 
     def follow(self, mapping: Mapping) -> set[str]:
         """Take over what the agent tells; the ids about which anything is new."""
@@ -27,7 +29,9 @@ class Roster:
             self.known[identity.id] = identity
         for gone in mapping.gone:
             self.known.pop(gone, None)
-        self.pods = frozenset(mapping.pods)
+        pods = frozenset(mapping.pods)
+        self.departed = (self.departed | self.pods) - pods
+        self.pods = pods
         return {key for key in before.keys() | self.known.keys() if before.get(key) != self.known.get(key)}
 
     def identify(self, cgroup: str, container_id: str) -> Container:

@@ -9,16 +9,20 @@ from memguard.core.link import Level, Standing
 from memguard.core.model import Container
 from memguard.core.select import Candidate
 
-#: Less than so many reserves above the reserve are no longer calm.
-TIGHT_RESERVES = 4
+#: Less than so many reserves above the reserve are no longer calm; more than the second are calm again, so that a node
+#: that hovers does not write a report each second.
+TIGHT_RESERVES, CALM_RESERVES = 4, 5
+#: Out of the reserve again is whoever has this part of another one.
+EASED_RESERVES = 0.25
 LISTED = 10
 
 
-def level(headroom_bytes: int, reserve_bytes: int) -> Level:
-    """Calm, Tight or Critical; headroom counts from the reserve."""
-    if headroom_bytes <= 0:
+def level(headroom_bytes: int, reserve_bytes: int, before: Level | None = None) -> Level:
+    """Calm, Tight or Critical, with a little inertia on the way back; headroom counts from the reserve."""
+    if headroom_bytes <= (EASED_RESERVES * reserve_bytes if before == "Critical" else 0):
         return "Critical"
-    return "Tight" if headroom_bytes <= TIGHT_RESERVES * reserve_bytes else "Calm"
+    tight = TIGHT_RESERVES if before in (None, "Calm") else CALM_RESERVES
+    return "Tight" if headroom_bytes <= tight * reserve_bytes else "Calm"
 
 
 def standing(candidate: Candidate, history: History) -> Standing:

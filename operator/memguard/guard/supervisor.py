@@ -23,6 +23,8 @@ from memguard.kernel.sweep import Swept, sweep
 #: Between two looks for a new guard while there is none; a guard's own claim waits a second.
 _AWAIT_SECONDS = 0.2
 _STEP_SECONDS = 0.01
+#: For a guard that is still ending, when this is told to stop.
+_LAST_SECONDS = 5.0
 
 
 class Post:
@@ -59,17 +61,34 @@ def supervise(cgroup_root: str, run_directory: str) -> int:
     if not Post(run_directory).take():
         raise UnfitError(f"{run_directory}: another supervisor is on duty. Stop it first.")
     signal.signal(signal.SIGTERM, _stop)
-    while True:
-        records = Records(run_directory)
-        records.await_owner()
-        _say(sweep(cgroup_root, records))
-        records.close()
-        while _nothing_to_do(run_directory):
-            time.sleep(_AWAIT_SECONDS)
+    try:
+        while True:
+            records = Records(run_directory)
+            records.await_owner()
+            _say(sweep(cgroup_root, records))
+            records.close()
+            while _nothing_to_do(run_directory):
+                time.sleep(_AWAIT_SECONDS)
+    except _Stopped:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _sweep_once_more(cgroup_root, run_directory)
+    return 0
+
+
+class _Stopped(BaseException):
+    """It was told to stop, wherever it was."""
 
 
 def _stop(*_: object) -> NoReturn:
-    sys.exit(0)
+    raise _Stopped
+
+
+def _sweep_once_more(cgroup_root: str, run_directory: str) -> None:
+    """A pod's sidecar is stopped when the guard has just ended, which may be in the middle of a sweep."""
+    records = Records(run_directory)
+    if records.claim(timeout_seconds=_LAST_SECONDS):
+        _say(sweep(cgroup_root, records))
+    records.close()
 
 
 def _nothing_to_do(run_directory: str) -> bool:

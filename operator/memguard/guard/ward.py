@@ -49,7 +49,7 @@ class Ward:
         "risen_bytes",
         "rule",
         "sampled_bytes",
-        "since",
+        "strange_since",
         "swept_bytes",
     )
 
@@ -67,8 +67,8 @@ class Ward:
         self.pod_path: str | None = None
         #: its pod's UID as the cgroup is named: a hint, and for static pods another than the API's
         self.pod_uid: str | None = None
-        #: when it came under watch (monotonic seconds)
-        self.since = 0.0
+        #: since when nobody knows its pod (monotonic seconds)
+        self.strange_since: float | None = None
         #: the kernel's kills in it that are known already
         self.events: Events | None = None
         #: memory.current when last glanced at

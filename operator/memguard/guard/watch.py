@@ -56,7 +56,7 @@ class Watch:
             ward.close()
             return None
         ward.adopt(self.terms)
-        ward.since, ward.events = monotonic, ward.container.events
+        ward.events = ward.container.events
         ward.swept_bytes, ward.risen_bytes = ward.footprint_bytes, 0
         try:
             ward.cgroup.prepare()
