@@ -15,6 +15,7 @@
         │   └── AlreadyExistsError
         ├── GoneError             410: that resource version is too old to go on from
         ├── InvalidError          422: the object breaks the rules of its kind
+        ├── TooLargeError         we have no room for the answer
         ├── TooManyRequestsError  429: later; or a PodDisruptionBudget allows no eviction
         └── ServerError           5xx
 
@@ -135,6 +136,10 @@ class GoneError(KubeError):
 
 class InvalidError(KubeError):
     """`causes` has a line for each field that is wrong: "spec.mode: Unsupported value"."""
+
+
+class TooLargeError(KubeError):
+    """The answer is larger than we read; of fewer objects it may not be."""
 
 
 class TooManyRequestsError(KubeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.agent.cluster import Events
 from tests.agent.guards import status
-from tests.agent.pods import key, pod
+from tests.agent.pods import key, pod, running
 from tests.agent.test_plan import sources, tenant
 
 from memguard.agent.census import Census
-from memguard.agent.clerk import KEEP_SECONDS, Clerk
+from memguard.agent.clerk import KEEP_SECONDS, REMAKE_SECONDS, Clerk
 from memguard.agent.journal import Journal
 from memguard.agent.ledger import Ledger, answered
 from memguard.agent.orders import STOPPED, UNKNOWN
@@ -36,11 +36,14 @@ class Link:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.named: set[str] = set()
         self.given: list[tuple[Order, ...]] = []
         self.presence = THERE
 
     def tell(self, *, plan: Any = None, roster: Any = None) -> None:
         said = "plan" if plan is not None else "roster"
+        if roster is not None:
+            self.named = {one.namespace for one in roster.containers.values()}
         if self.told[-1:] != [said]:  # as the link does with what it knows
             self.told.append(said)
 
@@ -73,6 +76,7 @@ class Office:
         self.asked = 0
         self.clock = 0.0
         self.done = 0
+        self.meanwhile: Callable[[], object] = lambda: None
         planner = Planner(
             self.store, self.link, self.census, Events(), Journal(self.log), now=lambda: NOW,  # type: ignore[arg-type]
         )  # fmt: skip
@@ -93,8 +97,9 @@ class Office:
         self.clerk.advised()
         self.clerk.tick()
 
-    def _sources(self) -> Sources | None:
+    def _sources(self, namespaces: frozenset[str]) -> Sources | None:
         self.asked += 1
+        self.meanwhile()
         return self.sources
 
     def _done(self) -> None:
@@ -106,6 +111,9 @@ def office(tmp_path: Path) -> Iterator[Office]:
     found = Office(tmp_path)
     yield found
     os.close(found.log)
+
+
+MALL = pod("other", statuses=[running("app", "b")], meta={"namespace": "mall"})
 
 
 def order(name: str = "o", **facts: Any) -> AdvisedOrder:
@@ -132,6 +140,7 @@ def test_a_plan_is_made_anew_only_when_something_of_it_may_be_another(office: Of
     office.clerk.peopled()
     office.clerk.tick()
     assert office.asked == 1, "of the same namespace"
+    office.clock += REMAKE_SECONDS
     office.census.follow([pod(), pod("other", meta={"namespace": "mall"})])
     office.clerk.tick()
     assert office.asked == 2
@@ -139,6 +148,38 @@ def test_a_plan_is_made_anew_only_when_something_of_it_may_be_another(office: Of
     office.clerk.tick()
     assert office.asked == 3
     assert (len(office.chronicle.times), office.done) == (6, 6)
+
+
+def test_pods_of_new_namespaces_wait_a_moment_and_a_policy_does_not(office: Office) -> None:
+    office.census.follow([pod()])
+    office.clerk.tick()
+    office.census.follow([pod(), MALL])
+    office.clerk.tick()
+    assert (office.asked, office.link.named) == (1, {"shop"}), "the plan does not know it"
+    office.clerk.advised()
+    office.clerk.tick()
+    assert (office.asked, office.link.named) == (2, {"shop", "mall"})
+    office.census.follow([pod()])
+    office.clerk.tick()
+    assert (office.asked, office.link.named) == (2, {"shop"}), "the plan knows more than it must"
+    office.clock += REMAKE_SECONDS
+    office.clerk.tick()
+    assert office.asked == 3
+
+
+def test_who_comes_while_the_plan_is_made_is_told_of_after_the_next(office: Office) -> None:
+    office.census.follow([pod()])
+    office.meanwhile = lambda: office.census.follow([MALL])
+    office.clerk.tick()
+    assert office.link.named == {"shop"}
+    office.clock += REMAKE_SECONDS
+    office.clerk.tick()
+    assert office.link.named == {"mall"}
+
+
+def test_no_plan_is_made_before_it_is_known_whose_pods_are_here(office: Office) -> None:
+    office.clerk.tick()
+    assert (office.asked, office.link.told) == (0, [])
 
 
 def test_orders_are_given_until_they_are_answered(office: Office) -> None:

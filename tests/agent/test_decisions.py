@@ -12,7 +12,7 @@ import pytest
 from tests.agent.cluster import Cluster, Events, Key
 from tests.agent.guards import decision, kernel_kill, observed, outcome, victim
 
-from memguard.agent.decisions import HOPELESS_SECONDS, REFUSED_SECONDS, DecisionWriter
+from memguard.agent.decisions import HOPELESS_SECONDS, MOST_FAILURES, REFUSED_SECONDS, DecisionWriter
 from memguard.agent.entries import Amended, Told
 from memguard.agent.journal import Journal
 from memguard.agent.spool import Spool
@@ -97,20 +97,55 @@ def test_a_decision_without_a_namespace_is_recorded_in_ours(desk: Desk) -> None:
     assert desk.events.notices == [], "and no pod is told"
 
 
-@pytest.mark.parametrize(
-    "error", [UnreachableError, ServerError, TooManyRequestsError, UnauthorizedError, ConflictError]
-)
+PASSING = [UnreachableError, ServerError, TooManyRequestsError, UnauthorizedError, ConflictError]
+
+
+@pytest.mark.parametrize("error", PASSING)
 def test_a_server_that_cannot_is_asked_again_and_again(desk: Desk, error: type[KubeError]) -> None:
-    desk.add(decision=named("a"))
-    desk.add(decision=named("b"))
+    for number in range(9):
+        desk.add(decision=named("a", f"ns-{number}"))
+        desk.add(decision=named("b", f"ns-{number}"))
     desk.cluster.fault = refusing(error)  # type: ignore[assignment]
     waits = [desk.writer.work() for _ in range(9)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert len(desk.cluster.calls) == 9, "only the first in the row asks"
-    assert [line["kind"] for line in desk.log()] == ["unavailable"], "and it is said once"
+    asked = 1 if error is UnreachableError else 2
+    assert len(desk.cluster.calls) == 9 * asked, "the first of one namespace, or of two"
+    assert [line["kind"] for line in desk.log()].count("unavailable") == 1, "and it is said once"
     desk.cluster.fault = lambda _verb, _key: None
     desk.writer.work()
-    assert (desk.names(), desk.spool.waiting()) == (["shop/a", "shop/b"], ())
+    desk.monotonic += REFUSED_SECONDS
+    desk.writer.work()
+    assert (len(desk.names()), desk.spool.waiting()) == (18, ())
+
+
+@pytest.mark.parametrize("error", PASSING)
+def test_a_namespace_that_fails_holds_up_only_itself(desk: Desk, error: type[KubeError]) -> None:
+    """A webhook of its own answers 500, or whatever else it likes, or nothing."""
+    desk.add(decision=named("a", "bad"))
+    desk.add(decision=named("b", "bad"))
+    desk.add(decision=named("c"))
+    desk.add(decision=named("d", "ops"))
+    desk.cluster.fault = refusing(error, "bad")  # type: ignore[assignment]
+    for _ in range(MOST_FAILURES):
+        desk.writer.work()
+    assert desk.writer.work() == REFUSED_SECONDS
+    assert (desk.names(), desk.spool.waiting()) == (["ops/d", "shop/c"], (1, 2))
+    assert sum(key[1] == "bad" for _, key in desk.cluster.calls) == MOST_FAILURES
+    desk.monotonic += REFUSED_SECONDS
+    desk.cluster.fault = lambda _verb, _key: None
+    desk.writer.work()
+    assert desk.spool.waiting() == ()
+
+
+def test_two_that_fail_hold_up_nobody_for_long(desk: Desk) -> None:
+    for name, namespace in (("a", "bad"), ("b", "worse"), ("c", "shop")):
+        desk.add(decision=named(name, namespace))
+    desk.cluster.fault = lambda _, key: ServerError("POST", "/", "no", remedy="") if key[1] != "shop" else None
+    for _ in range(MOST_FAILURES):
+        desk.writer.work()
+        assert desk.names() == []
+    desk.writer.work()
+    assert (desk.names(), desk.spool.waiting()) == (["shop/c"], (1, 2))
 
 
 def test_an_outcome_waits_for_its_decision(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.pods import key, pod, running, waiting
 
-from memguard.agent.identities import CHUNK, MOST_LABEL_BYTES, Roster, difference, identities, roster
+from memguard.agent.identities import CHUNK_BYTES, MOST_LABEL_BYTES, Roster, difference, identities, roster
 from memguard.core.link import Mapping, encode
 from memguard.core.model import Identity, MemoryVolume, Owner
 from memguard.guard.roster import Roster as GuardsRoster
@@ -110,17 +110,20 @@ def test_each_kind_is_restarted_in_its_own_way(policy: str, init: Any, restart_p
 
 
 @pytest.mark.parametrize(
-    "annotations", [{"kubernetes.io/config.mirror": "hash"}, {"kubernetes.io/config.source": "file"}]
+    ("annotations", "static"),
+    [({"kubernetes.io/config.mirror": "hash"}, True), ({"kubernetes.io/config.source": "file"}, False)],
 )
-def test_a_static_pod_is_one(annotations: dict[str, str]) -> None:
-    assert only(pod(meta={"annotations": annotations})).static is True
+def test_only_kubelets_own_mirrors_are_static(annotations: dict[str, str], *, static: bool) -> None:
+    """Nobody protects a pod by writing that it came from a file."""
+    assert only(pod(meta={"annotations": annotations})).static is static
 
 
 def test_pods_are_named_as_their_cgroups() -> None:
     static = {"annotations": {"kubernetes.io/config.mirror": "m", "kubernetes.io/config.hash": "hash"}}
     mirrored = {"annotations": {"kubernetes.io/config.mirror": "mirrored"}}
-    found = roster([pod("a"), pod("b", meta=static), pod("c", meta=mirrored)])
-    assert found.pods == ("hash", "mirrored", "uid-a")
+    boasting = {"annotations": {"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "h" * 200_000}}
+    found = roster([pod("a"), pod("b", meta=static), pod("c", meta=mirrored), pod("d", meta=boasting)])
+    assert found.pods == ("hash", "mirrored", "uid-a", "uid-d")
 
 
 @pytest.mark.parametrize(
@@ -210,12 +213,13 @@ def test_what_is_only_remembered_takes_nothing_away() -> None:
 
 def test_a_crowded_node_is_told_in_several_messages() -> None:
     labels = {"l": "x" * (MOST_LABEL_BYTES - 1)}
-    containers = {str(n): Identity(id=str(n), labels=labels) for n in range(2 * CHUNK + 1)}
+    volumes = (MemoryVolume(kind="emptyDir"),) * 2000
+    containers = {str(n): Identity(id=str(n), labels=labels, memory_volumes=volumes) for n in range(200)}
     now = Roster(containers=containers, pods=("u",), listed=True)
     messages = list(difference(None, now))
-    assert [len(one.containers) for one in messages] == [CHUNK, CHUNK, 1]
-    assert [one.complete for one in messages] == [True, False, False]
-    assert all(encode(one) for one in messages), "none is too large"
+    assert [one.complete for one in messages] == [True] + [False] * (len(messages) - 1)
+    assert max(len(encode(one)) for one in messages) < CHUNK_BYTES + 1024
+    assert sum(len(encode(one)) for one in messages[:-1]) > (len(messages) - 1) * CHUNK_BYTES * 0.8, "nor too small"
     guards = GuardsRoster()
     for one in messages:
         guards.follow(one)

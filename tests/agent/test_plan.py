@@ -16,11 +16,12 @@ from tests.agent.pods import key, pod
 from memguard.agent.census import Census
 from memguard.agent.journal import Journal
 from memguard.agent.plan import Sources, compiled, references
-from memguard.agent.plan_store import PlanStore
+from memguard.agent.plan_store import KeptPlan, PlanStore
 from memguard.agent.planner import Planner
 from memguard.api.meta import Desired, ObjectMeta
 from memguard.core.advice import NO_ADVICE, Advice
-from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec, Treatment
+from memguard.core.link import LARGEST_MESSAGE_BYTES
+from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec, Notify, Treatment
 from memguard.core.policy import Plan
 from memguard.core.selector import LabelSelector
 from memguard.kube.codec import Broken, Codec
@@ -166,6 +167,20 @@ def test_a_plan_is_handed_over_once(desk: Desk) -> None:
     assert desk.planner.current
     assert desk.planner.kept is not None
     assert desk.planner.kept.made_at == NOW
+
+
+def test_a_plan_that_does_not_go_over_the_socket_leaves_the_one_before(desk: Desk, tmp_path: Path) -> None:
+    desk.planner.remake(sources(tenants=(tenant(),)))
+    huge = cluster(defaults=Treatment(mode="Enforce", notify=Notify(directory="/" * (LARGEST_MESSAGE_BYTES + 1))))
+    desk.planner.remake(sources(tenants=(tenant(),), clusters=(huge,)))
+    assert not desk.planner.current
+    assert "does not go over the socket" in desk.planner.problem
+    assert desk.planner.kept is not None
+    assert [desk.planner.kept.plan] == desk.link.plans
+    desk.planner.remake(sources(tenants=(tenant(),)))
+    assert (desk.planner.current, desk.planner.problem, len(desk.link.plans)) == (True, "", 1)
+    desk.store.keep_plan(KeptPlan(plan=compiled(sources(clusters=(huge,))).plan, cluster="default", made_at=NOW))
+    assert Desk(tmp_path).planner.kept is None, "nor one of an agent that knew no such bound"
 
 
 def test_the_next_process_has_it_at_once(desk: Desk, tmp_path: Path) -> None:

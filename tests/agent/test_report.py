@@ -99,7 +99,7 @@ GONE = presence(hello=None, problem="/run/guard.sock: No such file or directory"
         ({}, "Acting", ("False", "Observe"), "no policy"),
         (
             {"current": False, "planless": "pods: not listed yet"},
-            "PlanCurrent", ("False", "PoliciesUnknown"), "before the agent's start: pods: not listed yet",
+            "PlanCurrent", ("False", "PoliciesUnknown"), "the plan is an older one: pods: not listed yet",
         ),
         ({"current": False, "kept": None}, "PlanCurrent", ("False", "PoliciesUnknown"), "there is no plan yet"),
         (

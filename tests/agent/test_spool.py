@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.agent.guards import decision
+from tests.agent.guards import decision, observed
 
 from memguard.agent import disk
 from memguard.agent.entries import Amended, Told
@@ -76,6 +76,16 @@ def test_the_oldest_make_room_and_are_counted(tmp_path: Path) -> None:
         spool.add(told(number))
     assert (spool.waiting(), spool.dropped, len(spool)) == ((3, 4, 5), 2, 3)
     assert again(tmp_path).waiting() == (3, 4, 5)
+
+
+def test_what_was_only_observed_makes_room_first(tmp_path: Path) -> None:
+    spool = Spool(str(tmp_path / "spool"), lambda _: None, most=4)
+    for made in (decision(), observed("a"), decision()):
+        spool.add(Told(session="s", news=News(number=1, at=AT, decision=made)))
+    spool = Spool(str(tmp_path / "spool"), lambda _: None, most=4)
+    for made in (decision(), observed("b"), decision(), decision()):
+        spool.add(Told(session="s", news=News(number=1, at=AT, decision=made)))
+    assert (spool.waiting(), spool.dropped) == ((3, 4, 6, 7), 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"type":"told"}', b"\xff\xfe", b'{"type":"elsewhat"}', b"[]"])

@@ -34,6 +34,11 @@ def deploy(plane: ControlPlane) -> None:
         plane.kubectl("apply", "--validate=strict", "-f", str(DEPLOY / part))
 
 
+def withdraw(plane: ControlPlane) -> None:
+    """Others share the control plane, and write decisions as nobody may whom these rules admit."""
+    plane.kubectl("delete", "--ignore-not-found", "-f", str(DEPLOY / "admission"))
+
+
 class Site:
     """One node: its Node object, the agent's pod, a guard, and a directory for what the agent keeps."""
 

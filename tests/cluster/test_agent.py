@@ -17,7 +17,7 @@ from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.agent.guards import ScriptedGuard, answer, decision, kernel_kill, observed, outcome, standing, victim
 from tests.agent.pods import described, ended, key, running, waiting
-from tests.cluster.agents import Site, deploy, figure, seconds_until
+from tests.cluster.agents import Site, deploy, figure, seconds_until, withdraw
 from tests.cluster.clients import client_of, connect, proxy_of, wait_until
 from tests.cluster.kinds import install, thing
 from tests.cluster.proxy import Refuse
@@ -34,9 +34,10 @@ MOST_RESIDENT_BYTES = 45 << 20
 
 
 @pytest.fixture(scope="module")
-def plane(control_plane: ControlPlane) -> ControlPlane:
+def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     deploy(control_plane)
-    return control_plane
+    yield control_plane
+    withdraw(control_plane)
 
 
 @pytest.fixture

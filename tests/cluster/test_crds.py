@@ -177,6 +177,12 @@ CHECKED = [
     (C, {"settings": {"margin": "1e9"}}, {"settings": {"margin": "1e1.5"}}, SIZES),
     (C, {"settings": {"margin": "7Ei"}}, {"settings": {"margin": "8Ei"}}, SIZES),
     (C, {"settings": {"weights": {"memory": 2}}}, {"settings": {"weights": {"size": 2}}}, "known names: cpu, excess,"),
+    (
+        M,
+        {"selector": {"matchLabels": {"k" * 317: "web"}}},
+        {"selector": {"matchLabels": {"k" * 318: "web"}}},
+        "keys have 1 to 317 characters",
+    ),
 ]
 
 

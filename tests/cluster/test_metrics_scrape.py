@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard, decision, kernel_kill, outcome, standing, victim
-from tests.cluster.agents import AgentProcess, Site, deploy
+from tests.cluster.agents import AgentProcess, Site, deploy, withdraw
 from tests.cluster.clients import wait_until
 
 from memguard.core.catalogue import CATALOGUE
@@ -36,9 +36,10 @@ FULL = {
 
 
 @pytest.fixture
-def site(control_plane: ControlPlane, tmp_path: Path) -> Site:
+def site(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
     deploy(control_plane)
-    return Site(control_plane, NODE, tmp_path)
+    yield Site(control_plane, NODE, tmp_path)
+    withdraw(control_plane)
 
 
 @contextmanager

@@ -127,6 +127,8 @@ TENANT: list[dict[str, object]] = [
     {"containers": ["No/Name"]},
     {"precedence": -1},
     {"selector": {"matchLabels": {"app": "not a label"}}},
+    {"selector": {"matchLabels": {"": "web"}}},
+    {"selector": {"matchLabels": {"k" * 318: "web"}}},
     {"selector": {"matchExpressions": [{"key": "app", "operator": "Is", "values": ["web"]}]}},
     {"selector": None},
 ]

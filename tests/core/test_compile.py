@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -13,10 +14,11 @@ from tests.core.make import container
 from tests.core.strategies import containers
 
 from memguard.core.advice import Advice
-from memguard.core.compile import MOST_POLICIES, Compiled, compile_plan
+from memguard.core.compile import MOST_NAMESPACE_BYTES, MOST_POLICIES, Compiled, compile_plan
 from memguard.core.guardrails import DEADLY
+from memguard.core.link import NewPlan, encode
 from memguard.core.model import Container
-from memguard.core.notes import Cluster, Named, Note, Tenant
+from memguard.core.notes import MOST_COMPARED, Cluster, Named, Note, Tenant, conflicts
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.policy import Plan, Rule
 
@@ -317,8 +319,59 @@ def test_a_namespace_that_could_mean_others_is_left_out(namespace: str) -> None:
 
 def test_one_namespace_cannot_fill_the_plan() -> None:
     found = compiled(*(tenant(f"p{index:03}", precedence=1) for index in range(MOST_POLICIES + 2)), tenant("z", "ops"))
-    assert len(found.plan.rules) == MOST_POLICIES + 2
+    assert len(found.plan.rules) == MOST_POLICIES + 3
     assert f"{MOST_POLICIES} others" in notes(found, "Idle")[f"shop/p{MOST_POLICIES:03}"]
+
+
+def listing(number: int, expressions: int = 32, values: int = 64, characters: int = 63) -> dict[str, Any]:
+    """A selector that is as long as that."""
+    listed = [f"{number}-{index}".ljust(characters, "x") for index in range(values)]
+    wanted = [{"key": f"k{index}", "operator": "NotIn", "values": listed} for index in range(expressions)]
+    return {"selector": {"matchExpressions": wanted}}
+
+
+def test_nor_with_few_policies_that_are_large() -> None:
+    found = compiled(
+        cluster("c", defaults={"mode": "Enforce"}),
+        tenant("first", mode="Enforce", containers=["app"], precedence=3),
+        tenant("huge", protected=True, precedence=2, **listing(1)),
+        tenant("last", mode="Enforce", precedence=1),
+        tenant("z", "ops", mode="Enforce"),
+    )
+    assert [made.policy for made in found.plan.rules] == ["ops/z", "shop/first", "cluster/c", "cluster/c"]
+    assert notes(found, "Idle").keys() == {"shop/huge", "shop/last"}
+    assert found.plan.mode_for(CART) == "Enforce", "what comes before it counts"
+    other = container("b", namespace="shop", name="sidecar", labels={})
+    assert found.plan.mode_for(other) == "Observe", "it may have protected this one"
+    assert found.plan.mode_for(container("c", namespace="mall")) == "Enforce"
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_whatever_tenants_write_the_plan_fits_in_a_message(stop: bool) -> None:
+    tenants = [tenant(f"p{n}", f"ns-{ns}", **listing(n, expressions=8)) for ns in range(250) for n in range(3)]
+    found = compile_plan([], tenants, NODE, Advice(emergency_stop=stop))
+    assert encode(NewPlan(plan=found.plan))
+    few = compile_plan([], [one for one in tenants if one.namespace == "ns-0"], NODE)
+    assert MOST_NAMESPACE_BYTES // 2 < len(msgspec.json.encode(few.plan)) < MOST_NAMESPACE_BYTES + 4096
+
+
+def test_crafted_policies_are_compared_in_no_time() -> None:
+    def spec(number: int) -> dict[str, Any]:
+        values = [str(value) for value in range(64)]
+        barred = [{"key": "a", "operator": "NotIn", "values": values}] * 30
+        own = {"key": "z", "operator": "In", "values": [str(number)]}
+        return {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}, *barred, own]}}
+
+    tenants = [tenant(f"p{number:03}", **spec(number)) for number in range(MOST_POLICIES)]
+    began = time.process_time()
+    compile_plan([], tenants, NODE)
+    assert list(conflicts([(one.title, one.spec) for one in tenants if one.spec])) == []
+    assert time.process_time() - began < 2, "it was ten minutes"
+
+
+def test_conflicts_are_told_of_the_first_policies_only() -> None:
+    found = compiled(*(tenant(f"p{number:03}") for number in range(2 * MOST_COMPARED)))
+    assert len(notes(found, "Idle")) == MOST_COMPARED - 1
 
 
 # --- emergency stop, and what cannot be read

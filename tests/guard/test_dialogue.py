@@ -271,7 +271,7 @@ def test_trouble_is_told_more_often_than_calm(world: World, script: Script) -> N
 
 def order(action: str = "kill", **facts: object) -> Order:
     known = {"id": "o1", "container_id": f"{1:064x}", "pod_uid": pod(1)} | facts
-    expires = datetime.now(UTC) + timedelta(minutes=1)
+    expires = datetime.now(UTC) + timedelta(days=1)  # some are made long before their test runs
     return Order(action=action, **{"expires_at": expires} | known)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.kube.scripted import Scripted, answer
 
 from memguard import __version__
-from memguard.errors import ForbiddenError, KubeError, TooManyRequestsError, UnreachableError
+from memguard.errors import ForbiddenError, TooLargeError, TooManyRequestsError, UnreachableError
 from memguard.kube import wire
 from memguard.kube.answers import Answer, Request
 from memguard.kube.connection import Connection, FixedToken
@@ -136,7 +136,7 @@ def test_an_answer_that_drips_does_not_hold_us_for_ever() -> None:
 def test_an_answer_may_only_be_so_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "LARGEST_ANSWER_BYTES", 100)
     words = r"larger than 100 bytes\. Ask for smaller pages"
-    with wired(Scripted([answer(b"x" * 101)])) as connected, pytest.raises(KubeError, match=words):
+    with wired(Scripted([answer(b"x" * 101)])) as connected, pytest.raises(TooLargeError, match=words):
         connected.send(GET)
 
 

@@ -194,6 +194,11 @@ class Agent:
 
     # --- what is known
 
+    @property
+    def _current(self) -> bool:
+        """Is the plan what the policies say now? Who cannot list or watch them does not know."""
+        return self._planner.current and not self._watches.stale
+
     def _node_uid(self) -> str:
         return self._own_node.uid
 
@@ -202,9 +207,9 @@ class Agent:
         status = self._link.presence.status
         return status is not None and status.level != "Calm"
 
-    def _sources(self) -> Sources | None:
+    def _sources(self, namespaces: frozenset[str]) -> Sources | None:
         node = self._own_node.node
-        return self._watches.sources(node.metadata.labels, self._census.namespaces) if node else None
+        return self._watches.sources(node.metadata.labels, namespaces) if node else None
 
     def _report(self) -> NodeMemoryStatus:
         own, presence, now = self._watches.own_object(), self._link.presence, time.monotonic()
@@ -216,8 +221,8 @@ class Agent:
                 fresh=presence.fresh(now),
                 ledger=self._chronicle.ledger,
                 kept=self._planner.kept,
-                current=self._planner.current,
-                planless=self._watches.problem or self._own_node.problem,
+                current=self._current,
+                planless=self._planner.problem or self._watches.problem or self._own_node.problem,
                 notes=self._planner.notes,
                 generation=own.metadata.generation if own else None,
                 before=self._publisher.conditions,
@@ -232,7 +237,7 @@ class Agent:
             connected=presence.connected,
             tally=self._chronicle.ledger.card.total,
             plan_made_at=kept.made_at if kept else None,
-            plan_current=self._planner.current,
+            plan_current=self._current,
             broken_policies=sum(note.kind == "Broken" for note in self._planner.notes),
             reported_at=self._publisher.written_at,
             spool_entries=len(self._spool),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from memguard.agent.identities import Roster, roster
 from memguard.core.model import Container, Identity, Memory
 from memguard.kube.objects import Pod
@@ -13,34 +15,41 @@ MOST_GONE = 256
 _FIELDS = tuple(name for name in Identity.__struct_fields__ if name != "id")
 
 
-class Census:
-    """`roster`: those that run; None before anybody was heard of. `namespaces`: of all pods that are here.
+class People(msgspec.Struct, frozen=True):
+    """`roster`: those that run; None before anybody was heard of. `namespaces`: of all pods that are here."""
 
-    One thread changes it, any may ask.
-    """
-
-    def __init__(self, remembered: Roster | None = None) -> None:
-        self.roster = remembered
-        self.namespaces: frozenset[str] = frozenset()
-        self._gone: dict[str, Identity] = {}
+    roster: Roster | None = None
+    namespaces: frozenset[str] = frozenset()
 
     @property
     def listed(self) -> bool:
         """Is it the API server's word, and not what was remembered?"""
         return self.roster is not None and self.roster.listed
 
+
+class Census:
+    """Keeps `people`, all of one moment. One thread changes it, any may ask."""
+
+    def __init__(self, remembered: Roster | None = None) -> None:
+        self.people = People(remembered)
+        self._gone: dict[str, Identity] = {}
+
+    @property
+    def roster(self) -> Roster | None:
+        """Those that run now."""
+        return self.people.roster
+
     def follow(self, pods: Iterable[Pod]) -> bool:
         """These are the node's pods now; did anything change that the guard should know?"""
         pods = tuple(pods)
-        self.namespaces = frozenset(pod.metadata.namespace for pod in pods)
         before, now = self.roster, roster(pods)
+        self.people = People(now, frozenset(pod.metadata.namespace for pod in pods))
         if before == now:
             return False
         gone = dict(self._gone)
         if before is not None:
             gone |= {key: one for key, one in before.containers.items() if key not in now.containers}
         self._gone = dict(list(gone.items())[-MOST_GONE:])
-        self.roster = now
         return True
 
     def find(self, container_id: str) -> Identity | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from memguard.agent.census import Census
+from memguard.agent.census import Census, People
 from memguard.agent.chronicle import Chronicle
 from memguard.agent.guard_link import GuardLink
 from memguard.agent.identities import Roster
@@ -21,13 +21,15 @@ from memguard.core.link import Order
 TICK_SECONDS = 1.0
 #: Pods come and go often, and each time is a write to the disk.
 KEEP_SECONDS = 5.0
+#: Between two plans that only other namespaces of pods ask for; a policy must reach the guard sooner.
+REMAKE_SECONDS = 2.0
 
 
 class Clerk:
     """Plan, names, orders, the passing of time. `run` it in a thread of its own, `stop` ends it.
 
-    `advised` says that what the plan is made of may be another, `peopled` that the pods are. `sources` gives None while
-    not all of it is known.
+    `advised` says that what the plan is made of may be another, `peopled` that the pods are. `sources`, for pods of
+    these namespaces, gives None while not all of it is known.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Clerk:
         chronicle: Chronicle,
         store: PlanStore,
         *,
-        sources: Callable[[], Sources | None],
+        sources: Callable[[frozenset[str]], Sources | None],
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
         done: Callable[[], None],
@@ -53,7 +55,8 @@ class Clerk:
         self._given: tuple[Order, ...] = ()
         self._advice: Advice | None = None
         self._stale = True
-        self._made_for: frozenset[str] = frozenset()
+        self._made_for: frozenset[str] | None = None
+        self._made_at = float("-inf")
 
     def advised(self) -> None:
         """Policies, Node or advice may be others."""
@@ -79,25 +82,31 @@ class Clerk:
 
     def tick(self) -> None:
         """Once. A container is told of after the plan that knows its namespace: before, the guard leaves it alone."""
-        if self._stale or self._census.namespaces != self._made_for:
-            self._plan()
-        if self._planner.current and self._census.roster is not None:
-            self._link.tell(roster=self._census.roster)
-        if self._advice is not None and self._census.listed:
+        people = self._census.people
+        if people.listed and self._due(people):
+            self._plan(people.namespaces)
+        if self._planner.current and self._made_for is not None and people.namespaces <= self._made_for:
+            self._link.tell(roster=people.roster)
+        if self._advice is not None and people.listed:
             self._attend(self._advice)
         self._chronicle.pass_time(self._now().timestamp())
         if self._clock() - self._kept_at >= KEEP_SECONDS:
             self._keep_roster()
         self._done()
 
-    def _plan(self) -> None:
-        self._stale, namespaces = False, self._census.namespaces
-        sources = self._sources()
+    def _due(self, people: People) -> bool:
+        """Is another plan to be made?"""
+        late = self._clock() - self._made_at >= REMAKE_SECONDS
+        return self._stale or (late and people.namespaces != self._made_for)
+
+    def _plan(self, namespaces: frozenset[str]) -> None:
+        self._stale = False
+        sources = self._sources(namespaces)
         if sources is None:
             self._stale = True
             return
         self._planner.remake(sources)
-        self._made_for, self._advice = namespaces, sources.advice
+        self._made_for, self._made_at, self._advice = namespaces, self._clock(), sources.advice
 
     def _attend(self, advice: Advice) -> None:
         """The orders that are open, to the guard; those that it need not see are answered."""
@@ -116,7 +125,7 @@ class Clerk:
 
     def _keep_roster(self) -> None:
         roster = self._census.roster
-        if roster is not None and roster is not self._kept and self._census.listed:
+        if roster is not None and roster is not self._kept and roster.listed:
             self._store.keep_roster(roster)
             self._kept = roster
         self._kept_at = self._clock()

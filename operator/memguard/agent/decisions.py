@@ -1,7 +1,8 @@
 """What waits in the spool, written to the API server: records of decisions, what became of them, Events.
 
 In order, for ever, and each once: names are the guard's, so what was written before a crash is found there. A namespace
-that refuses (its quota, or it is ending) holds up nobody else; what can never be written is set aside.
+that refuses (its quota, or it is ending) or fails (a webhook of its own) holds up nobody else; what can never be
+written is set aside.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from memguard.errors import (
     KubeError,
     NotFoundError,
     UnauthorizedError,
+    UnreachableError,
 )
 from memguard.kube.client import Client
 from memguard.kube.events import Recorder
@@ -35,8 +37,12 @@ from memguard.kube.retry import BACKOFF
 
 #: A namespace that refuses is asked again after this.
 REFUSED_SECONDS = 60.0
+#: One that fails so often in a row is taken for one that refuses: with the server itself it would be all of them.
+MOST_FAILURES = 3
 #: And given up for an entry that is older: it was deleted, or its quota stays full.
 HOPELESS_SECONDS = 86_400.0
+#: So many namespaces in a row that fail are the server.
+_AWAY = 2
 _IDLE_SECONDS = 60.0
 
 
@@ -68,6 +74,7 @@ class DecisionWriter:
         self._stopped = threading.Event()
         self._failures = 0
         self._refusing: dict[str, float] = {}
+        self._failing: dict[str, int] = {}
 
     def poke(self) -> None:
         """There is something."""
@@ -90,20 +97,36 @@ class DecisionWriter:
         """Write what can be written; after how many seconds to come again, if nobody pokes."""
         now = self._clock()
         self._refusing = {namespace: until for namespace, until in self._refusing.items() if until > now}
+        failed: dict[str, KubeError] = {}
+        in_a_row = 0
         for number in self._spool.waiting():
             entry = self._spool.read(number)
-            if self._stopped.is_set() or entry is None or self._namespace(entry) in self._refusing:
+            if self._stopped.is_set() or entry is None or self._namespace(entry) in {*self._refusing, *failed}:
                 continue
-            try:
-                self._write(entry)
-            except KubeError as error:
-                if _will_pass(error):
-                    return self._later(error)
-                self._refused(number, entry, error)
-            else:
-                self._failures = 0
-                self._spool.remove(number)
+            error = self._tried(number, entry)
+            in_a_row = 0 if error is None else in_a_row + 1
+            if error is not None:
+                failed[self._namespace(entry)] = error
+            if in_a_row == _AWAY or isinstance(error, UnreachableError):
+                break
+        if failed:
+            return self._later(list(failed.values())[-1])
+        self._failures = 0
         return min((until - now for until in self._refusing.values()), default=_IDLE_SECONDS)
+
+    def _tried(self, number: int, entry: Entry) -> KubeError | None:
+        """Write it; the error that says that the server cannot now."""
+        try:
+            self._write(entry)
+        except KubeError as error:
+            if not _will_pass(error):
+                self._refused(number, entry, error)
+                return None
+            self._failed(self._namespace(entry), error)
+            return error
+        self._failing.pop(self._namespace(entry), None)
+        self._spool.remove(number)
+        return None
 
     def _write(self, entry: Entry) -> None:
         if isinstance(entry, Amended):
@@ -140,12 +163,22 @@ class DecisionWriter:
         self._failures += 1
         return BACKOFF.delay_seconds(self._failures, self._random, error.retry_after_seconds)
 
+    def _failed(self, namespace: str, error: KubeError) -> None:
+        failures = self._failing.pop(namespace, 0) + 1
+        if failures < MOST_FAILURES:
+            self._failing[namespace] = failures
+        else:
+            self._pass_over(namespace, error)
+
+    def _pass_over(self, namespace: str, error: KubeError) -> None:
+        self._refusing[namespace] = self._clock() + REFUSED_SECONDS
+        self._journal.write("refused", namespace=namespace, again=REFUSED_SECONDS, reason=str(error))
+
     def _refused(self, number: int, entry: Entry, error: KubeError) -> None:
         namespace = self._namespace(entry)
         may_change = isinstance(error, ForbiddenError | NotFoundError)
         if may_change and self._wall() - _at(entry).timestamp() < HOPELESS_SECONDS:
-            self._refusing[namespace] = self._clock() + REFUSED_SECONDS
-            self._journal.write("refused", namespace=namespace, again=REFUSED_SECONDS, reason=str(error))
+            self._pass_over(namespace, error)
             return
         self._spool.set_aside(number)
         self._journal.write("aside", namespace=namespace, entry=number, reason=str(error))

@@ -13,15 +13,16 @@ from memguard.errors import InputError
 from memguard.kube.objects import Container, ContainerStatus, ObjectMeta, Pod
 
 MIRROR = "kubernetes.io/config.mirror"
-SOURCE = "kubernetes.io/config.source"
 HASH = "kubernetes.io/config.hash"
 TEMPLATE_HASH = "pod-template-hash"
 QOS: dict[str | None, Qos] = {qos: qos for qos in ("Guaranteed", "Burstable", "BestEffort")}
 #: The guard locks what it is told. An ordinary pod's labels are some 600 bytes; whoever has more than this is treated
 #: as if they were not known.
 MOST_LABEL_BYTES = 4096
-#: Containers in one message, whose labels then fit whatever they are.
-CHUNK = 256
+#: Containers in one message, as JSON: a quarter of what it may have.
+CHUNK_BYTES = 1 << 20
+#: A static pod's hash has 32 characters, a UID 36. Who may annotate a pod may write anything there.
+_LONGEST_UID = 64
 
 
 class Roster(Record, frozen=True, kw_only=True):
@@ -56,9 +57,22 @@ def difference(before: Roster | None, now: Roster) -> Iterator[Mapping]:
     gone = tuple(key for key in known if key not in now.containers)
     if before is not None and not (news or gone or complete) and before.pods == now.pods:
         return
-    yield Mapping(containers=tuple(news[:CHUNK]), gone=gone, pods=now.pods, complete=complete)
-    for start in range(CHUNK, len(news), CHUNK):
-        yield Mapping(containers=tuple(news[start : start + CHUNK]), pods=now.pods)
+    first, *others = _chunks(news)
+    yield Mapping(containers=first, gone=gone, pods=now.pods, complete=complete)
+    yield from (Mapping(containers=chunk, pods=now.pods) for chunk in others)
+
+
+def _chunks(news: Iterable[Identity]) -> Iterator[tuple[Identity, ...]]:
+    """At least one. Labels are bounded, but a pod may have as many volumes in memory as etcd takes."""
+    chunk: list[Identity] = []
+    room_bytes = CHUNK_BYTES
+    for identity in news:
+        room_bytes -= len(msgspec.json.encode(identity))
+        if chunk and room_bytes < 0:
+            yield tuple(chunk)
+            chunk, room_bytes = [], CHUNK_BYTES - len(msgspec.json.encode(identity))
+        chunk.append(identity)
+    yield tuple(chunk)
 
 
 def identities(pod: Pod) -> Iterator[Identity]:
@@ -87,8 +101,12 @@ def container_id(reference: str) -> str:
 
 
 def is_static(metadata: ObjectMeta) -> bool:
-    """Is it the mirror of a pod that kubelet runs from a file? Such a pod no API call ends."""
-    return MIRROR in metadata.annotations or metadata.annotations.get(SOURCE) == "file"
+    """Is it the mirror of a pod that kubelet runs from a file? Such a pod no API call ends.
+
+    By the one annotation that nobody gains by: kubelet deletes what bears it and is no mirror. config.source is
+    anybody's to write.
+    """
+    return MIRROR in metadata.annotations
 
 
 def owner(metadata: ObjectMeta) -> Owner | None:
@@ -168,4 +186,5 @@ def _cgroup_uid(metadata: ObjectMeta) -> str:
     """The UID in the name of the pod's cgroup: a static pod's is its configuration's hash."""
     if not is_static(metadata):
         return metadata.uid
-    return metadata.annotations.get(HASH) or metadata.annotations.get(MIRROR) or metadata.uid
+    named = metadata.annotations.get(HASH) or metadata.annotations.get(MIRROR)
+    return named if named and len(named) <= _LONGEST_UID else metadata.uid

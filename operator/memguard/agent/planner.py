@@ -14,14 +14,20 @@ from memguard.agent.notices import broken_policy
 from memguard.agent.plan import Sources, broken, compiled, references
 from memguard.agent.plan_store import KeptPlan, PlanStore
 from memguard.core.decision import Victim
+from memguard.core.link import NewPlan, encode
 from memguard.core.model import Container, Memory
 from memguard.core.notes import Note
+from memguard.core.policy import Plan
+from memguard.errors import LinkError
 from memguard.kube.events import Recorder
 from memguard.kube.objects import ObjectReference
 
 
 class Planner:
-    """`kept`: the plan in force, if there is one. `current`: it is what the policies say now; `notes` about them."""
+    """`kept`: the plan in force, if there is one. `current`: it is what the policies say; `notes` about them.
+
+    `problem`: why a plan of what they say cannot be had.
+    """
 
     def __init__(
         self,
@@ -37,8 +43,10 @@ class Planner:
         self._recorder, self._journal, self._now = recorder, journal, now
         self._references: dict[str, ObjectReference] = {}
         self._told: frozenset[tuple[str, str]] = frozenset()
-        self.kept = store.plan()
+        kept = store.plan()
+        self.kept = None if kept is None or _misfit(kept.plan) else kept
         self.current = False
+        self.problem = ""
         self.notes: tuple[Note, ...] = ()
         if self.kept is not None:
             link.tell(plan=self.kept.plan)
@@ -50,8 +58,11 @@ class Planner:
         self._tell_of_broken(sources, made.notes)
         news = self.kept is None or self.kept.plan != made.plan or self.kept.cluster != made.cluster
         changed = news or not self.current or self.notes != made.notes
-        self.notes, self.current = made.notes, True
-        if news:
+        self.problem = _misfit(made.plan) if news else ""
+        self.notes, self.current = made.notes, not self.problem
+        if self.problem:
+            self._journal.trouble(self.problem)
+        elif news:
             self.kept = KeptPlan(plan=made.plan, cluster=made.cluster, made_at=self._now())
             self._link.tell(plan=made.plan)
             self._store.keep_plan(self.kept)
@@ -76,6 +87,15 @@ class Planner:
                 self._recorder.emit(broken_policy(policy, version, reason))
                 self._journal.write("ignored", policy=f"{policy.namespace or 'cluster'}/{policy.name}", reason=reason)
         self._told = frozenset(found)
+
+
+def _misfit(plan: Plan) -> str:
+    """Why the guard cannot be told of it: a connection on which that is tried would end, each time anew."""
+    try:
+        encode(NewPlan(plan=plan))
+    except LinkError as error:
+        return f"the guard keeps the plan that it has, another does not go over the socket: {error}"
+    return ""
 
 
 def _anonymous(victim: Victim) -> Container:

@@ -132,7 +132,7 @@ def _acting(outlook: Outlook) -> Finding:
 
 def _plan_current(outlook: Outlook) -> Finding:
     if not outlook.current:
-        what = "the plan is that of before the agent's start" if outlook.kept else "there is no plan yet"
+        what = "the plan is an older one" if outlook.kept else "there is no plan yet"
         return Finding("False", "PoliciesUnknown", f"{what}: {outlook.planless}")
     ignored = [note for note in outlook.notes if note.kind == "Broken"]
     if ignored:

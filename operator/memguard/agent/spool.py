@@ -1,8 +1,8 @@
 """Between the guard and the API server: what waits to be written is on the disk, one file each, in order.
 
 A file is whole or not there, so that the process may end at any point. What the API server will never take is set
-aside and kept for people; when there is no room the oldest goes, and is counted. While the disk takes nothing, entries
-wait in memory, and nobody is told that they are kept.
+aside and kept for people; when there is no room the oldest goes, and is counted: first of decisions that were only
+observed. While the disk takes nothing, entries wait in memory, and nobody is told that they are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from memguard.agent.disk import read_back, sync_directory, write_whole
-from memguard.agent.entries import Entry, entries
+from memguard.agent.entries import Entry, Told, entries
 
 #: A decision with 12 candidates is 4 KiB: some 8 MiB.
 MOST_ENTRIES = 2000
@@ -39,6 +39,8 @@ class Spool:
         self.refused = 0
         os.makedirs(self._aside, mode=0o700, exist_ok=True)
         self._numbers = _numbers(directory)
+        found = {number: read_back(self._path(number), entries, self._trouble) for number in self._numbers}
+        self._observed = {number for number, entry in found.items() if entry is not None and _observed(entry)}
         aside = _numbers(self._aside)
         self._next = max((*self._numbers, *aside), default=0) + 1
 
@@ -62,9 +64,11 @@ class Spool:
             self._next += 1
             self._numbers.append(number)
             self._unsaved[number] = msgspec.json.encode(entry)
+            if _observed(entry):
+                self._observed.add(number)
             self._save()
             while len(self._numbers) > self._most:
-                self._take_out(self._numbers[0])
+                self._take_out(min(self._observed, default=self._numbers[0]))
                 self.dropped += 1
             return number
 
@@ -111,6 +115,7 @@ class Spool:
 
     def _take_out(self, number: int) -> None:
         """As good as gone once it is out of the list: what a crash leaves is written again, which changes nothing."""
+        self._observed.discard(number)
         if number in self._numbers:
             self._numbers.remove(number)
         if self._unsaved.pop(number, None) is None:
@@ -135,6 +140,12 @@ class Spool:
 
     def _path(self, number: int) -> str:
         return f"{self._directory}/{_name(number)}"
+
+
+def _observed(entry: Entry) -> bool:
+    """Is it the record of what was not done?"""
+    decision = entry.news.decision if isinstance(entry, Told) else None
+    return decision is not None and decision.mode == "Observe"
 
 
 def _name(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ class Watches:
         pods_changed: Callable[[Change[Pod], bool], None],
         own_changed: Callable[[], None],
         advised: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         def told(_: Change[Any]) -> None:
             advised()
@@ -44,10 +46,10 @@ class Watches:
             pods_changed(change, self.pods.lists == 1 and change.listed)
 
         self._node = node
-        self.pods = Watcher(client, Selection(PODS, fields=f"spec.nodeName={node}"), pods_told)
-        self.policies = Watcher(client, Selection(POLICIES), told)
-        self.cluster_policies = Watcher(client, Selection(CLUSTER_POLICIES), told)
-        self.own = Watcher(client, Selection(NODE_MEMORIES, fields=f"metadata.name={node}"), own_told)
+        self.pods = Watcher(client, Selection(PODS, fields=f"spec.nodeName={node}"), pods_told, clock=clock)
+        self.policies = Watcher(client, Selection(POLICIES), told, clock=clock)
+        self.cluster_policies = Watcher(client, Selection(CLUSTER_POLICIES), told, clock=clock)
+        self.own = Watcher(client, Selection(NODE_MEMORIES, fields=f"metadata.name={node}"), own_told, clock=clock)
 
     @property
     def all(self) -> Mapping[str, Watcher[Any]]:
@@ -66,9 +68,12 @@ class Watches:
 
     @property
     def problem(self) -> str:
-        """Why something is not known yet."""
-        unknown = ((name, watcher) for name, watcher in self.all.items() if not watcher.lists)
-        return "; ".join(f"{name}: {watcher.last_error or 'not listed yet'}" for name, watcher in unknown)
+        """Why something is not known (any more)."""
+        unknown = {name: self.all[name] for name in self.stale}
+        return "; ".join(
+            f"{name}: {watcher.last_error or ('no word for too long' if watcher.lists else 'not listed yet')}"
+            for name, watcher in unknown.items()
+        )
 
     def own_object(self) -> OwnNodeMemory | None:
         """This node's NodeMemory, where there is one that can be read."""

@@ -147,6 +147,13 @@ def _map(kind: inspect.DictType, *, defaults: bool) -> Schema:
         names = list(kind.key_type.values)
         check = Check(rule=f"self.all(name, name in {names})", message=f"known names: {', '.join(map(str, names))}")
         return made | {"maxProperties": len(names)} | _validations([check])
+    if isinstance(kind.key_type, inspect.StrType) and kind.key_type.max_length:
+        low, high = kind.key_type.min_length or 0, kind.key_type.max_length
+        check = Check(
+            rule=f"self.all(key, size(key) >= {low} && size(key) <= {high})",
+            message=f"keys have {low} to {high} characters",
+        )
+        made |= _validations([check])
     return made | _given(maxProperties=kind.max_length)
 
 

@@ -6,7 +6,8 @@ of a pod's namespace the first that selects it counts, in the same order, clippe
 Pods that none selects are treated by the cluster's `defaults`.
 
 What cannot be read is left out, and nothing is enforced where it might have counted: a tenant's policy may have
-protected any pod of its namespace, a cluster's anything on any node.
+protected any pod of its namespace, a cluster's anything on any node. So is what a namespace has beyond its share of the
+plan, and nothing is enforced on what its other policies leave.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from memguard.core.policy import Budget, Match, Plan, Rule, RuleBudget, Settings
 DEFAULT = "default"
 #: A thousand rules are half a megabyte that every guard locks: no namespace may fill the nodes' memory.
 MOST_POLICIES = 128
+#: Written out as JSON. The largest policy alone would be twice that; 128 ordinary ones are 60 KiB.
+MOST_NAMESPACE_BYTES = 64 << 10
+#: Of all tenants' rules: half of a message to the guard. Where that is not enough for all, all have less.
+MOST_TENANTS_BYTES = 2 << 20
 #: A namespace with one of these could mean others; no API server takes it.
 _GLOB = frozenset("*?[")
 
@@ -59,8 +64,10 @@ def compile_plan(
     """The plan of the node with these labels; the order in which policies are given does not matter."""
     ruling, notes = _ruling(sorted(cluster, key=_name), node_labels)
     rules: list[Rule] = []
-    for namespace, policies in _by_namespace(tenants):
-        found, said = _namespace(namespace, policies, ruling)
+    namespaces = _by_namespace(tenants)
+    share_bytes = min(MOST_NAMESPACE_BYTES, MOST_TENANTS_BYTES // max(1, len(namespaces)))
+    for namespace, policies in namespaces:
+        found, said = _namespace(namespace, policies, ruling, share_bytes)
         rules += found
         notes += said
     rules.append(_rule(Match(), ruling.spec.defaults, ruling.title))
@@ -96,7 +103,9 @@ def _by_namespace(tenants: Iterable[Tenant]) -> list[tuple[str, list[Tenant]]]:
     return list(found.items())
 
 
-def _namespace(namespace: str, policies: Sequence[Tenant], ruling: _Ruling) -> tuple[list[Rule], list[Note]]:
+def _namespace(
+    namespace: str, policies: Sequence[Tenant], ruling: _Ruling, share_bytes: int
+) -> tuple[list[Rule], list[Note]]:
     """The rules for one namespace's pods, and what the policies' authors should know."""
     if not namespace or not _GLOB.isdisjoint(namespace):
         return [], [broken(policy, f"{namespace!r} is no namespace") for policy in policies]
@@ -105,19 +114,32 @@ def _namespace(namespace: str, policies: Sequence[Tenant], ruling: _Ruling) -> t
     if namespace in ruling.spec.settings.protected_namespaces:
         reason = f"{ruling.title} protects the namespace: nothing in it is ever touched"
         return [], [*notes, *(idle(title, reason) for title, _ in readable)]
-    rules = []
+    rules: list[Rule] = []
     for title, spec in readable[:MOST_POLICIES]:
         granted = grant(spec, ruling.spec)
-        rules.append(_rule(_match(namespace, spec), granted, title))
+        rule = _rule(_match(namespace, spec), granted, title)
+        share_bytes -= len(msgspec.json.encode(rule))
+        if share_bytes < 0:
+            break
+        rules.append(rule)
         notes += clipped(title, spec, granted, ruling.title)
-    notes += conflicts(readable[:MOST_POLICIES])
-    notes += (
-        idle(title, f"{MOST_POLICIES} others of its namespace come first") for title, _ in readable[MOST_POLICIES:]
-    )
+    heeded, beyond = readable[: len(rules)], readable[len(rules) :]
+    notes += conflicts(heeded)
+    notes += (idle(title, _beyond(len(rules))) for title, _ in beyond)
+    others = _observed(_rule(Match(namespace=namespace), ruling.spec.defaults, ruling.title))
     if len(readable) < len(policies):
-        others = _rule(Match(namespace=namespace), ruling.spec.defaults, ruling.title)
-        rules = [_observed(rule) for rule in (*rules, others)]
+        rules = [*map(_observed, rules), others]
+    elif beyond:
+        rules.append(others)
     return rules, notes
+
+
+def _beyond(count: int) -> str:
+    return (
+        f"{count} others of its namespace come first, and there is no room for more ({MOST_POLICIES} policies, "
+        f"{MOST_NAMESPACE_BYTES >> 10} KiB, less where many namespaces have policies): nothing is enforced on pods "
+        "that those do not select"
+    )
 
 
 def _match(namespace: str, spec: MemoryGuardPolicySpec) -> Match:

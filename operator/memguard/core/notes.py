@@ -12,6 +12,11 @@ from memguard.core.model import Record
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.selector import satisfiable
 
+#: Each is compared with all before it, on every node: beyond these a namespace's authors are told nothing of conflicts.
+MOST_COMPARED = 16
+#: In all conditions of two; where there are more it is not told that they overlap.
+MOST_VALUES = 512
+
 S = TypeVar("S", MemoryGuardPolicySpec, ClusterMemoryGuardPolicySpec)
 
 
@@ -77,8 +82,9 @@ def clipped(title: str, asked: MemoryGuardPolicySpec, granted: MemoryGuardPolicy
 
 def conflicts(ordered: Sequence[tuple[str, MemoryGuardPolicySpec]]) -> Iterator[Note]:
     """Policies (title and spec) of one namespace that never count, or whose name decides, the first of them first."""
-    for index, (title, spec) in enumerate(ordered):
-        before = ordered[:index]
+    compared = ordered[:MOST_COMPARED]
+    for index, (title, spec) in enumerate(compared):
+        before = compared[:index]
         first = next((one for one, other in before if _covers(other, spec)), None)
         if first is not None:
             yield idle(title, f"{first} comes first and selects all that it selects")
@@ -97,5 +103,7 @@ def _covers(first: MemoryGuardPolicySpec, second: MemoryGuardPolicySpec) -> bool
 
 def _overlap(first: MemoryGuardPolicySpec, second: MemoryGuardPolicySpec) -> bool:
     """Could there be a container that both select?"""
-    apart = first.containers and second.containers and not {*first.containers} & {*second.containers}
-    return not apart and satisfiable((*first.selector.requirements, *second.selector.requirements))
+    if first.containers and second.containers and not {*first.containers} & {*second.containers}:
+        return False
+    wanted = (*first.selector.requirements, *second.selector.requirements)
+    return sum(len(one.values) for one in wanted) <= MOST_VALUES and satisfiable(wanted)

@@ -48,7 +48,7 @@ class LabelSelector(Record, frozen=True, kw_only=True):
     """Which objects are meant, by their labels."""
 
     match_labels: Annotated[
-        dict[str, LabelValue], Meta(max_length=64, description="Labels that must all be there with these values.")
+        dict[LabelKey, LabelValue], Meta(max_length=64, description="Labels that must all be there with these values.")
     ] = {}
     match_expressions: Annotated[
         tuple[Requirement, ...], Meta(max_length=32, description="Further conditions; all of them must hold.")
@@ -80,8 +80,11 @@ def satisfiable(requirements: Iterable[Requirement]) -> bool:
 
 def _compatible(group: list[Requirement]) -> bool:
     """Is there a value, or no value, of their one key for which all hold?"""
-    key = group[0].key
-    listed = [value for requirement in group for value in requirement.values]
-    unlisted = "x" * (max(map(len, listed), default=0) + 1)
-    labels: list[dict[str, str]] = [{}, *({key: value} for value in (*listed, unlisted))]
-    return any(all(requirement.holds(tried) for requirement in group) for tried in labels)
+    operators = {requirement.operator for requirement in group}
+    if operators.isdisjoint(("In", "Exists")):
+        return True
+    if "DoesNotExist" in operators:
+        return False
+    within = [set(requirement.values) for requirement in group if requirement.operator == "In"]
+    barred = {value for requirement in group if requirement.operator == "NotIn" for value in requirement.values}
+    return not within or not set.intersection(*within) <= barred

@@ -51,7 +51,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What came back."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     retry_after: str | None = None
 
 

@@ -112,11 +112,11 @@ class Codec(Generic[T]):
     def __init__(self, kind: type[T]) -> None:
         self._decoder = msgspec.json.Decoder(kind)
 
-    def object(self, body: bytes) -> T:
+    def object(self, body: bytes | bytearray) -> T:
         """One object."""
         return self._decoder.decode(body)
 
-    def listing(self, body: bytes) -> Listing[T]:
+    def listing(self, body: bytes | bytearray) -> Listing[T]:
         """A list or a page of one."""
         page = _lists.decode(body)
         return Listing(

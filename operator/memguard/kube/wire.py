@@ -17,13 +17,13 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import urlencode
 
 from memguard import __version__
-from memguard.errors import KubeError, UnreachableError
+from memguard.errors import TooLargeError, UnreachableError
 from memguard.kube.answers import Answer, Request, refusal
 from memguard.kube.connection import Connection
 
 #: The API server itself ends every request but a watch after this long (--request-timeout).
 ANSWER_SECONDS = 60.0
-#: 500 pods are some 3 to 10 MB; an agent has room for no more.
+#: etcd takes objects of 1.5 MB, which may be several times that as JSON; an agent has room for no more.
 LARGEST_ANSWER_BYTES = 32 << 20
 #: Balancers in between forget a connection after some minutes without a word to either side.
 IDLE_SECONDS = 60.0
@@ -124,7 +124,7 @@ class Wire:
         while piece := response.read1(_PIECE_BYTES):
             body += piece
             if len(body) > LARGEST_ANSWER_BYTES:
-                raise KubeError(
+                raise TooLargeError(
                     request.verb,
                     request.path,
                     f"the answer is larger than {LARGEST_ANSWER_BYTES} bytes",
@@ -136,7 +136,7 @@ class Wire:
         if response.length:
             raise HTTPException(f"{response.length} bytes are missing")
         response.close()
-        return Answer(status=response.status, body=bytes(body), retry_after=response.getheader("Retry-After"))
+        return Answer(status=response.status, body=body, retry_after=response.getheader("Retry-After"))
 
     def _kept(self) -> HTTPConnection | None:
         """The idle connection that was used last, if one is still good."""
