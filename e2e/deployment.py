@@ -47,10 +47,6 @@ class Deployment:
         """Until every node's pod is the newest, and ready."""
         self.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "daemonset/memguard-node", "--timeout=300s")
 
-    def remove(self) -> None:
-        """The DaemonSet and its configuration; kinds and records stay."""
-        self.cluster.kubectl("delete", "--ignore-not-found", "-f", str(DEPLOY / "enforce"), "--timeout=120s")
-
     def pod(self, node: str) -> str:
         """The name of the pod on a node."""
         field = f"spec.nodeName={node}"
@@ -64,10 +60,9 @@ class Deployment:
         status: dict[str, Any] = json.loads(text)["status"]
         return [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
 
-    def logs(self, node: str, container: str = "guard", *, previous: bool = False) -> list[dict[str, Any]]:
-        """The JSON lines that a container wrote."""
-        options = ("--previous",) if previous else ()
-        text = self.cluster.kubectl("-n", NAMESPACE, "logs", self.pod(node), "-c", container, *options)
+    def logs(self, node: str) -> list[dict[str, Any]]:
+        """The JSON lines that a node's guard wrote."""
+        text = self.cluster.kubectl("-n", NAMESPACE, "logs", self.pod(node), "-c", "guard")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def metrics(self, node: str) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
+from tests.cluster.clients import client_of, connect, new_namespace, proxy_of
+from tests.cluster.proxy import Proxy
+
+from memguard.kube.client import Client
 
 NODES = ("node-a", "node-b")
 
@@ -19,3 +23,21 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield plane
     finally:
         plane.stop()
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane) -> Iterator[Client]:
+    with client_of(connect(control_plane)) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(client: Client) -> str:
+    return new_namespace(client)
+
+
+@pytest.fixture
+def proxy(control_plane: ControlPlane) -> Iterator[Proxy]:
+    with proxy_of(control_plane) as proxy:
+        yield proxy
+        assert proxy.pending == 0

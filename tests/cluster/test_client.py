@@ -19,7 +19,6 @@ from tests.cluster.clients import (
     client_of,
     config_map,
     connect,
-    new_namespace,
     pod,
     proxy_of,
     wait_until,
@@ -65,18 +64,6 @@ SHORT_SECONDS = 2.0
 def client(control_plane: ControlPlane) -> Iterator[Client]:
     with client_of(read_kubeconfig(str(control_plane.kubeconfig()))) as client:
         yield client
-
-
-@pytest.fixture
-def namespace(client: Client) -> str:
-    return new_namespace(client)
-
-
-@pytest.fixture
-def proxy(control_plane: ControlPlane) -> Iterator[Proxy]:
-    with proxy_of(control_plane) as proxy:
-        yield proxy
-        assert proxy.pending == 0
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
-from tests.cluster.clients import client_of, connect, new_namespace, pod, proxy_of, wait_until
+from tests.cluster.clients import client_of, connect, pod, proxy_of, wait_until
 from tests.cluster.proxy import DEADLINE_SECONDS, Lose, Refuse
 
 from memguard.kube.client import Client
@@ -18,17 +18,6 @@ from memguard.kube.objects import Event, ObjectReference
 from memguard.kube.resources import EVENTS, PODS, Selection
 
 INSTANCE = "memguard-node-x"
-
-
-@pytest.fixture
-def client(control_plane: ControlPlane) -> Iterator[Client]:
-    with client_of(connect(control_plane)) as client:
-        yield client
-
-
-@pytest.fixture
-def namespace(client: Client) -> str:
-    return new_namespace(client)
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
-from tests.cluster.clients import client_of, connect, new_namespace, proxy_of, wait_until
+from tests.cluster.clients import client_of, connect, wait_until
 from tests.cluster.proxy import DEADLINE_SECONDS, Lose, Proxy, Refuse
 
 from memguard.errors import ConflictError, ServerError, UnreachableError
@@ -25,24 +24,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
-
-
-@pytest.fixture
-def client(control_plane: ControlPlane) -> Iterator[Client]:
-    with client_of(connect(control_plane)) as client:
-        yield client
-
-
-@pytest.fixture
-def namespace(client: Client) -> str:
-    return new_namespace(client)
-
-
-@pytest.fixture
-def proxy(control_plane: ControlPlane) -> Iterator[Proxy]:
-    with proxy_of(control_plane) as proxy:
-        yield proxy
-        assert proxy.pending == 0
 
 
 def elector(client: Client, namespace: str, identity: str, clock: Clock) -> Elector:

@@ -10,7 +10,7 @@ from memguard.errors import KernelFileError
 from memguard.guard.clock import Clock
 from memguard.guard.roster import Roster
 from memguard.guard.ward import Ward
-from memguard.kernel.files import read_once
+from memguard.kernel.host import effective_capabilities
 from memguard.kernel.selfguard import Applied
 
 READ_ONLY = "the cgroup files cannot be written here (the observe profile): this guard only observes"
@@ -71,8 +71,9 @@ def capabilities(
     cgroup_root: str, measures: Iterable[Applied], *, psi: str, supervised: bool
 ) -> tuple[Capability, ...]:
     """Everything worth knowing in the cluster; `psi` is why there is no trigger, or empty."""
+    may_write = writable(cgroup_root)
     return (
-        Capability(name="cgroup-write", ok=writable(cgroup_root), detail="" if writable(cgroup_root) else READ_ONLY),
+        Capability(name="cgroup-write", ok=may_write, detail="" if may_write else READ_ONLY),
         _host_pid(),
         _signals(),
         Capability(name="psi-trigger", ok=not psi, detail=psi),
@@ -92,9 +93,8 @@ def _host_pid() -> Capability:
 
 def _signals() -> Capability:
     try:
-        status = read_once("/proc/self/status") or b""
+        held = effective_capabilities() or 0
     except KernelFileError:
-        status = b""
-    held = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith(b"CapEff:")), 0)
+        held = 0
     may = bool(held >> _CAP_KILL & 1)
     return Capability(name="signals", ok=may, detail="" if may else "CAP_KILL is missing: no stop signals")

@@ -56,6 +56,14 @@ def controllers(root: str = CGROUP_ROOT) -> tuple[str, ...]:
     return tuple(data.decode("ascii", "replace").split()) if data else ()
 
 
+def effective_capabilities(proc: str = "/proc") -> int | None:
+    """CapEff of this process as a bit set (linux/capability.h); None where it is not told. Raises KernelFileError."""
+    for line in (read_once(f"{proc}/self/status") or b"").splitlines():
+        if line.startswith(b"CapEff:"):
+            return int(line.split()[1], 16)
+    return None
+
+
 def _magic(path: str) -> int | None:
     from memguard.kernel.syscalls import statfs_magic
 

@@ -9,6 +9,7 @@ from memguard.cli.checks.check import Check, Place, fail, ok, warn
 from memguard.errors import KernelFileError
 from memguard.kernel.compaction import KNOB
 from memguard.kernel.files import read_once
+from memguard.kernel.host import effective_capabilities
 from memguard.kernel.selfguard import OPEN_FILES, schedule_real_time
 
 #: Bit in CapEff (linux/capability.h) and what it is for; the fewest that a real kubelet's node proved necessary.
@@ -22,8 +23,7 @@ CAPABILITIES = {
 
 def capabilities(place: Place) -> Check:
     """The four capabilities of the Enforce profile."""
-    name, data = "capabilities", read_once(f"{place.proc_root}/self/status")
-    held = _effective(data or b"")
+    name, held = "capabilities", effective_capabilities(place.proc_root)
     if held is None:
         return fail(name, f"{place.proc_root}/self/status does not tell", "Mount proc, or say where with --proc-root.")
     missing = [capability for capability, (bit, _) in CAPABILITIES.items() if not held >> bit & 1]
@@ -81,11 +81,3 @@ def _profile(path: str) -> str:
     except KernelFileError:
         return ""
     return data.decode("utf-8", "replace").strip("\0 \n")
-
-
-def _effective(status: bytes) -> int | None:
-    """CapEff as a bit set."""
-    for line in status.splitlines():
-        if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
-    return None
