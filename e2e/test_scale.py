@@ -15,6 +15,8 @@ SPACE = "crowd"
 MIB = 1 << 20
 #: kubelet's own bound, less the one that is ours.
 PODS = 109
+#: All at once, containerd on an emulated CPU takes longer than kubelet waits for it, and both begin anew.
+WAVE = 10
 GUARD_MIB, AGENT_MIB = 17, 45
 
 
@@ -23,45 +25,46 @@ def crowd(memguard: Deployment) -> Iterator[Shop]:
     found = Shop(memguard.cluster, SPACE)
     found.close()
     found.open()
-    for number in range(PODS):
-        found.make(pod(f"p{number}", NODE, container("app", "pause", request="1Mi"), namespace=SPACE))
-    eventually(lambda: running(found) == PODS, "all run", 1500)
+    for first in range(0, PODS, WAVE):
+        wave = range(first, min(first + WAVE, PODS))
+        found.create(*(pod(f"p{n}", NODE, container("app", "pause", request="1Mi"), namespace=SPACE) for n in wave))
     yield found
     found.close()
 
 
-def running(shop: Shop) -> int:
-    return sum(one["status"].get("phase") == "Running" for one in shop.items("pods"))
-
-
-def footprint_mib(memguard: Deployment, name: str) -> float:
-    """memory.current of one of our containers, less the page cache of its files."""
+def cgroup(memguard: Deployment, name: str) -> str:
+    """The cgroup of one of our containers, on the node."""
     status = next(one for one in memguard.statuses(NODE) if one["name"] == name)
     found = status["containerID"].rpartition("/")[2]
-    files = memguard.cluster.node(NODE).run(
-        f"cd $(find /sys/fs/cgroup -name '*{found}*' -type d | head -1) && cat memory.current memory.stat"
-    )
-    current, *stat = files.splitlines()
-    fields = dict(line.split() for line in stat)
-    return (int(current) - int(fields["file"]) + int(fields["shmem"])) / MIB
+    return memguard.cluster.node(NODE).run(f"find /sys/fs/cgroup -name '*{found}*' -type d | head -1").strip()
+
+
+def memory_mib(memguard: Deployment, name: str) -> dict[str, float]:
+    """What one of our containers holds: all of it, the kernel's share, and its own.
+
+    Own is without the image's files, which are charged to whoever read them first, and without what the kernel holds
+    for open files: the guard has six of each container's open.
+    """
+    at = cgroup(memguard, name)
+    current, *stat = memguard.cluster.node(NODE).run(f"cat {at}/memory.current {at}/memory.stat").splitlines()
+    fields = {key: int(value) for key, value in (line.split() for line in stat)}
+    files = fields["file"] - fields["shmem"]
+    mib = {"all": int(current), "kernel": fields["slab"], "own": int(current) - fields["slab"] - files}
+    return {key: round(value / MIB, 1) for key, value in mib.items()}
 
 
 def test_guard_and_agent_stay_within_their_budgets(memguard: Deployment, crowd: Shop) -> None:
     eventually(lambda: memguard.report(NODE).get("containers", 0) >= 2 * PODS, "the guard sees them all", 400)
     assert memguard.report(NODE).get("unmappedContainers") == 0
-    found = {name: round(footprint_mib(memguard, name), 1) for name in ("guard", "agent", "supervisor")}
+    found = {name: memory_mib(memguard, name) for name in ("guard", "agent", "supervisor")}
     report.record("110 pods", {f"{name} MiB": value for name, value in found.items()})
-    assert found["guard"] <= GUARD_MIB
-    assert found["agent"] <= AGENT_MIB
+    assert found["guard"]["own"] <= GUARD_MIB
+    assert found["agent"]["all"] <= AGENT_MIB
 
 
 def test_idle_costs_little(memguard: Deployment, crowd: Shop) -> None:
     def cpu_seconds(name: str) -> float:
-        status = next(one for one in memguard.statuses(NODE) if one["name"] == name)
-        found = status["containerID"].rpartition("/")[2]
-        text = memguard.cluster.node(NODE).run(
-            f"cat $(find /sys/fs/cgroup -name '*{found}*' -type d | head -1)/cpu.stat"
-        )
+        text = memguard.cluster.node(NODE).run(f"cat {cgroup(memguard, name)}/cpu.stat")
         return int(text.split()[1]) / 1e6
 
     before = {name: cpu_seconds(name) for name in ("guard", "agent")}

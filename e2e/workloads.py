@@ -74,8 +74,7 @@ class Shop:
 
     def create(self, *objects: Manifest) -> None:
         """Make objects; pods are waited for."""
-        for one in objects:
-            self.make(one)
+        self.make({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         for one in objects:
             if one["kind"] == "Pod":
                 self.wait(one["metadata"]["name"])
@@ -86,7 +85,7 @@ class Shop:
 
     def close(self) -> None:
         """All of it is gone after this."""
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=180s")
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=600s")
 
     def kubectl(self, *words: str) -> str:
         """kubectl in the namespace."""

@@ -129,6 +129,16 @@ def test_with_plan_and_names_the_culprit_dies(world: World, script: Script) -> N
     assert line["id"] == decided[0].id, "log and record carry the same id"
 
 
+def test_who_may_never_be_chosen_is_listed_last(world: World, script: Script) -> None:
+    """Else memguard's own guard, over its request on a calm node, would stand first as nearest to being chosen."""
+    large, small = world.container(1, anon=300 * MIB), world.container(2, anon=30 * MIB)
+    system = who(large, 1, namespace="kube-system")
+    one = script(NewPlan(plan=PLAN), Mapping(containers=(system, who(small, 2)), pods=(pod(1), pod(2)), complete=True))
+    one.listen(60)
+    assert [standing.pod for standing in one.status.top] == ["p2", "p1"]
+    assert "kube-system is protected" in (one.status.top[1].excluded or "")
+
+
 def test_a_container_that_nobody_named_is_left_to_the_kernel(world: World, script: Script) -> None:
     hog = world.container(1, anon=300 * MIB, rate=200 * MIB)
     one = script(NewPlan(plan=PLAN), Mapping(pods=(pod(1),), complete=True))

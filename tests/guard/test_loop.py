@@ -409,6 +409,17 @@ def test_whoever_cannot_be_named_is_never_touched(world: World, serve: Serve) ->
     assert world.foreign_writes() == {}
 
 
+def test_what_holds_next_to_nothing_and_has_no_name_is_in_no_list(world: World, serve: Serve) -> None:
+    """A pod's sandbox says nothing to a person; a container that is not known yet, and large, does."""
+    world.container(1, anon=300 * MIB)
+    world.container(2, anon=300 << 10)
+    hog = world.container(3, anon=100 * MIB, rate=200 * MIB)
+    duty = serve(ENFORCE + TUNING + names(hog))
+    duty.run(20, until=duty.decisions)
+    listed = {line["id"] for line in duty.decisions()[0]["candidates"]}
+    assert listed == {f"{number:064x}" for number in (1, 3)}
+
+
 def test_unkillable_processes_are_never_touched(world: World, serve: Serve) -> None:
     hog = world.container(1, anon=100 * MIB, limit=300 * MIB, pod_limit=400 * MIB)
     unkillable(world, hog)

@@ -76,7 +76,7 @@ class Dialogue:
                 self._guard.report.say("plan", version=plan.version, acts=plan.acts)
                 self._told_at = None  # the answer: the plan that is in force
             case Mapping():
-                self._guard.acquaint(self._roster.follow(message))
+                self._guard.discovery.acquaint(self._roster.follow(message))
             case Order():
                 self._guard.report.answered(self._guard.court.obey(message, self._guard.ward_of(message.container_id)))
 
@@ -106,7 +106,7 @@ class Dialogue:
             domain=guard.scene.nearest,
             stall=guard.scene.stall(),
             lines={state: states.count(state) for state in sorted(set(states))},
-            top=tuple(standing(candidate, guard.court.history) for candidate in _known(ranking)[:LISTED]),
+            top=tuple(standing(candidate, guard.court.history) for candidate in self._nearest(ranking)[:LISTED]),
             capabilities=guard.capabilities(),
             kernel_oom_kills=guard.kills.total,
             budget_refusals=guard.court.budget_refusals,
@@ -119,6 +119,13 @@ class Dialogue:
             dropped_news=self._outbox.dropped_news,
         )
 
+    def _nearest(self, ranking: Ranking) -> list[Candidate]:
+        """Those that people know of, the nearest to being chosen first; who may never be chosen comes last."""
+        wards = self._guard.watch.wards
+        forbidden = {path for path, ward in wards.items() if ward.forbidden is not None}
+        known = [candidate for candidate in ranking.candidates if candidate.container.mapped]
+        return sorted(known, key=lambda candidate: candidate.container.cgroup in forbidden)
+
 
 def _check_signals(plan: Plan) -> None:
     """A file's plan is checked when it is read; an agent's when it comes. Raises LinkError."""
@@ -126,11 +133,6 @@ def _check_signals(plan: Plan) -> None:
         for name in (rule.stop_signal, rule.notify_signal):
             if name is not None and (name not in signal.Signals.__members__ or name in UNHEARD_SIGNALS):
                 raise LinkError(f"the plan names {name!r}, which is no signal that a process hears")
-
-
-def _known(ranking: Ranking) -> list[Candidate]:
-    """Sandboxes, and those that are still to be told, are nobody's concern."""
-    return [candidate for candidate in ranking.candidates if candidate.container.mapped]
 
 
 def _resident_bytes() -> int:

@@ -14,7 +14,7 @@ from memguard.guard.supervisor import Post
 
 
 class Heir:
-    """`present`: is there one? `lost` is called when there is none any more, `found` when there is one again.
+    """`present`: is there one? `changed` is called when there is none any more, or one again.
 
     `post`: the supervisor's, where there is to be one; without it the janitor is watched over that is employed.
     """
@@ -26,13 +26,12 @@ class Heir:
         *,
         ears: Ears,
         report: Report,
-        lost: Callable[[], None],
-        found: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self.janitor: Janitor | None = None
         self._post, self._paths = post, paths
         self._ears, self._report = ears, report
-        self._lost, self._found = lost, found
+        self._changed = changed
         self.present = post is None or post.taken
 
     def employ(self, janitor: Janitor) -> None:
@@ -47,11 +46,10 @@ class Heir:
                 self._employ_another()
             return
         before, self.present = self.present, self._post.taken
+        if self.present != before:
+            self._changed()
         if before and not self.present:
-            self._lost()
             self._report.alarm("the supervisor is gone. No line stands until there is one.", "janitor")
-        elif self.present and not before:
-            self._found()
 
     def dismiss(self) -> None:
         """The guard ends in good order."""
@@ -68,7 +66,7 @@ class Heir:
         try:
             janitor = spawn_janitor()
         except OSError as error:
-            self._lost()
+            self._changed()
             why = f"the janitor died, and there can be no other: {error.strerror}"
             self._report.alarm(f"{why}. No line stands until there is one.", "janitor")
             return

@@ -12,8 +12,9 @@ from memguard.guard.config import Tuning
 from memguard.guard.course import Course
 from memguard.guard.court import Court
 from memguard.guard.ears import Ears
+from memguard.guard.heir import Heir
 from memguard.guard.report import Report, Trigger
-from memguard.guard.ward import Ward
+from memguard.guard.ward import SANDBOX_BYTES, Ward
 from memguard.guard.watch import Watch
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.files import UNLIMITED
@@ -21,9 +22,6 @@ from memguard.kernel.outcome import Outcome
 from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
 
-#: Who holds no more than this beside those that may be braked allocates nothing either: a pod's pause container has
-#: 0.3 MB.
-SANDBOX_BYTES = 4 << 20
 NOT_ALONE = Outcome("refused", "the line would brake somebody else in the pod, who may not be touched")
 
 
@@ -31,11 +29,20 @@ class Limits:
     """The bells by cgroup path; at most one under each container's and each pod's limit."""
 
     def __init__(
-        self, tuning: Tuning, watch: Watch, court: Court, records: Records, *, ears: Ears, report: Report, clock: Clock
+        self,
+        tuning: Tuning,
+        watch: Watch,
+        court: Court,
+        heir: Heir,
+        records: Records,
+        *,
+        ears: Ears,
+        report: Report,
+        clock: Clock,
     ) -> None:
         self.tuning = tuning
         self.bells: dict[str, Bell] = {}
-        self._watch, self._court, self._records = watch, court, records
+        self._watch, self._court, self._heir, self._records = watch, court, heir, records
         self._ears, self._report, self._clock = ears, report, clock
         self._next_due: float | None = None  # unknown since a bell changed
         self._listening: dict[str, int] = {}
@@ -114,6 +121,8 @@ class Limits:
     def check(self, wards: Iterable[Ward]) -> None:
         """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
         self._next_due = None
+        if not self._heir.present:
+            self.forget_all()
         for path, bell in list(self.bells.items()):
             if bell.state == "braking":
                 continue
@@ -160,6 +169,8 @@ class Limits:
         return True
 
     def _wanted(self, ward: Ward) -> bool:
+        if not (self.tuning.lines and self._heir.present):
+            return False
         rule = ward.rule
         return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
 

@@ -1,7 +1,7 @@
 """The guard's loop: one thread, asleep in poll(2) until something rings or is due.
 
 The nouns are elsewhere: lookout (node and kubepods), limits (lines under containers and pods), court (decide and act),
-watch (who is there). Here is only the order in which they get their turn.
+discovery and watch (who is there). Here is only the order in which they get their turn.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterable
 
 from memguard.core.link import Capability
 from memguard.core.policy import Plan, Settings
@@ -21,6 +20,7 @@ from memguard.guard.config import Config, load_config
 from memguard.guard.course import Course
 from memguard.guard.court import Court, check_stability
 from memguard.guard.dialogue import Address, Dialogue
+from memguard.guard.discovery import Discovery
 from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.fitness import Fitness, capabilities
 from memguard.guard.heir import Heir
@@ -37,11 +37,9 @@ from memguard.guard.supervisor import Post
 from memguard.guard.ward import Terms, Ward
 from memguard.guard.watch import Watch, sampled
 from memguard.kernel.compaction import allow_moves
-from memguard.kernel.paths import parse_container_path
 from memguard.kernel.psi import arm_trigger
 from memguard.kernel.record import Records
 from memguard.kernel.selfguard import Applied, keep_pages_in_place
-from memguard.kernel.tree import Change, Tree
 
 #: Between two looks while a victim is on its way out.
 COURSE_SECONDS = 0.003
@@ -51,9 +49,6 @@ STUDY_SECONDS, FAR_STUDY_SECONDS = 0.5, 20.0
 #: Far from danger is where this many reserves are left.
 FAR_RESERVES = 4
 HOUSEKEEPING_SECONDS = 10.0
-#: Wards that are looked after in one housekeeping, in turn: are they still the cgroups that were opened, is a line
-#: missing?
-LOOKED_AFTER = 8
 #: PSI `some` this long within the window wakes the guard (braking.md: 50-100 ms per 500 ms).
 PSI_THRESHOLD_SECONDS, PSI_WINDOW_SECONDS = 0.075, 0.5
 
@@ -90,22 +85,24 @@ class Guard:
         )
         self._records, self.hold = records, Hold(records)
         self.court = Court(self.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
-        self.limits = Limits(config.tuning, self.watch, self.court, records, ears=self.ears, report=report, clock=clock)
         self.heir = Heir(
             Post(config.run_directory) if address else None,
             (config.cgroup_root, records.directory),
-            ears=self.ears, report=report, lost=self.limits.forget_all, found=self._hang_all,
+            ears=self.ears, report=report, changed=self._hang_all,
         )  # fmt: skip
+        self.limits = Limits(
+            config.tuning, self.watch, self.court, self.heir, records, ears=self.ears, report=report, clock=clock
+        )
         self._stability = Stability(config.critical, config.proc_root)
-        self._identify = (roster or config).identify
         self.dialogue: Dialogue | None = None
         if address and roster:
             report.outbox = Outbox(records.directory, clock.today)
             self.dialogue = Dialogue(self, address, roster, report.outbox)
-        self._tree = Tree(config.cgroup_root, config.extra_directories)
-        self._discover(self._tree.start())
-        self.watch.settle()
-        self.watch.sweep()
+        self._roster = roster
+        self.discovery = Discovery(
+            config, (roster or config).identify, self.watch, self.court, self.limits,
+            clock=clock, trouble=report.trouble,
+        )  # fmt: skip
         self.lookout = Lookout(
             self.scene, self.watch, self.court, self.hold,
             tuning=config.tuning, ears=self.ears, report=report, clock=clock,
@@ -114,9 +111,8 @@ class Guard:
         self._wakeup_fd = wakeup_fd
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
-        self._unseen: list[str] = []
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
-        self.ears.listen(self._tree.fileno(), lambda _: self._discover(self._tree.changes()), MESSAGE)
+        self.ears.listen(self.discovery.fileno(), self.discovery.look, MESSAGE)
         self._arm_psi()
         report.trace(Header(at=clock.now(), version=report.version, plan=self.plan))
 
@@ -158,19 +154,17 @@ class Guard:
         if config.tuning != self.config.tuning:
             self.limits.forget_all(but_brakes=True)
         self.config = config
-        if self.dialogue is None:
-            self._identify = config.identify
         self.limits.tuning = self.lookout.tuning = config.tuning
+        self.discovery.follow(config, (self._roster or config).identify)
         self.adopt(self.plan if self.dialogue else config.plan)
-        self._discover(self._tree.follow(config.extra_directories))
 
     def adopt(self, plan: Plan) -> None:
         """A new plan: from now on nothing is done that it does not allow."""
         before, self.plan, self.court.plan = self.plan.settings, plan, plan
         self.scene.settings = plan.settings
         self.scene.refresh()
-        self.watch.follow(Terms(plan, self.fitness.why_not(self.watch.wards.values())), self._identify)
-        if not self._may_hang or _margin(before) != _margin(plan.settings):
+        self.discovery.adopt(Terms(plan, self.fitness.why_not(self.watch.wards.values())))
+        if _margin(before) != _margin(plan.settings):
             self.limits.forget_all(but_brakes=True)
         self._hang_all()
         self.report.trace(Header(at=self.clock.now(), version=self.report.version, plan=plan))
@@ -178,13 +172,6 @@ class Guard:
         for measure in self.kept_in_place:
             if not measure.ok:
                 self.report.trouble(f"{measure.measure}: {measure.detail}")
-
-    def acquaint(self, ids: set[str]) -> None:
-        """It is known now who these are, or known anew."""
-        wards = [ward for ward in self.watch.wards.values() if ward.id in ids]
-        self.watch.assume(wards, self._identify)
-        if self._may_hang:
-            self.limits.check(wards)
 
     def ward_of(self, container_id: str) -> Ward | None:
         """The container with this id."""
@@ -226,54 +213,11 @@ class Guard:
             self.limits.release_brakes(course, now)
             check_stability(self._stability, course, self.report)
             if not course.ward.cgroup.alive():
-                self._forget(course.ward.cgroup.path)
-                self._welcome(course.ward.cgroup.path)  # a unit that restarted has the same path again
+                self.discovery.renew(course.ward.cgroup.path)
 
     def _time_is_short(self, course: Course) -> bool:
         """Half of the margin or of the reserve is gone: no more waiting for a stop signal to have its effect."""
         return self.limits.margin_is_short(course) or self.lookout.headroom < -self.scene.reserve_bytes // 2
-
-    # --- who is there
-
-    def _discover(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            try:
-                if change.kind == "removed":
-                    self._forget(change.path)
-                elif change.container is not None or self.config.watches(change.path):
-                    self._welcome(change.path)
-            except (MemguardError, OSError) as error:  # the others that came with it are watched all the same
-                self.report.trouble(str(error))
-
-    def _welcome(self, path: str) -> None:
-        found = parse_container_path(path)
-        identity = self._identify(path, found.container_id if found else path)
-        ward = self.watch.add(path, identity, self.clock.now(), self.clock.monotonic())
-        if ward is not None:
-            ward.pod_path, ward.pod_uid = (found.pod_path, found.pod_uid) if found else (None, None)
-            if self._may_hang:
-                self.limits.hang(ward, ward.pod_path)
-
-    def _forget(self, path: str) -> None:
-        self.limits.forget(path)
-        if not any(course.ward.cgroup.path == path for course in self.court.courses.values()):
-            self.watch.remove(path)  # else its course comes to its end first
-
-    def _mend(self, turn: list[Ward]) -> None:
-        """What inotify could not tell: watches that ran out, a cgroup made anew while events were lost."""
-        if not self._tree.complete:
-            self._discover(self._tree.rescan())
-        for ward in turn:
-            if not ward.cgroup.alive():
-                self._forget(ward.cgroup.path)
-                self._welcome(ward.cgroup.path)
-
-    def _turn_of_some(self) -> list[Ward]:
-        """A few wards, all of them one after another."""
-        if not self._unseen:
-            self._unseen = list(self.watch.wards)
-        paths, self._unseen = self._unseen[:LOOKED_AFTER], self._unseen[LOOKED_AFTER:]
-        return [ward for path in paths if (ward := self.watch.wards.get(path)) is not None]
 
     # --- quiet times
 
@@ -284,7 +228,7 @@ class Guard:
         if now - self._studied_at >= self._study_pause:
             self._studied_at = now
             ward = self.watch.study_next(self.clock.now(), now)
-            if ward is not None and self._may_hang:
+            if ward is not None:
                 self.limits.renew(ward)  # a runtime sets memory.max after it made the directory
             seen = sampled([ward] if ward else [])
             self.court.learn(self.scene.snapshot(self.clock.now(), seen, (), with_vmstat=True))
@@ -299,10 +243,7 @@ class Guard:
         self.scene.refresh()
         self.watch.swap = self.scene.has_swap
         self.heir.check()
-        turn = self._turn_of_some()
-        self._mend(turn)
-        if self._may_hang:
-            self.limits.check(turn)
+        self.limits.check(self.discovery.turn_of_some())
         self._stability.lost()  # what ended in quiet times is no victim's doing
         for kill in self.kills.look(self.watch.wards.values()):
             self.report.kernel_killed(kill)
@@ -367,14 +308,8 @@ class Guard:
             self.report.say("reload", ok=True, mode=self.plan.mode)
 
     def _hang_all(self) -> None:
-        """Lines wherever they are wanted."""
-        if self._may_hang:
-            self.limits.check(self.watch.wards.values())
-
-    @property
-    def _may_hang(self) -> bool:
-        """Are lines wanted, and is somebody there who would lift them if we died?"""
-        return self.config.tuning.lines and self.heir.present
+        """Lines wherever they are wanted, and nowhere else."""
+        self.limits.check(self.watch.wards.values())
 
 
 def _margin(settings: Settings) -> tuple[float, int]:

@@ -22,6 +22,7 @@ from memguard.guard.course import Course
 from memguard.guard.journal import Journal
 from memguard.guard.metrics import Metrics, write_textfile
 from memguard.guard.outbox import Outbox
+from memguard.guard.ward import SANDBOX_BYTES
 from memguard.kernel.outcome import Outcome as Written
 
 #: The same thing about the same container is not said again for this long.
@@ -139,7 +140,7 @@ class Report:
             score=victim.scored.score,
             badness=round(victim.badness, 4),
             factors=factor_points(victim.scored),
-            candidates=tuple(_ranked(candidate) for candidate in ranking.candidates[:LISTED]),
+            candidates=tuple(_ranked(candidate) for candidate in filter(_tells, ranking.candidates))[:LISTED],
             **facts,
         )
         self._journal.write("decision", decision)
@@ -256,6 +257,11 @@ def victim_of(container: Container) -> Victim:
         workload=workload(container),
         cgroup=container.cgroup,
     )
+
+
+def _tells(candidate: Candidate) -> bool:
+    """Does it belong into a list for people? A sandbox does not."""
+    return candidate.container.mapped or candidate.container.memory.current_bytes > SANDBOX_BYTES
 
 
 def _ranked(candidate: Candidate) -> Ranked:

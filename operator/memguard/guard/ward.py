@@ -19,6 +19,8 @@ from memguard.kernel.cgroup import Cgroup
 
 #: Processes of a container that are looked at one by one; each costs about 100 us.
 PROCESSES_LOOKED_AT = 4
+#: Who holds no more than this allocates nothing either, and is nobody's concern: a pod's sandbox (pause) has 0.3 MB.
+SANDBOX_BYTES = 4 << 20
 
 
 class Terms(NamedTuple):
