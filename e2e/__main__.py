@@ -14,21 +14,19 @@ def main() -> int:
     """Exit code 1 where it did not come up or down; the error says why."""
     parser = argparse.ArgumentParser(prog="python -m e2e", description=__doc__)
     parser.add_argument("command", choices=("up", "down"))
-    parser.add_argument("--backend", choices=("lab", "kind"), default="lab")
-    options = parser.parse_args()
-    chosen = cluster.of(options.backend)
+    command = parser.parse_args().command
+    ours = cluster.ours()
     try:
-        _up(chosen) if options.command == "up" else chosen.down()
+        _up(ours) if command == "up" else ours.down()
     except LabError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def _up(chosen: cluster.Cluster) -> None:
-    chosen.up(tuple(build_images().values()))
-    names = " ".join(node.name for node in chosen.nodes)
-    sys.stdout.write(f"KUBECONFIG={chosen.kubeconfig}\nnodes: {names}\n")
+def _up(ours: cluster.Cluster) -> None:
+    ours.up(tuple(build_images().values()))
+    sys.stdout.write(f"KUBECONFIG={ours.kubeconfig}\nnodes: {' '.join(cluster.NODES)}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A test cluster: what the end-to-end tests need of one, and the two ways to have it.
+"""A test cluster: what the end-to-end tests need of one, and the two ways to have it (MEMGUARD_CLUSTER).
 
 - `lab` (the default): real Kubernetes programs as local processes and QEMU machines as nodes. Needs root, no container
   engine and no KVM.
@@ -11,9 +11,14 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-Backend = Literal["lab", "kind"]
+from e2e.lab.specs import NODE_A, NODE_B
+
+#: "lab" or "kind".
+BACKEND = os.environ.get("MEMGUARD_CLUSTER", "lab")
+#: The cluster's nodes, by name.
+NODES = {"lab": (NODE_A.name, NODE_B.name), "kind": ("memguard-e2e-worker", "memguard-e2e-worker2")}[BACKEND]
 
 
 class Node(Protocol):
@@ -48,16 +53,13 @@ class Cluster(Protocol):
         """One of them by name."""
 
     def up(self, archives: Sequence[Path] = ()) -> None:
-        """Make it where it is not there; returns when every node is ready and has these images."""
+        """Make it where it is not there; returns when every node is ready and has these images (docker archives)."""
 
     def down(self) -> None:
         """End it and forget its data."""
 
     def is_up(self) -> bool:
         """Whether it runs."""
-
-    def load_image(self, archive: Path) -> None:
-        """Bring an image archive (docker or OCI) into every node."""
 
     @property
     def kubectl_command(self) -> tuple[str, ...]:
@@ -70,9 +72,9 @@ class Cluster(Protocol):
         """The API server is gone inside, and answers again after."""
 
 
-def of(backend: Backend) -> Cluster:
+def ours() -> Cluster:
     """The cluster of this checkout; of labs there may be several, each in the directory that MEMGUARD_LAB names."""
-    if backend == "kind":
+    if BACKEND == "kind":
         from e2e.kind import Kind
 
         return Kind()

@@ -18,7 +18,7 @@ Profile = Literal["observe", "enforce"]
 NAMESPACE = "memguard-system"
 DEPLOY = REPOSITORY / "deploy"
 #: In the order in which one needs the other.
-COMMON = (REPOSITORY / "crds", DEPLOY / "common" / "namespace.yaml", DEPLOY / "common", DEPLOY / "admission")
+COMMON = (REPOSITORY / "crds", DEPLOY / "common", DEPLOY / "admission")
 SECCOMP = DEPLOY / "seccomp" / "memguard-guard.json"
 #: Where kubelet looks for it.
 SECCOMP_DIRECTORY = "/var/lib/kubelet/seccomp"

@@ -10,18 +10,15 @@ Measured on 2 cores: the base 57 s once, then both images 25 s, after a change o
 from __future__ import annotations
 
 import functools
-import gzip
-import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from e2e import archive
 from e2e.lab.cache import CACHE, built, digest, run
 from e2e.lab.errors import LabError
 from tests.machine.image import REPOSITORY, locked
@@ -41,13 +38,6 @@ PREREQUISITES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 MIB = 1 << 20
 #: So many archives of a target are kept (45 MiB each), and so many layers of builds (some ten a build).
 KEPT_ARCHIVES, KEPT_LAYERS = 6, 200
-
-
-class Layer(NamedTuple):
-    """One layer of an image, unpacked and as a registry would send it."""
-
-    size_bytes: int
-    compressed_bytes: int
 
 
 def build_images(targets: Sequence[str] = TARGETS) -> dict[str, Path]:
@@ -74,50 +64,6 @@ def requirements() -> Iterator[tuple[Path, str]]:
     for target, extras in {"node": ("--extra", "agent"), "operator": ()}.items():
         plain = ("--no-header", "--no-annotate", "--no-dev", "--no-emit-project")
         yield RECIPES / f"{target}.txt", run(_uv(), "export", "--frozen", "--quiet", *plain, *extras, cwd=REPOSITORY)
-
-
-def layers(archive: Path) -> list[Layer]:
-    """The layers of an archive, the lowest first."""
-    with tarfile.open(archive) as tar:
-        contents = (_content(tar, name) for name in _manifest(tar).layers)
-        return [Layer(len(content), len(gzip.compress(content))) for content in contents]
-
-
-def configuration(archive: Path) -> dict[str, object]:
-    """What the image says about how to run it: User, Entrypoint, Env, Labels."""
-    with tarfile.open(archive) as tar:
-        return dict(json.loads(_content(tar, _manifest(tar).config))["config"])
-
-
-def digests(archive: Path) -> list[str]:
-    """What each layer holds, the lowest first: equal for equal contents."""
-    with tarfile.open(archive) as tar:
-        return list(json.loads(_content(tar, _manifest(tar).config))["rootfs"]["diff_ids"])
-
-
-def unpack(archive: Path, root: Path, *, lowest: int = 0) -> Path:
-    """The image's file system below `root`; of the layers from `lowest` on, where not all are wanted."""
-    root.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(archive) as tar:
-        for name in _manifest(tar).layers[lowest:]:
-            # Not tarfile's own extraction: Debian 12's Python (3.11.2) has no filters yet, later ones want one.
-            subprocess.run(("tar", "--extract", "--directory", root), input=_content(tar, name), check=True)
-    return root
-
-
-class _Manifest(NamedTuple):
-    config: str
-    layers: list[str]
-
-
-def _manifest(tar: tarfile.TarFile) -> _Manifest:
-    image = json.loads(_content(tar, "manifest.json"))[0]
-    return _Manifest(image["Config"], image["Layers"])
-
-
-def _content(tar: tarfile.TarFile, name: str) -> bytes:
-    file = tar.extractfile(name)
-    return b"" if file is None else file.read()
 
 
 def _name(target: str) -> str:
@@ -172,8 +118,8 @@ def _check_prerequisites() -> None:
 def _forget(target: str, buildah: _Buildah) -> None:
     """What was built of older code, which nobody asks for again."""
     archives = sorted(IMAGES.glob(f"*/{_name(target)}"), key=lambda path: path.stat().st_mtime)
-    for archive in archives[:-KEPT_ARCHIVES]:
-        shutil.rmtree(archive.parent)
+    for old in archives[:-KEPT_ARCHIVES]:
+        shutil.rmtree(old.parent)
     if len(buildah.run("images", "--all", "--quiet").split()) > KEPT_LAYERS:
         buildah.run("rmi", "--all", "--force")
 
@@ -234,9 +180,9 @@ def _uv() -> str:
 
 def main() -> None:
     """Build both and tell their sizes."""
-    for target, archive in build_images().items():
-        sys.stdout.write(f"{reference(target)}  {archive.relative_to(REPOSITORY)}\n")
-        for layer in layers(archive):
+    for target, file in build_images().items():
+        sys.stdout.write(f"{reference(target)}  {file.relative_to(REPOSITORY)}\n")
+        for layer in archive.layers(file):
             sizes = (layer.size_bytes / MIB, layer.compressed_bytes / MIB)
             sys.stdout.write("  {:6.2f} MiB, compressed {:6.2f} MiB\n".format(*sizes))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import NODES
 from e2e.lab import archives as own_archives
 from e2e.lab.cache import CACHE, run
 
@@ -64,12 +65,11 @@ class Kind:
     @property
     def nodes(self) -> Sequence[KindNode]:
         """The workers."""
-        names = run("kind", "get", "nodes", "--name", NAME).split()
-        return tuple(KindNode(name) for name in sorted(names) if name != CONTROL_PLANE)
+        return tuple(KindNode(name) for name in NODES)
 
     def node(self, name: str) -> KindNode:
         """One of them by name."""
-        return next(node for node in self.nodes if node.name == name)
+        return KindNode(name)
 
     def is_up(self) -> bool:
         """Whether kind knows it."""
@@ -82,15 +82,11 @@ class Kind:
             options = ("--name", NAME, "--kubeconfig", str(KUBECONFIG), "--wait", f"{READY_SECONDS}s")
             run("kind", "create", "cluster", *options, "--config", "-", stdin=json.dumps(CONFIGURATION).encode())
         for archive in (*own_archives.ensure().values(), *archives):
-            self.load_image(archive)
+            run("kind", "load", "image-archive", str(archive), "--name", NAME)
 
     def down(self) -> None:
         """Delete it."""
         run("kind", "delete", "cluster", "--name", NAME, "--kubeconfig", str(KUBECONFIG))
-
-    def load_image(self, archive: Path) -> None:
-        """Bring an image archive into every node."""
-        run("kind", "load", "image-archive", str(archive), "--name", NAME)
 
     @property
     def kubectl_command(self) -> tuple[str, ...]:

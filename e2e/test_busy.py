@@ -7,10 +7,11 @@ from statistics import median
 
 import pytest
 from e2e import report
+from e2e.cluster import NODES
 from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, kernel_oom_kills, once, pod, policy
+from e2e.workloads import Shop, container, eventually, kernel_oom_kills, once, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 SPACE = "busy"
 RUNS = 3
 SPINNERS = 100
@@ -18,17 +19,14 @@ SPINNERS = 100
 
 @pytest.fixture
 def shop(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, SPACE)
-    found.close()
-    found.open(policy("all", SPACE, mode="Enforce", limit={"guard": True}))
-    yield found
-    found.close()
+    with opened(memguard.cluster, SPACE, policy("all", SPACE, mode="Enforce", limit={"guard": True})) as found:
+        yield found
 
 
 def decision_seconds(shop: Shop, name: str) -> float:
     """From the wake-up to the kill, of a container that fills its limit."""
     hog = container("app", "hog", "delay_ms=30000", "rate=40", "max=800", request="16Mi", limit="160Mi")
-    shop.create(pod(name, NODE, once(hog), namespace=SPACE, volumes=[{"name": "state", "emptyDir": {}}]))
+    shop.create(pod(name, NODE, once(hog), namespace=SPACE))
     [record] = eventually(lambda: shop.decisions(name), f"{name} is ended", 300)
     assert record["spec"]["mode"] == "Enforce"
     shop.kubectl("delete", "pod", name, "--wait=true")

@@ -6,22 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 from e2e import report
-from e2e.cluster import Cluster
+from e2e.cluster import NODES, Cluster
 from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, kernel_oom_kills, pod, policy
+from e2e.workloads import Shop, container, eventually, kernel_oom_kills, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 
 
 @pytest.fixture
 def shop(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, "shop")
-    found.close()
-    found.open()
-    yield found
-    found.close()
+    with opened(memguard.cluster, "shop") as found:
+        yield found
 
 
+@pytest.mark.lab
 def test_a_leak_dies_as_a_container_and_everything_says_so(cluster: Cluster, memguard: Deployment, shop: Shop) -> None:
     before = kernel_oom_kills(cluster, NODE)
     database = container("db", "warm", "rate=200", "max=200", request="256Mi", limit="256Mi")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from e2e import report
-from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, pod, policy
+from e2e.cluster import NODES
+from e2e.deployment import NAMESPACE, Deployment
+from e2e.workloads import Shop, container, eventually, lines, opened, pod, policy
 
-NODE = "node-b"  # with AppArmor
+NODE = NODES[1]  # the lab's has AppArmor
 
 
 #: What is tried, and what must come of it.
@@ -46,18 +47,7 @@ print(json.dumps(found))
 
 def tried(memguard: Deployment, name: str, code: str) -> dict[str, str]:
     """What a program can do inside one of our containers, as that container's user."""
-    inside = (
-        "-n",
-        "memguard-system",
-        "exec",
-        memguard.pod(NODE),
-        "-c",
-        name,
-        "--",
-        "/opt/memguard/bin/python3",
-        "-c",
-        code,
-    )
+    inside = ("-n", NAMESPACE, "exec", memguard.pod(NODE), "-c", name, "--", "/opt/memguard/bin/python3", "-c", code)
     found: dict[str, str] = json.loads(memguard.cluster.kubectl(*inside))
     return found
 
@@ -84,28 +74,17 @@ def test_the_guard_and_its_supervisor_reach_no_network(memguard: Deployment, nam
 
 @pytest.fixture
 def shop(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, "isolation")
-    found.close()
-    found.open(policy("lines", "isolation", mode="Enforce", limit={"guard": True}))
-    yield found
-    found.close()
-
-
-LINES = "cat /sys/fs/cgroup/kubepods.slice/*/*/cri-*/memory.high /sys/fs/cgroup/kubepods.slice/*/cri-*/memory.high"
+    enforce = policy("lines", "isolation", mode="Enforce", limit={"guard": True})
+    with opened(memguard.cluster, "isolation", enforce) as found:
+        yield found
 
 
 @pytest.mark.parametrize("death", ["SIGKILL", "cgroup.kill"])
 def test_the_supervisor_lifts_every_line_within_a_second(memguard: Deployment, shop: Shop, death: str) -> None:
     node = memguard.cluster.node(NODE)
-    shop.create(
-        pod(
-            "calm",
-            NODE,
-            container("app", "hog", "rate=50", "max=60", request="32Mi", limit="256Mi"),
-            namespace="isolation",
-        )
-    )
-    armed = f"{LINES} 2>/dev/null | grep -v max | wc -l"
+    calm = container("app", "hog", "rate=50", "max=60", request="32Mi", limit="256Mi")
+    shop.create(pod("calm", NODE, calm, namespace="isolation"))
+    armed = f"{lines(memguard.cluster, NODE)} 2>/dev/null | wc -l"
     eventually(lambda: int(node.run(armed)) > 0, "a line is hung")
     guard = "pgrep -f '[m]emguard guard --socket'"
     scope = f"/sys/fs/cgroup$(cut -d: -f3 /proc/$({guard})/cgroup)"

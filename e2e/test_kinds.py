@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.cluster import NODES
 from e2e.deployment import Deployment
-from e2e.lab.kubelet import STATIC_PODS
-from e2e.workloads import Manifest, Shop, container, eventually, kernel_oom_kills, once, pod, policy
+from e2e.workloads import Manifest, Shop, container, eventually, kernel_oom_kills, once, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 SPACE = "kinds"
 #: kubelet tells of a new container within seconds, more on an emulated node; before that nobody knows whose it is.
 HOG = ("hog", "delay_ms=20000", "rate=60", "max=800", "term_ms=100")
@@ -25,7 +25,7 @@ def app() -> Manifest:
 
 def template(kind: str, **spec: Any) -> Manifest:
     """The pods of a workload that is called by its kind."""
-    made = pod(kind, NODE, app(), namespace=SPACE, volumes=[{"name": "state", "emptyDir": {}}], **spec)
+    made = pod(kind, NODE, app(), namespace=SPACE, **spec)
     return {"metadata": {"labels": made["metadata"]["labels"]}, "spec": made["spec"]}
 
 
@@ -44,20 +44,16 @@ def selected(kind: str) -> Manifest:
     return {"selector": {"matchLabels": {"app": kind.lower()}}}
 
 
-def in_a_pod(name: str, one: Manifest, **spec: Any) -> Manifest:
-    return pod(name, NODE, one, namespace=SPACE, volumes=[{"name": "state", "emptyDir": {}}], **spec)
-
-
 IDLE = container("idle", "pause")
 WORKLOADS = (
     workload("Deployment", **selected("Deployment")),
     workload("StatefulSet", serviceName="none", **selected("StatefulSet")),
     workload("DaemonSet", **selected("DaemonSet")),
     workload("Job", backoffLimit=0, pod={"restartPolicy": "Never"}),
-    in_a_pod("bare", app()),
-    in_a_pod("never", app(), restartPolicy="Never"),
-    in_a_pod("sidecar", IDLE, initContainers=[app() | {"restartPolicy": "Always"}]),
-    in_a_pod("init", IDLE, initContainers=[app()]),
+    pod("bare", NODE, app(), namespace=SPACE),
+    pod("never", NODE, app(), restartPolicy="Never", namespace=SPACE),
+    pod("sidecar", NODE, IDLE, initContainers=[app() | {"restartPolicy": "Always"}], namespace=SPACE),
+    pod("init", NODE, IDLE, initContainers=[app()], namespace=SPACE),
 )
 #: What Kubernetes starts again in place.
 RESTARTED = ("deployment", "statefulset", "daemonset", "bare", "sidecar", "init")
@@ -66,13 +62,9 @@ RESTARTED = ("deployment", "statefulset", "daemonset", "bare", "sidecar", "init"
 @pytest.fixture(scope="module")
 def kinds(memguard: Deployment) -> Iterator[Shop]:
     """All of them at once: each fills its limit, and is content after a restart."""
-    shop = Shop(memguard.cluster, SPACE)
-    shop.close()
-    shop.open(policy("all", SPACE, **ENFORCE))
-    for one in WORKLOADS:
-        shop.make(one)
-    yield shop
-    shop.close()
+    with opened(memguard.cluster, SPACE, policy("all", SPACE, **ENFORCE)) as shop:
+        shop.make(*WORKLOADS)
+        yield shop
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +122,11 @@ def test_the_kernel_was_never_first(memguard: Deployment, before: int, kinds: Sh
 def test_a_static_pod_is_left_to_the_kernel(memguard: Deployment, kinds: Shop) -> None:
     """All static pods are critical to kubelet: seen by their container's id, excluded, and the miss is counted."""
     node = memguard.cluster.node(NODE)
-    static = in_a_pod("static", app())
+    static = pod("static", NODE, app(), namespace=SPACE)
     del static["spec"]["nodeName"]
     static["metadata"]["labels"] = {"app": "static"}
-    file = f"{STATIC_PODS}/static.json"
+    directory = json.loads(node.kubelet("/configz"))["kubeletconfig"]["staticPodPath"]
+    file = f"{directory}/static.json"
     killed = kernel_oom_kills(memguard.cluster, NODE)
     node.run(f"cat > {file} <<'E'\n{json.dumps(static)}\nE")
     try:

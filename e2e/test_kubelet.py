@@ -7,20 +7,18 @@ from typing import Any
 
 import pytest
 from e2e import report
+from e2e.cluster import NODES
 from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, kernel_oom_kills, once, pod, policy
+from e2e.workloads import Shop, container, eventually, kernel_oom_kills, once, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 SPACE = "eviction"
 
 
 @pytest.fixture
 def shop(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, SPACE)
-    found.close()
-    found.open(policy("all", SPACE, mode="Enforce"))
-    yield found
-    found.close()
+    with opened(memguard.cluster, SPACE, policy("all", SPACE, mode="Enforce")) as found:
+        yield found
 
 
 def who_acted(shop: Shop, name: str) -> str:
@@ -31,14 +29,15 @@ def who_acted(shop: Shop, name: str) -> str:
         return "kubelet"
     if conditions.get("DisruptionTarget") == "EvictionByEvictionAPI":
         return "the Eviction API"
-    return "memguard" if [one for one in shop.decisions(name) if one["spec"]["mode"] == "Enforce"] else "nobody"
+    return "memguard" if shop.acted(name) else "nobody"
 
 
+@pytest.mark.lab
 def test_we_act_before_kubelet_evicts(memguard: Deployment, shop: Shop) -> None:
     """Slowly, so that kubelet's poll every 10 s would see it, had it been left to it."""
     before = kernel_oom_kills(memguard.cluster, NODE)
     slow = once(container("app", "hog", "rate=40", "max=4000", request="64Mi"))
-    shop.create(pod("slow", NODE, slow, namespace=SPACE, volumes=[{"name": "state", "emptyDir": {}}]))
+    shop.create(pod("slow", NODE, slow, namespace=SPACE))
     actor = eventually(lambda: (found := who_acted(shop, "slow")) != "nobody" and found, "somebody acts", 400)
     report.record("beside kubelet's eviction", {"who acted": actor})
     assert actor == "memguard"

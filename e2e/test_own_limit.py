@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from e2e import report
+from e2e.cluster import NODES
 from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, kernel_oom_kills, once, pod, policy
+from e2e.workloads import Shop, container, eventually, kernel_oom_kills, lines, once, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 #: Emulated: a clean exit that takes 0.2 s of the load's own time.
 GRACE = {"graceMilliseconds": 4000}
 LIMIT = "192Mi"
@@ -19,27 +20,16 @@ HOG = ("hog", "delay_ms=10000", "rate=60", "max=800")
 
 @pytest.fixture(scope="module")
 def limits(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, "limits")
-    found.close()
-    found.open(
-        policy(
-            "limits",
-            "limits",
-            mode="Enforce",
-            limit={"guard": True},
-            stop=GRACE,
-            selector={"matchLabels": {"asked": "yes"}},
-        )
-    )
-    yield found
-    found.close()
+    asked = {"matchLabels": {"asked": "yes"}}
+    rule = policy("limits", "limits", mode="Enforce", limit={"guard": True}, stop=GRACE, selector=asked)
+    with opened(memguard.cluster, "limits", rule) as found:
+        yield found
 
 
 def full(name: str, *words: str) -> dict[str, Any]:
     """A pod whose container fills its limit once, and is content after its restart."""
     one = pod(name, NODE, once(container("app", *words, request="32Mi", limit=LIMIT)), namespace="limits")
     one["metadata"]["labels"]["asked"] = "yes"
-    one["spec"]["volumes"] = [{"name": "state", "emptyDir": {}}]
     return one
 
 
@@ -81,6 +71,5 @@ def test_no_line_is_left(memguard: Deployment, limits: Shop) -> None:
     """The one under the living container is hung again; nothing else stands."""
     limits.kubectl("delete", "pod", "--all", "--wait=true")
     node = memguard.cluster.node(NODE)
-    eventually(
-        lambda: not node.run("grep -L max -r --include=memory.high /sys/fs/cgroup/kubepods.slice || true"), "no line"
-    )
+    left = f"{lines(memguard.cluster, NODE)} || true"
+    eventually(lambda: not node.run(left), "no line")

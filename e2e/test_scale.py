@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from e2e import report
+from e2e.cluster import NODES
 from e2e.deployment import Deployment
-from e2e.workloads import Shop, container, eventually, pod, policy
+from e2e.workloads import Shop, cgroup_of, container, eventually, opened, pod, policy
 
-NODE = "node-a"
+NODE = NODES[0]
 SPACE = "crowd"
 MIB = 1 << 20
 #: kubelet's own bound, less the one that is ours.
@@ -22,21 +23,17 @@ GUARD_MIB, AGENT_MIB = 17, 45
 
 @pytest.fixture(scope="module")
 def crowd(memguard: Deployment) -> Iterator[Shop]:
-    found = Shop(memguard.cluster, SPACE)
-    found.close()
-    found.open()
-    for first in range(0, PODS, WAVE):
-        wave = range(first, min(first + WAVE, PODS))
-        found.create(*(pod(f"p{n}", NODE, container("app", "pause", request="1Mi"), namespace=SPACE) for n in wave))
-    yield found
-    found.close()
+    with opened(memguard.cluster, SPACE) as found:
+        for first in range(0, PODS, WAVE):
+            wave = range(first, min(first + WAVE, PODS))
+            found.create(*(pod(f"p{n}", NODE, container("app", "pause", request="1Mi"), namespace=SPACE) for n in wave))
+        yield found
 
 
 def cgroup(memguard: Deployment, name: str) -> str:
     """The cgroup of one of our containers, on the node."""
     status = next(one for one in memguard.statuses(NODE) if one["name"] == name)
-    found = status["containerID"].rpartition("/")[2]
-    return memguard.cluster.node(NODE).run(f"find /sys/fs/cgroup -name '*{found}*' -type d | head -1").strip()
+    return cgroup_of(memguard.cluster, NODE, status)
 
 
 def memory_mib(memguard: Deployment, name: str) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from e2e.cluster import Cluster
@@ -30,7 +31,7 @@ def container(name: str, *words: str, request: str = "", limit: str = "", **more
 
 
 def once(one: Manifest) -> Manifest:
-    """The container does its work in its first life only; in the next it just stays. Its pod has a volume `state`."""
+    """The container does its work in its first life only; in the next it just stays."""
     work = " ".join(one["command"])
     script = f"[ -e /state/done ] && exec /loads pause; touch /state/done; exec {work}"
     return one | {
@@ -39,9 +40,16 @@ def once(one: Manifest) -> Manifest:
     }
 
 
-def pod(name: str, node: str, *containers: Manifest, namespace: str, **spec: Any) -> Manifest:
-    """A pod on a node; `spec` are further fields of its own."""
-    fixed = {"nodeName": node, "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": False}
+def pod(
+    name: str, node: str, *containers: Manifest, namespace: str, volumes: Sequence[Manifest] = (), **spec: Any
+) -> Manifest:
+    """A pod on a node with a volume `state` that outlives its containers; `spec` are further fields of its own."""
+    fixed = {
+        "nodeName": node,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "volumes": [{"name": "state", "emptyDir": {}}, *volumes],
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -65,16 +73,18 @@ class Shop:
     def open(self, *objects: Manifest) -> None:
         """Make the namespace and these objects, and wait for the pods among them."""
         own = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        for one in (own, *objects):
-            self.create(one)
+        self.make(own)
+        self.create(*objects)
 
-    def make(self, one: Manifest) -> None:
-        """Make an object."""
-        self.cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(one))
+    def make(self, *objects: Manifest) -> None:
+        """Make objects."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(listed))
 
     def create(self, *objects: Manifest) -> None:
         """Make objects; pods are waited for."""
-        self.make({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        if objects:
+            self.make(*objects)
         for one in objects:
             if one["kind"] == "Pod":
                 self.wait(one["metadata"]["name"])
@@ -115,6 +125,20 @@ class Shop:
         """The records about a pod."""
         return [one for one in self.items("memoryguarddecisions") if one["spec"]["victim"].get("pod") == name]
 
+    def acted(self, name: str) -> list[dict[str, Any]]:
+        """The records of what was carried out against a pod."""
+        return [one for one in self.decisions(name) if one["spec"]["mode"] == "Enforce"]
+
+
+@contextlib.contextmanager
+def opened(cluster: Cluster, namespace: str, *objects: Manifest) -> Iterator[Shop]:
+    """The namespace with these objects, made anew; gone after."""
+    shop = Shop(cluster, namespace)
+    shop.close()
+    shop.open(*objects)
+    yield shop
+    shop.close()
+
 
 def eventually(question: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """The first answer that is true; asked again and again."""
@@ -123,6 +147,18 @@ def eventually(question: Callable[[], T], what: str, seconds: float = PATIENCE_S
         assert time.monotonic() < until, f"within {seconds:.0f} s never: {what}"
         time.sleep(0.5)
     return answer
+
+
+def cgroup_of(cluster: Cluster, node: str, status: Manifest) -> str:
+    """The directory of a container's cgroup on its node, by its status; "" where it has none."""
+    found = str(status.get("containerID", "")).rpartition("/")[2]
+    return cluster.node(node).run(f"find /sys/fs/cgroup -name '*{found}*' -type d | head -1").strip() if found else ""
+
+
+def lines(cluster: Cluster, node: str) -> str:
+    """A command for the node that lists all that has a memory.high below kubepods."""
+    top = cluster.node(node).run("find /sys/fs/cgroup -maxdepth 2 -name '*kubepods*' -type d | head -1").strip()
+    return f"grep -L max -r --include=memory.high {top}"
 
 
 def kernel_oom_kills(cluster: Cluster, node: str) -> int:

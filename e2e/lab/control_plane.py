@@ -122,13 +122,10 @@ class ControlPlane:
         """What kubectl printed; raises LabError with its complaint."""
         return run(*self.kubectl_command(user), *arguments, stdin=None if stdin is None else stdin.encode())
 
-    def service_account_token(
-        self, namespace: str, name: str, *, pod: str | None = None, seconds: int = 3600, audience: str | None = None
-    ) -> str:
+    def service_account_token(self, namespace: str, name: str, *, pod: str | None = None, seconds: int = 3600) -> str:
         """A token of the TokenRequest API; bound to `pod` it carries that pod's and its node's name."""
         bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod) if pod else ()
-        intended = ("--audience", audience) if audience else ()
-        options = ("--namespace", namespace, "--duration", f"{seconds}s", *bound, *intended)
+        options = ("--namespace", namespace, "--duration", f"{seconds}s", *bound)
         return self.kubectl("create", "token", name, *options).strip()
 
     def _prepare(self) -> None:

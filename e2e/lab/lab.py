@@ -45,15 +45,12 @@ class Lab:
         nodes: Sequence[NodeSpec] = NODES,
         *,
         detached: bool = False,
-        api_server_options: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self._detached = detached
         self._specs = tuple(nodes)
         names = [spec.name for spec in nodes]
-        self.plane = ControlPlane(
-            directory / "control-plane", nodes=names, detached=detached, api_server_options=api_server_options
-        )
+        self.plane = ControlPlane(directory / "control-plane", nodes=names, detached=detached)
 
     @property
     def kubeconfig(self) -> Path:

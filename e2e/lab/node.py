@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.lab import machine
-from e2e.lab.agent import GuestAgent
 from e2e.lab.certificates import HOST_SEEN_BY_NODE
 from e2e.lab.control_plane import PROXY, ControlPlane, node_user
 from e2e.lab.errors import LabError
+from e2e.lab.guest_agent import GuestAgent
 from e2e.lab.kubelet import configuration, pod_network
 from e2e.lab.node_image import NodeImage, make_disk
 from e2e.lab.process import Process
@@ -154,7 +154,7 @@ class LabNode:
         return {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": self.name, "labels": self.spec.labels},
+            "metadata": {"name": self.name},
             "status": {
                 "addresses": [{"type": kind, "address": address} for kind, address in addresses.items()],
                 "conditions": [not_yet],

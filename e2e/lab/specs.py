@@ -17,7 +17,6 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     numa_nodes: int = 1
     swap_mib: int = 0
     kernel_args: str = ""
-    labels: dict[str, str] = {}
     #: Fields of KubeletConfiguration, over the lab's own.
     kubelet: dict[str, Any] = {}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from e2e import images, report
-from e2e.lab.agent import GuestAgent
 from e2e.lab.archives import Archive
 from e2e.lab.cache import built
 from e2e.lab.errors import LabError
+from e2e.lab.guest_agent import GuestAgent
 from e2e.lab.kubelet import configuration
 from e2e.lab.machine import Network, qemu_command
 from e2e.lab.node_image import NodeImage

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e import images
+from e2e import archive, images
 from e2e.lab.control_plane import ControlPlane
 
 
@@ -22,7 +22,7 @@ def roots(archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     directory = tmp_path_factory.mktemp("images")
     directory.parent.chmod(0o755)  # programs run in there as nobody
     directory.chmod(0o755)
-    return {target: images.unpack(archive, directory / target) for target, archive in archives.items()}
+    return {target: archive.unpack(file, directory / target) for target, file in archives.items()}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
-from e2e import images
+from e2e import archive, images
 from tests.images import chroot
 
 import memguard
@@ -115,7 +115,7 @@ def test_the_guard_is_as_small_as_promised(roots: dict[str, Path]) -> None:
 
 @each_target
 def test_it_says_how_it_is_run(archives: dict[str, Path], target: str) -> None:
-    found = images.configuration(archives[target])
+    found = archive.configuration(archives[target])
     assert (found["User"], found["Entrypoint"], found["Cmd"]) == ("64123:64123", ["memguard"], ["--version"])
     assert set(found["Env"]) == {"PATH=/opt/memguard/bin", "MALLOC_ARENA_MAX=1"}  # type: ignore[call-overload]
     labels = dict(found["Labels"])  # type: ignore[call-overload]
@@ -125,18 +125,18 @@ def test_it_says_how_it_is_run(archives: dict[str, Path], target: str) -> None:
 
 @each_target
 def test_a_change_of_code_is_a_small_layer(archives: dict[str, Path], tmp_path: Path, target: str) -> None:
-    found = images.layers(archives[target])
+    found = archive.layers(archives[target])
     assert len(found) == 3
     assert found[-1].compressed_bytes < 2 * MIB
     assert sum(layer.compressed_bytes for layer in found) < 20 * MIB
-    code = files(images.unpack(archives[target], tmp_path, lowest=2))
+    code = files(archive.unpack(archives[target], tmp_path, lowest=2))
     assert {name.split("/")[2] for name in code} == {"LICENSE", "bin", "lib"}
     assert {name.split("/")[3] for name in code if name.startswith("opt/memguard/lib/")} == {"memguard"}
 
 
 def test_both_have_the_same_python_and_the_same_code(archives: dict[str, Path]) -> None:
     """So a node that has one has most of the other; and the same inputs make the same bytes."""
-    node, operator = (images.digests(archives[target]) for target in images.TARGETS)
+    node, operator = (archive.digests(archives[target]) for target in images.TARGETS)
     assert (node[0], node[2]) == (operator[0], operator[2])
 
 

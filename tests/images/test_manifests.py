@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e import images
+from e2e import archive
 from e2e.lab.control_plane import ControlPlane
 from tests.images.manifests import DEPLOY, containers, documents, mounts, one, pod
 
@@ -185,7 +185,7 @@ def test_the_configuration_fits_the_mounts(profile: str) -> None:
 def test_they_run_our_image_as_it_is_built(profile: str, archives: dict[str, Path]) -> None:
     assert {each["image"] for each in containers(profile).values()} == {f"memguard-node:{memguard.__version__}"}
     user = containers(profile)["agent"]["securityContext"]["runAsUser"]
-    assert images.configuration(archives["node"])["User"] == f"{user}:{user}"
+    assert archive.configuration(archives["node"])["User"] == f"{user}:{user}"
 
 
 def test_the_seccomp_profile_is_the_one_that_is_there() -> None:
