@@ -81,17 +81,17 @@ class Shop:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(listed))
 
-    def create(self, *objects: Manifest) -> None:
-        """Make objects; pods are waited for."""
+    def create(self, *objects: Manifest, seconds: float = PATIENCE_SECONDS) -> None:
+        """Make objects; pods are waited for, each for so long."""
         if objects:
             self.make(*objects)
         for one in objects:
             if one["kind"] == "Pod":
-                self.wait(one["metadata"]["name"])
+                self.wait(one["metadata"]["name"], seconds=seconds)
 
-    def wait(self, name: str, condition: str = "condition=Ready") -> None:
+    def wait(self, name: str, condition: str = "condition=Ready", seconds: float = PATIENCE_SECONDS) -> None:
         """Until a pod is so."""
-        self.kubectl("wait", f"pod/{name}", f"--for={condition}", f"--timeout={PATIENCE_SECONDS:.0f}s")
+        self.kubectl("wait", f"pod/{name}", f"--for={condition}", f"--timeout={seconds:.0f}s")
 
     def close(self) -> None:
         """All of it is gone after this."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from memguard.core.decision import Answer, Decision, KernelKill, Outcome, Victim
 from memguard.core.link import Mapping as Names
-from memguard.core.link import NewPlan, Order, Standing, Status, ToGuard
+from memguard.core.link import NewPlan, Order, Status, ToGuard, Top
 from memguard.core.policy import Plan
 from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.liaison import Liaison
@@ -193,9 +193,9 @@ def answer(order: str, **facts: Any) -> Answer:
     return Answer(order=order, **({"accepted": True, "decision": "20261123-060000-000009-aaaa"} | facts))
 
 
-def standing(number: int, **facts: Any) -> Standing:
+def standing(number: int, **facts: Any) -> Top:
     usual: dict[str, Any] = {
         "id": f"{number:064x}", "namespace": "shop", "pod": f"pod-{number}", "name": "app", "score": 500 - number,
         "footprint_bytes": GIB // 2, "limit_bytes": GIB, "limit_seconds": 12.5,
     }  # fmt: skip
-    return Standing(**(usual | facts))
+    return Top(**(usual | facts))

@@ -18,6 +18,7 @@ from memguard.agent.journal import Journal
 from memguard.agent.plan import Sources, compiled, references
 from memguard.agent.plan_store import KeptPlan, PlanStore
 from memguard.agent.planner import Planner
+from memguard.agent.resources import ClusterPolicy, TenantPolicy
 from memguard.api.meta import Desired, ObjectMeta
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.link import LARGEST_MESSAGE_BYTES
@@ -29,12 +30,12 @@ from memguard.kube.codec import Broken, Codec
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 
 
-def tenant(name: str = "strict", namespace: str = "shop", **spec: Any) -> Desired[MemoryGuardPolicySpec]:
+def tenant(name: str = "strict", namespace: str = "shop", **spec: Any) -> TenantPolicy:
     metadata = ObjectMeta(name=name, namespace=namespace, uid=f"uid-{name}", resource_version="7")
     return Desired(metadata=metadata, spec=MemoryGuardPolicySpec(**({"mode": "Enforce"} | spec)))
 
 
-def cluster(name: str = "default", **spec: Any) -> Desired[ClusterMemoryGuardPolicySpec]:
+def cluster(name: str = "default", **spec: Any) -> ClusterPolicy:
     return Desired(metadata=ObjectMeta(name=name, uid=f"uid-{name}"), spec=ClusterMemoryGuardPolicySpec(**spec))
 
 
@@ -91,7 +92,7 @@ def test_what_cannot_be_read_never_enforces(how: dict[str, Any]) -> None:
 
 
 def test_a_policy_of_an_older_definition_is_broken_and_no_other() -> None:
-    codec = Codec(Desired[MemoryGuardPolicySpec])
+    codec = Codec(TenantPolicy)
     listed = b"""{"metadata": {"resourceVersion": "9"}, "items": [
         {"metadata": {"name": "old", "namespace": "shop", "uid": "u", "resourceVersion": "1"},
          "spec": {"mode": "Kill"}},
@@ -160,9 +161,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_a_plan_is_handed_over_once(desk: Desk) -> None:
     assert (desk.planner.kept, desk.planner.current, desk.link.plans) == (None, False, [])
-    assert desk.planner.remake(sources(tenants=(tenant(),)))
-    assert not desk.planner.remake(sources(tenants=(tenant(),)))
-    assert desk.planner.remake(sources())
+    for made_of in (sources(tenants=(tenant(),)), sources(tenants=(tenant(),)), sources()):
+        desk.planner.remake(made_of)
     assert [plan.acts for plan in desk.link.plans] == [True, False]
     assert desk.planner.current
     assert desk.planner.kept is not None
@@ -186,11 +186,11 @@ def test_a_plan_that_does_not_go_over_the_socket_leaves_the_one_before(desk: Des
 def test_the_next_process_has_it_at_once(desk: Desk, tmp_path: Path) -> None:
     desk.planner.remake(sources(tenants=(tenant(),)))
     after = Desk(tmp_path)
-    assert after.link.plans == desk.link.plans
+    assert after.planner.kept == desk.planner.kept
     assert not after.planner.current, "until the API server has spoken"
-    assert after.planner.remake(sources(tenants=(tenant(),)))
+    after.planner.remake(sources(tenants=(tenant(),)))
     assert after.planner.current
-    assert after.link.plans == desk.link.plans, "and it is not handed over again"
+    assert after.link.plans == [], "the agent told it when it began"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"plan": {"version": 5}}', b"\xff", b'{"cluster": "default"}'])

@@ -21,7 +21,7 @@ from memguard.agent.ledger import Ledger
 from memguard.agent.plan_store import KeptPlan
 from memguard.agent.presence import FRESH_SECONDS, MISSING_SECONDS, Presence
 from memguard.agent.publisher import PAUSE_SECONDS, SHORTEST_SECONDS, Publisher
-from memguard.agent.report import Outlook, report
+from memguard.agent.report import Basis, report
 from memguard.api.node_memory import MOST_TOP, NodeMemoryStatus, OrderAnswer
 from memguard.api.wire import body
 from memguard.core.link import PROTOCOL, Capability, Hello, Level
@@ -42,7 +42,7 @@ def presence(**facts: Any) -> Presence:
     return Presence(**(usual | facts))
 
 
-def outlook(**facts: Any) -> Outlook:
+def basis(**facts: Any) -> Basis:
     usual: dict[str, Any] = {
         "now": NOW,
         "presence": presence(),
@@ -53,15 +53,15 @@ def outlook(**facts: Any) -> Outlook:
         "current": True,
         "generation": 3,
     }
-    return Outlook(**(usual | facts))
+    return Basis(**(usual | facts))
 
 
-def conditions(found: Outlook) -> dict[str, tuple[str, str]]:
+def conditions(found: Basis) -> dict[str, tuple[str, str]]:
     return {one.type: (one.status, one.reason) for one in report(found).conditions}
 
 
 def test_all_is_well() -> None:
-    found = conditions(outlook(presence=presence(status=status(plan="v1", mode="Enforce"))))
+    found = conditions(basis(presence=presence(status=status(plan="v1", mode="Enforce"))))
     assert found == {
         "Ready": ("True", "GuardReports"),
         "Fit": ("True", "Fit"),
@@ -110,15 +110,15 @@ GONE = presence(hello=None, problem="/run/guard.sock: No such file or directory"
     ],
 )  # fmt: skip
 def test_what_is_not_well_is_said(facts: dict[str, Any], kind: str, expected: tuple[str, str], words: str) -> None:
-    found = outlook(**facts)
+    found = basis(**facts)
     assert conditions(found)[kind] == expected
     assert words in next(one.message for one in report(found).conditions if one.type == kind)
 
 
 def test_a_condition_holds_since_it_last_changed() -> None:
-    before = report(outlook()).conditions
+    before = report(basis()).conditions
     later = NOW + timedelta(minutes=5)
-    after = {one.type: one for one in report(outlook(now=later, before=before, stopped=True)).conditions}
+    after = {one.type: one for one in report(basis(now=later, before=before, stopped=True)).conditions}
     assert after["Ready"].last_transition_time == later
     assert after["Fit"].last_transition_time == NOW
     assert after["Fit"].observed_generation == 3
@@ -129,7 +129,7 @@ def test_what_the_guard_says_is_passed_on() -> None:
         plan="v1", level="Tight", pressure=0.83, exhaustion_seconds=12.0, kernel_oom_kills=2, unmapped=1,
         top=(standing(1), standing(2)), capabilities=(Capability(name="host-pid", ok=False, detail="no hostPID"),),
     )  # fmt: skip
-    found = report(outlook(presence=presence(status=said)))
+    found = report(basis(presence=presence(status=said)))
     assert (found.level, found.pressure, found.exhaustion_seconds) == ("Tight", 0.83, 12.0)
     assert [one.pod for one in found.top] == ["pod-1", "pod-2"]
     assert [(one.name, one.ok) for one in found.capabilities] == [("host-pid", False)]
@@ -142,7 +142,7 @@ def test_what_the_guard_says_is_passed_on() -> None:
 def test_and_what_the_agent_remembers() -> None:
     answer = OrderAnswer(id="o", accepted=True, at=NOW, decision="d")
     card = Scorecard(total=Tally(hits=3, false_alarms=2, misses=1))
-    found = report(outlook(ledger=Ledger(since=NOW, card=card, answers=(answer,)), presence=presence(status=None)))
+    found = report(basis(ledger=Ledger(since=NOW, card=card, answers=(answer,)), presence=presence(status=None)))
     assert found.orders == (answer,)
     assert found.scorecard is not None
     assert (found.scorecard.hits, found.scorecard.false_alarms, found.scorecard.misses) == (3, 2, 1)
@@ -157,7 +157,7 @@ def test_whatever_the_guard_says_the_report_is_of_bounded_size(text: str, count:
         top=tuple(standing(number, pod=text, excluded=text) for number in range(count)),
         capabilities=tuple(Capability(name=text, ok=True, detail=text) for _ in range(count)),
     )
-    found = body(report(outlook(presence=presence(status=said))))
+    found = body(report(basis(presence=presence(status=said))))
     assert len(found["top"]) == min(count, MOST_TOP)
     assert len(json.dumps(found, ensure_ascii=False)) < 64 << 10
     assert msgspec.convert(found, NodeMemoryStatus)
@@ -184,11 +184,11 @@ class Desk:
         self.cluster = Cluster()
         self.clock = 0.0
         self.uid = "uid-node"
-        self.outlook = outlook()
+        self.basis = basis()
         self.log = os.open(os.devnull, os.O_WRONLY)
         self.publisher = Publisher(
             self.cluster,  # type: ignore[arg-type]
-            lambda: report(self.outlook),
+            lambda: report(self.basis),
             Journal(self.log),
             node="node-a",
             node_uid=lambda: self.uid,
@@ -203,7 +203,7 @@ class Desk:
         return sum(verb == "apply" for verb, _ in self.cluster.calls)
 
     def says(self, **facts: Any) -> None:
-        self.outlook = outlook(presence=presence(status=status(plan="v1", **facts)))
+        self.basis = basis(presence=presence(status=status(plan="v1", **facts)))
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_no_two_nodes_keep_step(desk: Desk) -> None:
     for random in (0.0, 1.0):
         publisher = Publisher(
             desk.cluster,  # type: ignore[arg-type]
-            lambda: report(desk.outlook),
+            lambda: report(desk.basis),
             Journal(desk.log),
             node="node-a",
             node_uid=lambda: "",
@@ -244,11 +244,11 @@ def test_no_two_nodes_keep_step(desk: Desk) -> None:
 CHANGES: list[Callable[[Desk], None]] = [
     lambda desk: desk.says(level="Critical"),
     lambda desk: desk.says(unfit="read-only"),
-    lambda desk: setattr(desk, "outlook", outlook(stopped=True)),
+    lambda desk: setattr(desk, "basis", basis(stopped=True)),
     lambda desk: setattr(
-        desk, "outlook", outlook(ledger=Ledger(since=NOW, answers=(OrderAnswer(id="o", accepted=True, at=NOW),)))
+        desk, "basis", basis(ledger=Ledger(since=NOW, answers=(OrderAnswer(id="o", accepted=True, at=NOW),)))
     ),
-    lambda desk: setattr(desk, "outlook", outlook(kept=msgspec.structs.replace(PLAN, plan=Plan(version="v2")))),
+    lambda desk: setattr(desk, "basis", basis(kept=msgspec.structs.replace(PLAN, plan=Plan(version="v2")))),
 ]
 
 
@@ -268,7 +268,7 @@ def test_a_figure_that_moves_is_no_news(desk: Desk) -> None:
 
 def test_a_guard_that_is_gone_is_in_no_trouble_any_more(desk: Desk) -> None:
     critical = presence(hello=None, status=status(plan="v1", level="Critical"))
-    desk.outlook = outlook(presence=critical, missing=True)
+    desk.basis = basis(presence=critical, missing=True)
     desk.written()
     desk.clock = 100.0
     assert desk.written() == 1
@@ -315,7 +315,7 @@ def test_a_server_that_cannot_is_left_in_peace(desk: Desk, error: type[KubeError
 def test_the_last_word_is_written(desk: Desk) -> None:
     thread = threading.Thread(target=desk.publisher.run)
     thread.start()
-    desk.outlook = outlook(stopped=True)
+    desk.basis = basis(stopped=True)
     desk.publisher.stop()
     thread.join()
     [ready] = [

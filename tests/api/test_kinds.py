@@ -22,10 +22,9 @@ from memguard.api.decision import (
     record,
 )
 from memguard.api.definitions import DEFINITIONS
-from memguard.api.meta import API_VERSION, SYSTEM_NAMESPACE, Desired
+from memguard.api.meta import API_VERSION, Desired
 from memguard.api.node_memory import NodeMemory
 from memguard.api.policies import MemoryGuardPolicy
-from memguard.api.wire import body
 from memguard.core.advice import Advice
 from memguard.core.decision import Decision, Outcome, Ranked, Victim
 from memguard.core.policies import MemoryGuardPolicySpec
@@ -51,7 +50,8 @@ def test_the_record_has_every_field_of_the_decision(core: Any, api: Any, more: s
 
 @pytest.mark.row("T2")
 def test_a_record_says_all_that_was_decided() -> None:
-    made = record(decision(not_done_because=None), node="node-a", taken_at=NOW, policy="shop/carts")
+    plain = record(decision(not_done_because=None), namespace="shop", node="node-a", taken_at=NOW, policy="shop/carts")
+    made = msgspec.convert(plain, MemoryGuardDecision)
     assert (made.metadata.name, made.metadata.namespace) == ("d-1", "shop")
     assert (made.api_version, made.kind) == (API_VERSION, "MemoryGuardDecision")
     assert (made.spec.node, made.spec.taken_at, made.spec.policy) == ("node-a", NOW, "shop/carts")
@@ -70,12 +70,8 @@ DOMAINS = [
 
 @pytest.mark.parametrize(("domain", "words"), DOMAINS)
 def test_the_summary_names_the_boundary(domain: str, words: str) -> None:
-    assert record(decision(domain=domain), node="n", taken_at=NOW).spec.summary.startswith(words)
-
-
-def test_what_concerns_no_namespace_is_recorded_in_ours() -> None:
-    made = record(decision(victim=Victim(id="x")), node="node-a", taken_at=NOW)
-    assert made.metadata.namespace == SYSTEM_NAMESPACE
+    made = record(decision(domain=domain), namespace="shop", node="n", taken_at=NOW)
+    assert made["spec"]["summary"].startswith(words)
 
 
 texts = st.sampled_from(["", "x", "ä" * 5000])
@@ -95,7 +91,7 @@ decisions = st.builds(
 
 @given(decisions)
 def test_no_decision_is_too_long_to_be_recorded(one: Decision) -> None:
-    written = body(record(one, node="node-a", taken_at=NOW))
+    written = record(one, namespace="shop", node="node-a", taken_at=NOW)
     assert msgspec.convert(written, MemoryGuardDecision).spec.id == one.id
     assert len(msgspec.json.encode(written)) < 64 << 10
 
@@ -108,7 +104,7 @@ def test_the_phases() -> None:
         headroom_bytes=0,
     )  # fmt: skip
     done = outcome_status(outcome, NOW)
-    assert (done.phase, done.freed_bytes, done.freed, done.seconds) == ("Done", 901775360, "860Mi", 0.04)
+    assert (done.phase, done.freed_bytes, done.freed, done.seconds) == ("Done", 901775360, "860 MiB", 0.04)
     assert outcome_status(msgspec.structs.replace(outcome, complete=False), NOW).phase == "Incomplete"
 
 

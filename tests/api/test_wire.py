@@ -42,7 +42,7 @@ CUT = [
     ({"title": "123456"}, {"title": "1234…"}),
     ({"title": "12345"}, {"title": "12345"}),
     ({"title": "ééééééé"}, {"title": "éééé…"}),
-    ({"title": None}, {"title": None}),
+    ({"title": None}, {}),
     ({"leaves": [{"longName": "x" * 9, "other": 1}] * 3}, {"leaves": [{"longName": "xxxx…"}] * 2}),
     ({"byName": {"a": "1", "b": "2222222", "c": "3"}}, {"byName": {"a": "1", "b": "2222…"}}),
     ({"size": "a very long one"}, {"size": "a very long one"}),

@@ -18,9 +18,7 @@ from typing import Any
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard
 from tests.cluster.clients import wait_until
-from tests.cluster.kinds import ROOT, install
-
-from memguard.api.meta import SYSTEM_NAMESPACE
+from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE, install
 
 DEPLOY = ROOT / "deploy"
 ACCOUNT = "memguard-agent"

@@ -14,6 +14,7 @@ from memguard.api.meta import API_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "kinds"
+SYSTEM_NAMESPACE = "memguard-system"
 
 
 def install(plane: ControlPlane) -> None:

@@ -15,10 +15,10 @@ from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.api.make import NOW, decision
 from tests.cluster.clients import wait_until
-from tests.cluster.kinds import NAMESPACE, ROOT, install
+from tests.cluster.kinds import NAMESPACE, ROOT, SYSTEM_NAMESPACE, install
 
 from memguard.api.decision import first_status, record
-from memguard.api.meta import SYSTEM_NAMESPACE, ObjectMeta
+from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus
 from memguard.api.wire import body
 from memguard.core.advice import Advice
@@ -102,7 +102,8 @@ def report(node: str, **parts: Any) -> dict[str, Any]:
 
 
 def decided(name: str, node: str) -> dict[str, Any]:
-    return body(record(decision(id=name, victim=Victim(id="x", namespace=NAMESPACE)), node=node, taken_at=NOW))
+    one = decision(id=name, victim=Victim(id="x", namespace=NAMESPACE))
+    return record(one, namespace=NAMESPACE, node=node, taken_at=NOW)
 
 
 @pytest.fixture(scope="module")

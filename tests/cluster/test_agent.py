@@ -22,9 +22,8 @@ from tests.cluster.clients import client_of, connect, proxy_of, wait_until
 from tests.cluster.kinds import install, thing
 from tests.cluster.proxy import Refuse
 
-from memguard.agent.census import container
 from memguard.agent.resources import POLICIES
-from memguard.core.model import Owner
+from memguard.core.model import Owner, unread
 from memguard.kube.client import Client
 from memguard.kube.resources import PODS
 
@@ -91,7 +90,7 @@ def test_policies_become_the_guards_plan_and_pods_its_names(site: Site) -> None:
         assert key("a") not in guard.roster.known
         site.pod(described(statuses=[running("app", "c")]), f"elsewhere-{site.node}")
         guard.wait(knows(guard, "c"))
-        assert guard.plan.rule_for(container(guard.roster.known[key("c")])).policy == f"elsewhere-{site.node}/strict"
+        assert guard.plan.rule_for(unread(guard.roster.known[key("c")])).policy == f"elsewhere-{site.node}/strict"
         site.plane.kubectl("delete", "pod/cart", "-n", namespace, "--force", "--grace-period=0")
         guard.wait(lambda: uid not in guard.roster.pods)
         assert key("b") not in guard.roster.known
@@ -179,7 +178,7 @@ def test_a_decision_is_written_and_told_under_one_name(site: Site) -> None:
         assert record["spec"]["node"] == site.node
         assert record["spec"]["policy"] == f"{namespace}/strict"
         assert record["spec"]["reason"] == one.reason
-        assert (record["status"]["freedBytes"], record["status"]["freed"]) == (1 << 30, "1Gi")
+        assert (record["status"]["freedBytes"], record["status"]["freed"]) == (1 << 30, "1.0 GiB")
         wait_until(lambda: len(site.events(namespace, "MemoryGuardKilled")) == 2)
         told = {event["involvedObject"]["kind"]: event for event in site.events(namespace, "MemoryGuardKilled")}
         assert told["Pod"]["involvedObject"]["uid"] == uid

@@ -41,7 +41,7 @@ from memguard.errors import (
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection, FixedToken, TokenFile, read_pem, tls_context
 from memguard.kube.kubeconfig import read_kubeconfig
-from memguard.kube.objects import Operation, Pod
+from memguard.kube.objects import Pod
 from memguard.kube.resources import NAMESPACES, PODS, Resource, Selection
 from memguard.kube.retry import Backoff, retry
 
@@ -77,9 +77,6 @@ def test_an_object_is_made_read_changed_and_deleted(client: Client, namespace: s
     assert client.get(CONFIG_MAPS, "a", namespace) == made
     merged = client.merge_patch(CONFIG_MAPS, "a", {"data": {"y": "2"}}, namespace)
     assert merged.data == {"x": "1", "y": "2"}
-    operations = [Operation(op="test", path="/data/x", value="1"), Operation(op="remove", path="/data/x")]
-    assert client.json_patch(CONFIG_MAPS, "a", operations, namespace).data == {"y": "2"}
-    assert client.replace(CONFIG_MAPS, "a", config_map("a", z="3"), namespace).data == {"z": "3"}
     client.delete(CONFIG_MAPS, "a", namespace, uid=made.metadata.uid)
     with pytest.raises(NotFoundError, match=f'^GET .*/{namespace}/configmaps/a: 404 configmaps "a" not found. It is'):
         client.get(CONFIG_MAPS, "a", namespace)
@@ -110,17 +107,15 @@ def test_refusals_are_told_apart(control_plane: ControlPlane, client: Client, na
     made = client.create(CONFIG_MAPS, config_map("a"), namespace)
     with pytest.raises(AlreadyExistsError, match='configmaps "a" already exists'):
         client.create(CONFIG_MAPS, config_map("a"), namespace)
-    old = {**config_map("a"), "metadata": {"name": "a", "resourceVersion": made.metadata.resource_version}}
+    old = {"metadata": {"resourceVersion": made.metadata.resource_version}, "data": {"x": "2"}}
     client.merge_patch(CONFIG_MAPS, "a", {"data": {"x": "1"}}, namespace)
     with pytest.raises(ConflictError, match="the object has been modified"):
-        client.replace(CONFIG_MAPS, "a", old, namespace)
+        client.merge_patch(CONFIG_MAPS, "a", old, namespace)
     with pytest.raises(ConflictError, match="UID in the precondition"):
         client.delete(CONFIG_MAPS, "a", namespace, uid="another")
     with pytest.raises(InvalidError) as invalid:
         client.create(PODS, {"metadata": {"name": "P"}, "spec": {"containers": [{"name": "main"}]}}, namespace)
     assert [cause.partition(": ")[0] for cause in invalid.value.causes] == ["metadata.name", "spec.containers[0].image"]
-    with pytest.raises(InvalidError):
-        client.json_patch(CONFIG_MAPS, "a", [Operation(op="test", path="/data/x", value="2")], namespace)
     with pytest.raises(KubeError, match="400 "):
         client.create(PODS, {"kind": "Node", "apiVersion": "v1"}, namespace)
     with (

@@ -307,9 +307,9 @@ FULL = decision(
 
 @pytest.mark.row("T2")
 def test_a_decision_is_written_once_and_says_all(emptied: ControlPlane) -> None:
-    written = record(FULL, node="node-a", taken_at=NOW, policy="kinds/carts")
-    found = msgspec.convert(made(emptied, body(written)), MemoryGuardDecision)
-    assert found.spec == msgspec.convert(body(written), MemoryGuardDecision).spec
+    written = record(FULL, namespace=NAMESPACE, node="node-a", taken_at=NOW, policy="kinds/carts")
+    found = msgspec.convert(made(emptied, written), MemoryGuardDecision)
+    assert found.spec == msgspec.convert(written, MemoryGuardDecision).spec
     assert found.status == MemoryGuardDecision(metadata=ObjectMeta(), spec=found.spec).status
     outcome = Outcome(
         id="d-1", victim=FULL.victim, action="kill", complete=True, seconds=0.04, expected_bytes=1,
@@ -320,14 +320,14 @@ def test_a_decision_is_written_once_and_says_all(emptied: ControlPlane) -> None:
         assert after.status == status
         assert after.spec == found.spec
     with pytest.raises(LabError, match="AlreadyExists"):
-        made(emptied, body(written))
+        made(emptied, written)
     change = ("patch", "mgd", "d-1", "--namespace", NAMESPACE, "--type=merge", "-p", '{"spec": {"score": 1}}')
     with pytest.raises(LabError, match="a decision is a record: it is written once and never changed"):
         emptied.kubectl(*change)
 
 
 def test_a_decision_is_named_after_its_id(plane: ControlPlane) -> None:
-    written = body(record(FULL, node="node-a", taken_at=NOW))
+    written = record(FULL, namespace=NAMESPACE, node="node-a", taken_at=NOW)
     written["metadata"]["name"] = "another"
     assert "a decision is named after its spec.id" in refusal(plane, written)
 
@@ -336,7 +336,7 @@ def test_a_decision_is_named_after_its_id(plane: ControlPlane) -> None:
 def test_kubectl_get_answers_why(emptied: ControlPlane) -> None:
     for name, node, mode in (("d-1", "node-a", "Enforce"), ("d-2", "node-b", "Observe")):
         one = msgspec.structs.replace(FULL, id=name, mode=mode)
-        made(emptied, body(record(one, node=node, taken_at=NOW)))
+        made(emptied, record(one, namespace=NAMESPACE, node=node, taken_at=NOW))
         write_status(emptied, D, name, body(first_status(one)))
     head, *lines = emptied.kubectl("get", "mgd", "--namespace", NAMESPACE).splitlines()
     assert head.split() == ["NAME", "POD", "CONTAINER", "ACTION", "MODE", "PHASE", "FREED", "WHY", "AGE"]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.make import container
 
-from memguard.core.budget import Ledger
+from memguard.core.budget import RecentKills
 from memguard.core.model import Container
 from memguard.core.policy import Budget, RuleBudget
 
@@ -12,11 +12,11 @@ A, B, C = (container(name, namespace="shop") for name in "abc")
 OTHERS = [container(name, namespace=name) for name in "uvwxyz"]
 
 
-def spent(*killed: Container, start: float = 0.0) -> Ledger:
-    ledger = Ledger()
+def spent(*killed: Container, start: float = 0.0) -> RecentKills:
+    recent = RecentKills()
     for index, one in enumerate(killed):
-        ledger = ledger.spend(one, BUDGET, start + index)
-    return ledger
+        recent = recent.spend(one, BUDGET, start + index)
+    return recent
 
 
 CASES = [
@@ -41,13 +41,13 @@ def test_a_spent_budget_refuses_with_its_reason(
 
 @pytest.mark.row("T4")
 def test_a_window_passes() -> None:
-    ledger = spent(A, A)
-    assert ledger.refusal(A, BUDGET, 100.5) is None
-    assert ledger.refusal(A, BUDGET, 99.5) is not None
+    recent = spent(A, A)
+    assert recent.refusal(A, BUDGET, 100.5) is None
+    assert recent.refusal(A, BUDGET, 99.5) is not None
 
 
 def test_no_budget_is_no_kill() -> None:
-    assert Ledger().refusal(A, Budget(per_node=0), 0.0) is not None
+    assert RecentKills().refusal(A, Budget(per_node=0), 0.0) is not None
 
 
 @pytest.mark.row("T4")
@@ -74,18 +74,18 @@ def test_no_rule_widens_the_budget(by: RuleBudget, mine: int, near: int) -> None
 
 @given(st.lists(st.sampled_from([A, B, C, *OTHERS]), max_size=30))
 def test_whoever_heeds_refusals_stays_within_the_budget(wanted: list[Container]) -> None:
-    ledger, killed = Ledger(), []
+    recent, killed = RecentKills(), []
     for index, one in enumerate(wanted):
-        if ledger.refusal(one, BUDGET, float(index)) is None:
-            ledger = ledger.spend(one, BUDGET, float(index))
+        if recent.refusal(one, BUDGET, float(index)) is None:
+            recent = recent.spend(one, BUDGET, float(index))
             killed.append(one)
     assert len(killed) <= BUDGET.per_node
     assert all(killed.count(one) <= BUDGET.per_container for one in killed)
     assert sum(one.namespace == "shop" for one in killed) <= BUDGET.per_namespace
 
 
-def test_the_ledger_does_not_grow_for_ever() -> None:
-    ledger = Ledger()
+def test_they_do_not_grow_for_ever() -> None:
+    recent = RecentKills()
     for index in range(1000):
-        ledger = ledger.spend(A, BUDGET, float(index))
-    assert len(ledger.kills) <= BUDGET.window_seconds + 1
+        recent = recent.spend(A, BUDGET, float(index))
+    assert len(recent.kills) <= BUDGET.window_seconds + 1

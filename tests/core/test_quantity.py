@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from memguard.core.quantity import BINARY, DECIMAL, LARGEST, NANO, Quantity, format_bytes, parse, parse_bytes
+from memguard.core.quantity import BINARY, DECIMAL, LARGEST, NANO, parse, parse_bytes
 from memguard.errors import InputError
 
 MI, GI = 1 << 20, 1 << 30
@@ -33,63 +33,61 @@ def meaning(text: str) -> Decimal:
     return Decimal(body)
 
 
-# written, canonical, bytes (rounded up)
+# written, bytes (rounded up)
 TABLE = [
-    ("0", "0", 0),
-    ("-0", "0", 0),
-    ("0Ki", "0", 0),
-    ("0e3", "0", 0),
-    ("007", "7", 7),
-    ("+5", "5", 5),
-    ("1.", "1", 1),
-    ("1.G", "1G", 10**9),
-    (".5", "500m", 1),
-    ("1.5", "1500m", 2),
-    ("100m", "100m", 1),
-    ("1000m", "1", 1),
-    ("1001m", "1001m", 2),
-    ("1u", "1u", 1),
-    ("1n", "1n", 1),
-    # binary: the largest suffix that divides, but plain numbers below 1024
-    ("1Ki", "1Ki", 1024),
-    ("1024Mi", "1Gi", GI),
-    ("1.5Gi", "1536Mi", 1536 * MI),
-    ("0.5Mi", "512Ki", 512 * 1024),
-    ("0.5Ki", "512", 512),
-    ("1000Ki", "1000Ki", 1024000),
-    ("1025Mi", "1025Mi", 1025 * MI),
-    ("2048Ei", f"{LARGEST}", LARGEST),
-    ("8Ei", f"{LARGEST}", LARGEST),
-    ("7Ei", "7Ei", 7 << 60),
-    # a binary amount that is not whole is shown in thousands, so that nothing is lost
-    ("0.1Mi", "104857600m", 104858),
-    ("100.035Ki", "102435840m", 102436),
+    ("0", 0),
+    ("-0", 0),
+    ("0Ki", 0),
+    ("0e3", 0),
+    ("007", 7),
+    ("+5", 5),
+    ("1.", 1),
+    ("1.G", 10**9),
+    (".5", 1),
+    ("1.5", 2),
+    ("100m", 1),
+    ("1000m", 1),
+    ("1001m", 2),
+    ("1u", 1),
+    ("1n", 1),
+    ("1Ki", 1024),
+    ("1024Mi", GI),
+    ("1.5Gi", 1536 * MI),
+    ("0.5Mi", 512 * 1024),
+    ("0.5Ki", 512),
+    ("1000Ki", 1024000),
+    ("1025Mi", 1025 * MI),
+    ("2048Ei", LARGEST),
+    ("8Ei", LARGEST),
+    ("7Ei", 7 << 60),
+    ("0.1Mi", 104858),
+    ("100.035Ki", 102436),
     # less than one: rounded up to a billionth
-    (".001Ki", "1024m", 2),
-    ("0.000000000001Ki", "2n", 1),
-    ("0.0000000001", "1n", 1),
-    ("3.001n", "4n", 1),
-    ("0.00000012345", "124n", 1),
+    (".001Ki", 2),
+    ("0.000000000001Ki", 1),
+    ("0.0000000001", 1),
+    ("3.001n", 1),
+    ("0.00000012345", 1),
     # decimal: k is small, M is large
-    ("8k", "8k", 8000),
-    ("50000", "50k", 50000),
-    ("1234000", "1234k", 1234000),
-    ("0.0005k", "500m", 1),
-    ("128974848", "128974848", 128974848),
-    ("123Mi", "123Mi", 123 * MI),
-    ("129e6", "129e6", 129_000_000),
-    ("129M", "129M", 129_000_000),
-    ("9E", "9E", 9 * 10**18),
+    ("8k", 8000),
+    ("50000", 50000),
+    ("1234000", 1234000),
+    ("0.0005k", 1),
+    ("128974848", 128974848),
+    ("123Mi", 123 * MI),
+    ("129e6", 129_000_000),
+    ("129M", 129_000_000),
+    ("9E", 9 * 10**18),
     # E is 10^18, E3 is 10^3
-    ("1E", "1E", 10**18),
-    ("1E3", "1e3", 1000),
-    ("1e3", "1e3", 1000),
-    ("1.5e3", "1500", 1500),
-    ("1.3E+6", "1300e3", 1_300_000),
-    ("1e-3", "1e-3", 1),
-    ("1E-9", "1e-9", 1),
-    ("1e-99", "1e-9", 1),
-    ("1e14", "100e12", 10**14),
+    ("1E", 10**18),
+    ("1E3", 1000),
+    ("1e3", 1000),
+    ("1.5e3", 1500),
+    ("1.3E+6", 1_300_000),
+    ("1e-3", 1),
+    ("1E-9", 1),
+    ("1e-99", 1),
+    ("1e14", 10**14),
 ]
 
 REFUSED = [
@@ -102,26 +100,15 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("written", "canonical", "size"), TABLE)
-def test_means_and_shows_what_kubernetes_does(written: str, canonical: str, size: int) -> None:
-    quantity = parse(written)
-    assert str(quantity) == canonical
-    assert quantity.whole == size
+@pytest.mark.parametrize(("written", "size"), TABLE)
+def test_means_what_it_does_to_kubernetes(written: str, size: int) -> None:
+    assert -(-parse(written) // NANO) == size
     assert parse_bytes(written) == size
 
 
-@pytest.mark.parametrize(("written", "canonical", "size"), [row for row in TABLE if row[0][0] not in "+-"])
-def test_a_sign_mirrors_it(written: str, canonical: str, size: int) -> None:
-    negative = parse("-" + written)
-    assert negative.nano == -parse(written).nano
-    assert negative.whole == -size
-    assert str(negative) == ("0" if size == 0 else "-" + canonical)
-
-
-def test_beyond_exa_the_exponent_takes_over() -> None:
-    assert str(parse("1000E")) == "1e21"
-    assert str(parse("5000000E")) == "5e24"
-    assert parse("1e21").nano == parse("1000E").nano
+@pytest.mark.parametrize("written", [row[0] for row in TABLE if row[0][0] not in "+-"])
+def test_a_sign_mirrors_it(written: str) -> None:
+    assert parse("-" + written) == -parse(written)
 
 
 @pytest.mark.parametrize("text", REFUSED)
@@ -148,18 +135,8 @@ def test_means_what_the_grammar_says(text: str) -> None:
         expected = int(amount) + (amount != int(amount))
     if text.endswith("i"):
         expected = min(expected, LARGEST * NANO)
-    assert abs(parse(text).nano) == expected
-    assert (parse(text).nano < 0) == (text.startswith("-") and expected > 0)
-
-
-@given(quantities)
-def test_canonical_text_round_trips(text: str) -> None:
-    quantity = parse(text)
-    again = parse(str(quantity))
-    assert again.nano == quantity.nano
-    assert str(again) == str(quantity)
-    assert "." not in str(quantity)
-    assert "+" not in str(quantity)
+    assert abs(parse(text)) == expected
+    assert (parse(text) < 0) == (text.startswith("-") and expected > 0)
 
 
 @given(quantities, quantities)
@@ -170,34 +147,19 @@ def test_order_is_that_of_the_amounts(left: str, right: str) -> None:
         amounts = [meaning(text) * sign.get(text[0], 1) for text in (left, right)]
     assume(all(abs(amount) <= LARGEST for amount in amounts))  # beyond, a binary one is capped and a decimal one is not
     if amounts[0] <= amounts[1]:
-        assert parse(left).nano <= parse(right).nano
+        assert parse(left) <= parse(right)
 
 
 @given(st.integers(0, LARGEST))
-@example(0)
-@example(1023)
-@example(1024)
 @example(LARGEST)
-def test_bytes_round_trip_in_the_shortest_form(count: int) -> None:
-    text = format_bytes(count)
-    assert parse_bytes(text) == count
-    assert len(text) <= len(str(count))
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0"), (512, "512"), (1000, "1k"), (1024, "1Ki"), (1536 * MI, "1536Mi"), (GI, "1Gi"), (MI + 1, "1048577")],
-)
-def test_formats_bytes_canonically(count: int, text: str) -> None:
-    assert format_bytes(count) == text
+def test_plain_bytes_are_what_they_are(count: int) -> None:
+    assert parse_bytes(str(count)) == count
 
 
 @given(st.one_of(st.text(max_size=20), st.text("0123456789.eEinumkKMGTP+-", max_size=20)))
 def test_any_text_is_a_quantity_or_a_typed_error(text: str) -> None:
     try:
-        quantity = parse(text)
+        parse(text)
     except InputError:
         return
-    assert isinstance(quantity, Quantity)
     assert text.isascii()
-    assert parse(str(quantity)).nano == quantity.nano

@@ -24,7 +24,7 @@ from memguard.guard.config import (
     GUARD_HORIZON_SECONDS,
     GUARD_PATIENCE_SECONDS,
     Config,
-    Identity,
+    NamedCgroup,
     Tuning,
     load_config,
     parse_config,
@@ -109,7 +109,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "tuning": Tuning,
     "rules": Rule,
     "rules.match": Match,
-    "containers": Identity,
+    "containers": NamedCgroup,
     "containers.owner": Owner,
 }
 
@@ -151,7 +151,7 @@ def test_every_key_arrives() -> None:
         (rule, Rule()),
         (rule.match, Match()),
         (config.tuning, Tuning()),
-        (identity, Identity(cgroup="", namespace="standalone")),
+        (identity, NamedCgroup(cgroup="", namespace="standalone")),
         (identity.owner, Owner(kind="", name="")),
     ):
         assert set(differing(found, default)) == set(keys(type(found)))
@@ -513,7 +513,9 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @pytest.mark.row("G2")
-@given(st.fixed_dictionaries({}, optional={key: VALUES for key in keys(Identity) if key not in ("cgroup", "labels")}))
+@given(
+    st.fixed_dictionaries({}, optional={key: VALUES for key in keys(NamedCgroup) if key not in ("cgroup", "labels")})
+)
 def test_whoever_is_accepted_can_be_written_into_a_trace_and_read_again(facts: dict[str, Any]) -> None:
     """Else a replay could not read what the guard wrote."""
     text = "[[containers]]\ncgroup = 'a'\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in facts.items())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.guard.conftest import Serve
 from tests.guard.test_liaison import HELLO, Caller
+from tests.guard.test_loop import kubepods_charges
 from tests.guard.world import MIB, Duty, Load, World, highs, uid
 
 from memguard.core.link import Hello, Mapping, NewPlan, News, Order, Receipt, Status, ToAgent
@@ -137,6 +138,17 @@ def test_who_may_never_be_chosen_is_listed_last(world: World, script: Script) ->
     one.listen(60)
     assert [standing.pod for standing in one.status.top] == ["p2", "p1"]
     assert "kube-system is protected" in (one.status.top[1].excluded or "")
+
+
+def test_total_available_and_reserve_are_the_nodes_where_kubepods_is_nearer(world: World, script: Script) -> None:
+    world.container(1, anon=300 * MIB)
+    limit = 400 * MIB
+    kubepods_charges(world, limit)
+    status = script(NewPlan(plan=PLAN), Mapping(pods=(pod(1),))).status
+    assert (status.total_bytes, status.available_bytes) == (world.total, world.available)
+    assert status.reserve_bytes == int(world.total * QUICK.reserve_ratio)
+    assert status.domain == "kubepods"
+    assert status.headroom_bytes == limit - 300 * MIB - int(limit * QUICK.reserve_ratio)
 
 
 def test_a_container_that_nobody_named_is_left_to_the_kernel(world: World, script: Script) -> None:

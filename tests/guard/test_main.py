@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memguard.errors import ConfigError, UnfitError
+from memguard.errors import ConfigError, InputError, UnfitError
 from memguard.guard import life
 from memguard.guard.config import Config
 from memguard.guard.main import USAGE, Arguments, arguments
@@ -194,7 +194,7 @@ def test_a_tree_without_the_memory_controller_is_refused(config: Callable[[str],
 def test_a_wrong_proc_root_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(life, "cgroup_version", lambda _: "v2")
     monkeypatch.setattr(life, "controllers", lambda _: ["memory"])
-    with pytest.raises(UnfitError, match=r"no proc file system.*procRoot"):
+    with pytest.raises(InputError, match=r"no proc file system.*procRoot"):
         life.require_fit(Config(proc_root=str(tmp_path)))
 
 

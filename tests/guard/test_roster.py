@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memguard.core.link import Mapping
-from memguard.core.model import Container, Identity
-from memguard.guard.roster import IDENTITY_FIELDS, Roster
+from memguard.core.model import Identity
+from memguard.guard.roster import Roster
 
 IDS = st.sampled_from("abcd")
 IDENTITIES = st.builds(
@@ -39,7 +39,3 @@ def test_who_is_not_known_is_not_mapped() -> None:
     found = Roster().identify("kubepods.slice/x.scope", "a")
     assert not found.mapped
     assert found.cgroup == "kubepods.slice/x.scope"
-
-
-def test_an_identity_is_part_of_a_container() -> None:
-    assert set(IDENTITY_FIELDS) < set(Container.__struct_fields__)

@@ -156,7 +156,7 @@ def test_a_resized_limit_is_seen_by_the_next_reading(make_ward: MakeWard) -> Non
         (plan(mode="Observe"), "Observe"),
         (plan(protected=True), "protects"),
         (plan(actions=("notify",)), "neither"),
-        (plan(actions=("evict",)), "cluster"),
+        (plan(actions=("evict",)), "evicts nobody"),
         (Plan(mode="Enforce", settings=Settings(protected_namespaces=("shop",))), "namespace shop"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_new_identity_replaces_the_old_and_keeps_the_readings(make_ward: MakeW
     ward = make_ward(CGROUP)
     before = ward.container
     identity = Container(
-        id="x", memory=Memory(current_bytes=0), namespace="kube-system", pod="p", name="n", priority=5,
+        id=before.id, memory=Memory(current_bytes=0), namespace="kube-system", pod="p", name="n", priority=5,
         owner=Owner(kind="Job", name="j"), privileged=True, static=True, request_bytes=7, restart_policy="Never",
         labels={"a": "b"},
     )  # fmt: skip

@@ -17,7 +17,7 @@ from memguard.kernel.cgroup import SCAN, Cgroup
 from memguard.kernel.numa import NumaFiles
 from memguard.kernel.process import process
 from memguard.kernel.readers import Readers
-from memguard.kernel.reading import Crew
+from memguard.kernel.reading import FirstProcesses
 from memguard.kernel.snapshot import take_snapshot
 from memguard.kernel.tree import Tree
 
@@ -118,11 +118,11 @@ def test_the_oldest_process_counts(tmp_path: Path) -> None:
         started = int((booted + 10_000 - age) * os.sysconf("SC_CLK_TCK"))
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "stat").write_text(f"{pid} (x) S {'0 ' * 18}{started} 0 0\n")
-    crew = Crew(list(ages), str(tmp_path), looked_at=2)
+    first = FirstProcesses(list(ages), str(tmp_path), looked_at=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "clock_gettime", lambda _: booted + 10_000)  # this machine may have just booted
-        assert crew.age_seconds == pytest.approx(3600, abs=0.1)
-    assert Crew([10], str(tmp_path), looked_at=2).age_seconds is None
+        assert first.age_seconds == pytest.approx(3600, abs=0.1)
+    assert FirstProcesses([10], str(tmp_path), looked_at=2).age_seconds is None
 
 
 def test_a_start_that_is_known_is_kept(readers: Readers) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, encode
-from memguard.kube.objects import ObjectMeta, Operation, Pod, Status
+from memguard.kube.objects import ObjectMeta, Pod, Status
 
 CODEC = Codec(Pod)
 META = {"name": "p", "namespace": "shop", "uid": "u", "resourceVersion": "7"}
@@ -67,7 +67,5 @@ def test_any_bytes_are_read_or_refused_in_one_way(data: bytes) -> None:
             read(data)
 
 
-def test_what_is_empty_is_not_written_but_null_is() -> None:
+def test_what_is_empty_is_not_written() -> None:
     assert encode(ObjectMeta(name="a")) == b'{"name":"a"}'
-    assert encode(Operation(op="remove", path="/a")) == b'{"op":"remove","path":"/a"}'
-    assert encode(Operation(op="add", path="/a", value=None)) == b'{"op":"add","path":"/a","value":null}'

@@ -21,7 +21,7 @@ from memguard.agent.plan import Sources
 from memguard.agent.plan_store import PlanStore
 from memguard.agent.planner import Planner
 from memguard.agent.publisher import Publisher
-from memguard.agent.report import Outlook, report
+from memguard.agent.report import Basis, report
 from memguard.agent.resources import written
 from memguard.agent.spool import Spool
 from memguard.agent.watches import Watches
@@ -53,7 +53,7 @@ class Agent:
             own_changed=self._own_changed,
             advised=self._advised,
         )
-        self._recorder = Recorder(self._client, instance=os.uname().nodename)
+        self._recorder = Recorder(self._client, instance=os.uname().nodename, trouble=journal.trouble)
         store = PlanStore(wanted.state, journal.trouble)
         self._census = Census(store.roster())
         self._link = GuardLink(wanted.socket, wanted.guard_uid, journal, noticed=self._noticed)
@@ -112,8 +112,8 @@ class Agent:
     def start(self) -> None:
         """All of it."""
         self._journal.write("start", version=__version__, node=self._wanted.node, port=self.web.port)
-        if self._census.roster is not None:
-            self._link.tell(roster=self._census.roster)
+        kept = self._planner.kept
+        self._link.tell(plan=kept.plan if kept else None, roster=self._census.roster)
         self._crew.start("web", self.web.run)
         self._crew.start("link", lambda: self._link.run(self._chronicle))
         self._crew.start("node", self._own_node.run)
@@ -214,7 +214,7 @@ class Agent:
     def _report(self) -> NodeMemoryStatus:
         own, presence, now = self._watches.own_object(), self._link.presence, time.monotonic()
         return report(
-            Outlook(
+            Basis(
                 now=utc_now(),
                 presence=presence,
                 missing=presence.missing(now),

@@ -13,7 +13,7 @@ import msgspec
 
 from memguard.agent.census import Census
 from memguard.agent.disk import read_back, write_whole
-from memguard.agent.entries import Amended, Told, namespace_of, victim_of
+from memguard.agent.entries import Amended, Told, namespace_of
 from memguard.agent.ledger import Ledger, answered, come, decided, is_known, killed, passed
 from memguard.agent.metrics import Metrics
 from memguard.agent.oom import Death, OomKills
@@ -105,14 +105,13 @@ class Chronicle:
         self._save()
 
     def _entry(self, session: str, news: News) -> Told:
-        victim = victim_of(news)
-        policy = self._policy_of(victim) if victim else ""
+        policy = self._policy_of(news.victim) if news.victim else ""
         offender = news.decision is not None and self._offends(news.decision)
         return Told(session=session, news=news, policy=policy, offender=offender)
 
     def _offends(self, decision: Decision) -> bool:
         """Did it reach its own limit, or use more than it asked for?"""
-        if decision.domain.startswith(("container:", "pod:")):
+        if not decision.shared:
             return True
         known = self._census.find(decision.victim.id)
         return known is not None and decision.expected_bytes > (known.request_bytes or 0)

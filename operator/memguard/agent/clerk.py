@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from memguard.agent.census import Census, People
+from memguard.agent.census import Census
 from memguard.agent.chronicle import Chronicle
 from memguard.agent.guard_link import GuardLink
 from memguard.agent.identities import Roster
@@ -82,25 +82,26 @@ class Clerk:
 
     def tick(self) -> None:
         """Once. A container is told of after the plan that knows its namespace: before, the guard leaves it alone."""
-        people = self._census.people
-        if people.listed and self._due(people):
-            self._plan(people.namespaces)
-        if self._planner.current and self._made_for is not None and people.namespaces <= self._made_for:
-            self._link.tell(roster=people.roster)
-        if self._advice is not None and people.listed:
-            self._attend(self._advice)
+        roster = self._census.roster
+        if roster is not None and roster.listed:
+            if self._due(roster.namespaces):
+                self._plan(roster.namespaces)
+            if self._planner.current and self._made_for is not None and roster.namespaces <= self._made_for:
+                self._link.tell(roster=roster)
+            if self._advice is not None:
+                self._attend(self._advice)
         self._chronicle.pass_time(self._now().timestamp())
         if self._clock() - self._kept_at >= KEEP_SECONDS:
             self._keep_roster()
         self._done()
 
-    def _due(self, people: People) -> bool:
+    def _due(self, namespaces: frozenset[str]) -> bool:
         """Is another plan to be made?"""
         late = self._clock() - self._made_at >= REMAKE_SECONDS
-        return self._stale or (late and people.namespaces != self._made_for)
+        return self._stale or (late and namespaces != self._made_for)
 
     def _plan(self, namespaces: frozenset[str]) -> None:
-        self._stale = False
+        self._stale = False  # before they are asked for: what changes meanwhile asks again
         sources = self._sources(namespaces)
         if sources is None:
             self._stale = True

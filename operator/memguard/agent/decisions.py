@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from memguard.agent.entries import Amended, Entry, Told, namespace_of, victim_of
+from memguard.agent.entries import Amended, Entry, Told, namespace_of
 from memguard.agent.journal import Journal
 from memguard.agent.notices import FindPolicy, node_reference, notices, vpa_notice
 from memguard.agent.resources import DECISIONS
@@ -39,7 +39,7 @@ from memguard.kube.retry import BACKOFF
 REFUSED_SECONDS = 60.0
 #: One that fails so often in a row is taken for one that refuses: with the server itself it would be all of them.
 MOST_FAILURES = 3
-#: And given up for an entry that is older: it was deleted, or its quota stays full.
+#: An entry that was refused for a day is set aside: its namespace was deleted, or the quota there stays full.
 HOPELESS_SECONDS = 86_400.0
 #: So many namespaces in a row that fail are the server.
 _AWAY = 2
@@ -145,12 +145,11 @@ class DecisionWriter:
             self._recorder.emit(learned)
 
     def _record(self, entry: Told, decision: Decision) -> None:
-        made = record(decision, node=self._node, taken_at=entry.news.at, policy=entry.policy)
-        metadata = {"name": decision.id, "namespace": self._namespace(entry)}
-        content = body(made) | {"metadata": metadata, "apiVersion": DECISIONS.api_version, "kind": DECISIONS.kind}
+        namespace, at = self._namespace(entry), entry.news.at
+        content = record(decision, namespace=namespace, node=self._node, taken_at=at, policy=entry.policy)
         with suppress(AlreadyExistsError):  # written before a crash, or the answer to it was lost
-            self._client.create(DECISIONS, content, self._namespace(entry))
-        self._amend(decision.id, self._namespace(entry), first_status(decision))
+            self._client.create(DECISIONS, content, namespace)
+        self._amend(decision.id, namespace, first_status(decision))
 
     def _amend(self, name: str, namespace: str, status: MemoryGuardDecisionStatus) -> None:
         with suppress(NotFoundError):  # its time was over, or it was refused
@@ -187,7 +186,7 @@ class DecisionWriter:
         """Where its record is."""
         if isinstance(entry, Amended):
             return entry.decision.partition("/")[0]
-        return namespace_of(victim_of(entry.news), self._system_namespace)
+        return namespace_of(entry.news.victim, self._system_namespace)
 
 
 def _will_pass(error: KubeError) -> bool:

@@ -37,12 +37,6 @@ Entry = Told | Amended
 entries: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
-def victim_of(news: News) -> Victim | None:
-    """The container that they are about, if they are about one."""
-    told = news.decision or news.outcome or news.kernel_kill
-    return told.victim if told else None
-
-
 def namespace_of(victim: Victim | None, system: str) -> str:
     """The namespace that a record about this container is kept in; `system` where it is of none."""
     return (victim.namespace if victim else None) or system

@@ -28,11 +28,12 @@ _LONGEST_UID = 64
 class Roster(Record, frozen=True, kw_only=True):
     """All containers that run on this node, by id, and the pods' UIDs as their cgroups are named.
 
-    `listed`: it is the API server's word, not what we remember from before.
+    `listed`: it is the API server's word, not what we remember from before. `namespaces`: of all pods that are here.
     """
 
     containers: dict[str, Identity]
     pods: tuple[str, ...]
+    namespaces: frozenset[str] = frozenset()
     listed: bool = False
 
 
@@ -42,6 +43,7 @@ def roster(pods: Iterable[Pod]) -> Roster:
     return Roster(
         containers={identity.id: identity for pod in pods for identity in identities(pod)},
         pods=tuple(sorted(_cgroup_uid(pod.metadata) for pod in pods)),
+        namespaces=frozenset(pod.metadata.namespace for pod in pods),
         listed=True,
     )
 

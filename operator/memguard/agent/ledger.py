@@ -59,11 +59,10 @@ def is_known(ledger: Ledger, session: str, number: int) -> bool:
 
 def decided(ledger: Ledger, decision: Decision, title: str, policy: str, at: float) -> Step:
     """A decision; `title` is its `namespace/id`."""
-    shared = not decision.domain.startswith(("container:", "pod:"))
     if decision.mode == "Observe":
-        fact = Decided(at=at, decision=title, container=decision.victim.id, policy=policy, shared=shared)
+        fact = Decided(at=at, decision=title, container=decision.victim.id, policy=policy, shared=decision.shared)
         return _scored(ledger, fact)
-    acted = Acted(decision=title, at=at, container=decision.victim.id, shared=shared)
+    acted = Acted(decision=title, at=at, container=decision.victim.id, shared=decision.shared)
     return replace(ledger, acted=(*ledger.acted, acted)[-MOST_ACTED:]), ()
 
 

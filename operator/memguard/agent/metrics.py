@@ -20,7 +20,7 @@ from memguard import __version__
 from memguard.agent.oom import Death
 from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS, metric
 from memguard.core.decision import AlarmKind, Decision, Outcome
-from memguard.core.link import Standing, Status
+from memguard.core.link import Status, Top
 from memguard.core.scorecard import Tally
 
 #: Different values of one label; what is beyond them is counted under OTHERS.
@@ -76,7 +76,6 @@ class Metrics:
         self._kernel_kills = self._counter("memguard_kernel_oom_kills_total")
         self._kernel_kills.labels(namespace="", scope="node")
         self._alarms = self._counter("memguard_alarms_total")
-        self._foreign = self._counter("memguard_foreign_growth_alarms_total")
         self._orders = self._counter("memguard_orders_total")
         reaction = metric("memguard_reaction_seconds")
         self._reaction = Histogram(reaction.name, reaction.help, buckets=REACTION_BUCKETS, registry=self.registry)
@@ -119,7 +118,6 @@ class Metrics:
     def alarmed(self, kind: AlarmKind) -> None:
         """Somebody must know."""
         self._alarms.labels(kind=kind).inc()
-        self._foreign.inc(kind == "foreign")
 
     def ordered(self, *, accepted: bool) -> None:
         """An order was answered."""
@@ -246,7 +244,7 @@ def _guard(status: Status) -> Iterator[Sample]:
         yield "memguard_guard_resident_bytes", (), status.resident_bytes
 
 
-def _top(one: Standing) -> Iterator[Sample]:
+def _top(one: Top) -> Iterator[Sample]:
     labels = (one.namespace or "", one.pod or "", one.name or "")
     if one.pod:  # unmapped ones would all be called the same
         yield "memguard_container_score", labels, one.score

@@ -26,7 +26,7 @@ OBSERVED: dict[Action, str] = {
 ALARMS: dict[AlarmKind, str] = {
     "foreign": "ForeignMemoryGrowth",
     "critical": "CriticalProcessGone",
-    "janitor": "NoSupervisor",
+    "supervisor": "NoSupervisor",
 }
 DECISION = f"{API_VERSION.partition('/')[0]}/decision"
 #: An Event's note has room for 1024 bytes; the decision's name is to stand in it whole.

@@ -8,13 +8,14 @@ container are one kill; a kill of nobody in particular is the status' that comes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 from memguard.agent.identities import container_id, owner
-from memguard.core.decision import KernelKill, Victim
-from memguard.core.model import Container, Count, Memory, Record, Seconds
-from memguard.core.policy import workload
+from memguard.core.decision import KernelKill, Victim, victim_of
+from memguard.core.model import Count, Identity, Record, Seconds, unread
 from memguard.kube.objects import ContainerStatus, Pod, Terminated
+
+V = TypeVar("V")
 
 Scope = Literal["container", "process", "node"]
 
@@ -114,15 +115,12 @@ def _ends(status: ContainerStatus) -> Iterator[Terminated]:
 
 def _victim(pod: Pod, name: str, key: str) -> Victim:
     meta = pod.metadata
-    nobody = Memory(current_bytes=0)
-    container = Container(id=key, namespace=meta.namespace, pod=meta.name, name=name, owner=owner(meta), memory=nobody)
-    return Victim(
-        id=key, namespace=meta.namespace, pod=meta.name, pod_uid=meta.uid, name=name, workload=workload(container)
-    )
+    known = Identity(id=key, namespace=meta.namespace, pod=meta.name, pod_uid=meta.uid, name=name, owner=owner(meta))
+    return victim_of(unread(known))
 
 
-def _remember(known: dict[str, float] | dict[str, None], key: str, value: float | None) -> None:
+def _remember(known: dict[str, V], key: str, value: V) -> None:
     known.pop(key, None)
     if len(known) >= MOST:
         del known[next(iter(known))]
-    known[key] = value  # type: ignore[assignment]
+    known[key] = value

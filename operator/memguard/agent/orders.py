@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from memguard.api.node_memory import OrderAnswer
 from memguard.core.advice import Advice, AdvisedOrder
 from memguard.core.link import Order
@@ -36,33 +38,25 @@ def attend(
     `given`: it has these already, and they are its to answer. Not `settled`: it may have answered what we do not know.
     """
     answered = {answer.id for answer in answers}
-    waiting = [order for order in advice.orders if order.id not in answered]
-    refused = []
-    for order in waiting:
+    open_, refused = [], []
+    for order in advice.orders:
+        if order.id in answered:
+            continue
         ours = settled and order.id not in given
-        reason = _overdue(order, now) or (_refusal(order, advice, runs) if ours else None)
+        reason = _refusal(order, advice, runs, now, ours=ours)
         if reason is not None:
             refused.append(OrderAnswer(id=order.id, accepted=False, at=now, reason=reason))
-    done = {answer.id for answer in refused}
-    open_ = (order for order in waiting if settled and order.id not in done and order.expires_at > now)
-    return tuple(_order(order) for order in open_), tuple(refused)
+        elif settled and order.expires_at > now:
+            open_.append(msgspec.convert(order, Order, from_attributes=True))
+    return tuple(open_), tuple(refused)
 
 
-def _overdue(order: AdvisedOrder, now: datetime) -> str | None:
-    return EXPIRED if now - order.expires_at > LATE else None
-
-
-def _refusal(order: AdvisedOrder, advice: Advice, runs: Runs) -> str | None:
+def _refusal(order: AdvisedOrder, advice: Advice, runs: Runs, now: datetime, *, ours: bool) -> str | None:
+    """Why the guard need not see it. Unless it is `ours` to answer it must only not be too late for any answer."""
+    if now - order.expires_at > LATE:
+        return EXPIRED
+    if not ours:
+        return None
     if advice.emergency_stop:
         return STOPPED
     return None if runs(order.container_id, order.pod_uid) else UNKNOWN
-
-
-def _order(order: AdvisedOrder) -> Order:
-    return Order(
-        id=order.id,
-        action=order.action,
-        container_id=order.container_id,
-        pod_uid=order.pod_uid,
-        expires_at=order.expires_at,
-    )

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from memguard.agent.resources import CLUSTER_POLICIES, POLICIES
+from memguard.agent.resources import CLUSTER_POLICIES, POLICIES, ClusterPolicy, TenantPolicy
 from memguard.api.meta import Desired
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.compile import Compiled, compile_plan
-from memguard.core.notes import Cluster, Named, Note, Tenant
+from memguard.core.notes import Named, Note, S, title_of
 from memguard.kube.codec import Broken, Key
 from memguard.kube.objects import ObjectReference
 from memguard.kube.resources import Resource
@@ -23,8 +23,8 @@ UNREADABLE = Advice(emergency_stop=True)
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a plan is made of, as the API server has it."""
 
-    cluster: Mapping[Key, Desired[Any]]
-    tenants: Mapping[Key, Desired[Any]]
+    cluster: Mapping[Key, ClusterPolicy]
+    tenants: Mapping[Key, TenantPolicy]
     node_labels: Mapping[str, str]
     broken_cluster: Mapping[Key, Broken] = {}
     broken_tenants: Mapping[Key, Broken] = {}
@@ -33,18 +33,19 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 def compiled(sources: Sources) -> Compiled:
     """The plan, and what the policies' authors should know; without advice that can be read nothing is enforced."""
-    cluster: list[Cluster] = [Named(name=one.metadata.name, spec=one.spec) for one in sources.cluster.values()]
-    cluster += [Named(name=one.name, spec=None, problem=one.problem) for one in sources.broken_cluster.values()]
-    tenants: list[Tenant] = [
-        Named(namespace=one.metadata.namespace, name=one.metadata.name, spec=one.spec)
-        for one in sources.tenants.values()
-    ]
-    tenants += [
-        Named(namespace=one.namespace, name=one.name, spec=None, problem=one.problem)
-        for one in sources.broken_tenants.values()
-    ]
+    cluster = _named(sources.cluster, sources.broken_cluster)
+    tenants = _named(sources.tenants, sources.broken_tenants)
     advice = UNREADABLE if sources.advice is None else sources.advice
     return compile_plan(cluster, tenants, sources.node_labels, advice)
+
+
+def _named(readable: Mapping[Key, Desired[S]], unreadable: Mapping[Key, Broken]) -> list[Named[S]]:
+    found = [
+        Named(namespace=one.metadata.namespace, name=one.metadata.name, spec=one.spec) for one in readable.values()
+    ]
+    return found + [
+        Named(namespace=one.namespace, name=one.name, spec=None, problem=one.problem) for one in unreadable.values()
+    ]
 
 
 def references(sources: Sources) -> dict[str, ObjectReference]:
@@ -53,7 +54,7 @@ def references(sources: Sources) -> dict[str, ObjectReference]:
     found += [_reference(POLICIES, one.metadata) for one in sources.tenants.values()]
     found += [_reference(CLUSTER_POLICIES, one) for one in sources.broken_cluster.values()]
     found += [_reference(POLICIES, one) for one in sources.broken_tenants.values()]
-    return {f"{one.namespace or 'cluster'}/{one.name}": one for one in found}
+    return {title_of(one.namespace, one.name): one for one in found}
 
 
 def broken(sources: Sources, notes: tuple[Note, ...]) -> Iterator[tuple[ObjectReference, str, str]]:
@@ -61,8 +62,8 @@ def broken(sources: Sources, notes: tuple[Note, ...]) -> Iterator[tuple[ObjectRe
     reasons = {note.policy: note.reason for note in notes if note.kind == "Broken"}
     for resource, those in ((CLUSTER_POLICIES, sources.broken_cluster), (POLICIES, sources.broken_tenants)):
         for one in those.values():
-            title = f"{one.namespace or 'cluster'}/{one.name}"
-            yield _reference(resource, one), one.resource_version, reasons.get(title, one.problem)
+            reason = reasons.get(title_of(one.namespace, one.name), one.problem)
+            yield _reference(resource, one), one.resource_version, reason
 
 
 def _reference(resource: Resource[Any], one: Any) -> ObjectReference:

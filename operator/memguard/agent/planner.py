@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from msgspec.structs import replace
-
-from memguard.agent.census import Census, container
+from memguard.agent.census import Census
 from memguard.agent.guard_link import GuardLink
 from memguard.agent.journal import Journal
 from memguard.agent.notices import broken_policy
@@ -15,8 +13,8 @@ from memguard.agent.plan import Sources, broken, compiled, references
 from memguard.agent.plan_store import KeptPlan, PlanStore
 from memguard.core.decision import Victim
 from memguard.core.link import NewPlan, encode
-from memguard.core.model import Container, Memory
-from memguard.core.notes import Note
+from memguard.core.model import Identity, unread
+from memguard.core.notes import Note, title_of
 from memguard.core.policy import Plan
 from memguard.errors import LinkError
 from memguard.kube.events import Recorder
@@ -48,16 +46,13 @@ class Planner:
         self.current = False
         self.problem = ""
         self.notes: tuple[Note, ...] = ()
-        if self.kept is not None:
-            link.tell(plan=self.kept.plan)
 
-    def remake(self, sources: Sources) -> bool:
-        """The plan of these; is it another than before?"""
+    def remake(self, sources: Sources) -> None:
+        """The plan of these, kept and handed over where it is another than before."""
         made = compiled(sources)
         self._references = references(sources)
         self._tell_of_broken(sources, made.notes)
-        news = self.kept is None or self.kept.plan != made.plan or self.kept.cluster != made.cluster
-        changed = news or not self.current or self.notes != made.notes
+        news = self.kept is None or (self.kept.plan, self.kept.cluster) != (made.plan, made.cluster)
         self.problem = _misfit(made.plan) if news else ""
         self.notes, self.current = made.notes, not self.problem
         if self.problem:
@@ -67,7 +62,6 @@ class Planner:
             self._link.tell(plan=made.plan)
             self._store.keep_plan(self.kept)
             self._journal.write("plan", version=made.plan.version, policy=made.cluster, notes=made.notes)
-        return changed
 
     def find_policy(self, title: str) -> ObjectReference | None:
         """The object of a policy; None for the one that is compiled in."""
@@ -77,15 +71,17 @@ class Planner:
         """By which policy a container is treated; as well as can be told where it is no longer known."""
         if self.kept is None:
             return ""
-        known = self._census.find(victim.id)
-        return self.kept.plan.rule_for(container(known) if known else _anonymous(victim)).policy
+        # One that is not known has no labels here: conditions on them do not hold.
+        told = Identity(id=victim.id, namespace=victim.namespace, pod=victim.pod, name=victim.name)
+        known = self._census.find(victim.id) or told
+        return self.kept.plan.rule_for(unread(known, victim.cgroup)).policy
 
     def _tell_of_broken(self, sources: Sources, notes: tuple[Note, ...]) -> None:
         found = {(policy.uid, version): (policy, reason) for policy, version, reason in broken(sources, notes)}
         for (uid, version), (policy, reason) in found.items():
             if (uid, version) not in self._told:
                 self._recorder.emit(broken_policy(policy, version, reason))
-                self._journal.write("ignored", policy=f"{policy.namespace or 'cluster'}/{policy.name}", reason=reason)
+                self._journal.write("ignored", policy=title_of(policy.namespace, policy.name), reason=reason)
         self._told = frozenset(found)
 
 
@@ -96,9 +92,3 @@ def _misfit(plan: Plan) -> str:
     except LinkError as error:
         return f"the guard keeps the plan that it has, another does not go over the socket: {error}"
     return ""
-
-
-def _anonymous(victim: Victim) -> Container:
-    """Its labels are not known, and match no condition."""
-    nobody = Container(id=victim.id, cgroup=victim.cgroup, memory=Memory(current_bytes=0))
-    return replace(nobody, namespace=victim.namespace, pod=victim.pod, name=victim.name)

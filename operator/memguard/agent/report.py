@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from memguard.agent.presence import Presence
 from memguard.api.meta import Condition, condition, updated
 from memguard.api.node_memory import NodeCapability, NodeMemoryStatus, NodeScorecard, PlanInForce, TopContainer
 from memguard.core.explain import size
-from memguard.core.link import Standing, Status
+from memguard.core.link import Status, Top
 from memguard.core.notes import Note
 
 #: A new plan is answered within milliseconds; until then the guard has no other than it had.
@@ -23,12 +23,12 @@ ANSWER = timedelta(seconds=5)
 _NAMED = 3
 
 
-class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report is made of.
 
-    `missing`: the guard is gone for longer than it takes to begin anew. `fresh`: it spoke lately. `generation`: of the
-    spec that is heeded.
-    `planless`: why there is no plan of what the policies say now. `stopped`: this is the agent's last word.
+    `missing`: the guard is gone for longer than it takes to begin anew. `fresh`: it spoke lately. `planless`: why there
+    is no plan of what the policies say now. `generation`: of the spec that is heeded. `stopped`: this is the agent's
+    last word.
     """
 
     now: datetime
@@ -45,100 +45,100 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool = False
 
 
-def report(outlook: Outlook) -> NodeMemoryStatus:
+def report(basis: Basis) -> NodeMemoryStatus:
     """The whole status."""
-    tally, kept = outlook.ledger.card.total, outlook.kept
+    tally, kept = basis.ledger.card.total, basis.kept
     known = NodeMemoryStatus(
-        observed_generation=outlook.generation,
-        conditions=updated(outlook.before, conditions(outlook)),
-        orders=outlook.ledger.answers,
+        observed_generation=basis.generation,
+        conditions=updated(basis.before, conditions(basis)),
+        orders=basis.ledger.answers,
         plan=PlanInForce(version=kept.plan.version, policy=kept.cluster) if kept else None,
         scorecard=NodeScorecard(
-            hits=tally.hits, false_alarms=tally.false_alarms, misses=tally.misses, since=outlook.ledger.since
+            hits=tally.hits, false_alarms=tally.false_alarms, misses=tally.misses, since=basis.ledger.since
         ),
         agent_version=__version__,
     )
-    status = outlook.presence.status
+    status = basis.presence.status
     return known if status is None else _with_the_guards(known, status)
 
 
 class Finding(NamedTuple):
-    """Whether an aspect holds, why in one word, and in a sentence."""
+    """Why an aspect holds or not, in one word and in a sentence; None: it is not known."""
 
-    holds: Literal["True", "False", "Unknown"]
     reason: str
     message: str = ""
+    holds: bool | None = False
 
 
-def conditions(outlook: Outlook) -> tuple[Condition, ...]:
+def conditions(basis: Basis) -> tuple[Condition, ...]:
     """Ready, Fit, Acting and PlanCurrent, as they are found now."""
     found = {
-        "Ready": _ready(outlook),
-        "Fit": _fit(outlook),
-        "Acting": _acting(outlook),
-        "PlanCurrent": _plan_current(outlook),
+        "Ready": _ready(basis),
+        "Fit": _fit(basis),
+        "Acting": _acting(basis),
+        "PlanCurrent": _plan_current(basis),
     }
     return tuple(
         condition(
             kind,
-            holds={"True": True, "False": False}.get(one.holds),
+            holds=one.holds,
             reason=one.reason,
             message=one.message,
-            now=outlook.now,
-            generation=outlook.generation,
+            now=basis.now,
+            generation=basis.generation,
         )
         for kind, one in found.items()
     )
 
 
-def _ready(outlook: Outlook) -> Finding:
-    status = outlook.presence.status
-    if outlook.stopped:
-        return Finding("False", "AgentStopped", "the agent was stopped; the guard goes on")
-    if outlook.missing:
-        reason = "ProtocolMismatch" if outlook.presence.mismatch else "GuardNotConnected"
-        return Finding("False", reason, outlook.presence.problem)
-    if status is None or not outlook.fresh:
-        return Finding("False", "GuardSilent", "the guard does not say how things stand")
-    if _without_plan(status, outlook):
-        return Finding("False", "NoPlan", "the guard has no plan, or an older one")
-    return Finding("True", "GuardReports")
+def _ready(basis: Basis) -> Finding:
+    status = basis.presence.status
+    if basis.stopped:
+        return Finding("AgentStopped", "the agent was stopped; the guard goes on")
+    if basis.missing:
+        reason = "ProtocolMismatch" if basis.presence.mismatch else "GuardNotConnected"
+        return Finding(reason, basis.presence.problem)
+    if status is None or not basis.fresh:
+        return Finding("GuardSilent", "the guard does not say how things stand")
+    if _without_plan(status, basis):
+        return Finding("NoPlan", "the guard has no plan, or an older one")
+    return Finding("GuardReports", holds=True)
 
 
-def _without_plan(status: Status, outlook: Outlook) -> bool:
-    kept = outlook.kept
+def _without_plan(status: Status, basis: Basis) -> bool:
+    kept = basis.kept
     if kept is None or status.plan is None:
         return True
-    return status.plan != kept.plan.version and outlook.now - kept.made_at > ANSWER
+    return status.plan != kept.plan.version and basis.now - kept.made_at > ANSWER
 
 
-def _fit(outlook: Outlook) -> Finding:
-    status = outlook.presence.status
+def _fit(basis: Basis) -> Finding:
+    status = basis.presence.status
     if status is None:
-        return Finding("Unknown", "Unknown", "the guard has not said yet")
-    return Finding("True", "Fit") if status.unfit is None else Finding("False", "Unfit", status.unfit)
+        return Finding("Unknown", "the guard has not said yet", holds=None)
+    return Finding("Fit", holds=True) if status.unfit is None else Finding("Unfit", status.unfit)
 
 
-def _acting(outlook: Outlook) -> Finding:
-    status = outlook.presence.status
-    if status is None or outlook.missing:
-        return Finding("Unknown", "Unknown", "the guard does not say")
+def _acting(basis: Basis) -> Finding:
+    status = basis.presence.status
+    if status is None or basis.missing:
+        return Finding("Unknown", "the guard does not say", holds=None)
     if status.mode == "Enforce":
-        return Finding("True", "Enforce")
+        return Finding("Enforce", holds=True)
     if status.unfit is not None:
-        return Finding("False", "Unfit", status.unfit)
-    return Finding("False", "Observe", "no policy that counts here says Enforce")
+        return Finding("Unfit", status.unfit)
+    return Finding("Observe", "no policy that counts here says Enforce")
 
 
-def _plan_current(outlook: Outlook) -> Finding:
-    if not outlook.current:
-        what = "the plan is an older one" if outlook.kept else "there is no plan yet"
-        return Finding("False", "PoliciesUnknown", f"{what}: {outlook.planless}")
-    ignored = [note for note in outlook.notes if note.kind == "Broken"]
+def _plan_current(basis: Basis) -> Finding:
+    if not basis.current:
+        what = "the plan is an older one" if basis.kept else "there is no plan yet"
+        return Finding("PoliciesUnknown", f"{what}: {basis.planless}")
+    ignored = [note for note in basis.notes if note.kind == "Broken"]
     if ignored:
         shown = "; ".join(f"{note.policy}: {note.reason}" for note in ignored[:_NAMED])
-        return Finding("False", "PolicyIgnored", f"{len(ignored)} policies are ignored. {shown}")
-    return Finding("True", "PlanCurrent")
+        return Finding("PolicyIgnored", f"{len(ignored)} policies are ignored. {shown}")
+    return Finding("PlanCurrent", holds=True)
 
 
 def _with_the_guards(known: NodeMemoryStatus, status: Status) -> NodeMemoryStatus:
@@ -165,7 +165,7 @@ def _with_the_guards(known: NodeMemoryStatus, status: Status) -> NodeMemoryStatu
     )
 
 
-def _top(one: Standing) -> TopContainer:
+def _top(one: Top) -> TopContainer:
     return TopContainer(
         namespace=one.namespace,
         pod=one.pod,

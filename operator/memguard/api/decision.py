@@ -5,14 +5,13 @@ bounds, so that what a node says can never be refused for its length, and with w
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from memguard.api.meta import (
     API_VERSION,
-    SYSTEM_NAMESPACE,
     Bytes,
     Count,
     Line,
@@ -27,13 +26,10 @@ from memguard.core.decision import Decision, Outcome
 from memguard.core.explain import size
 from memguard.core.model import Moment, Record
 from memguard.core.policy import Action, Mode
-from memguard.core.quantity import format_bytes
 from memguard.core.scorecard import Verdict
 
 Phase = Literal["Observed", "Acted", "Done", "Incomplete"]
 Score = Annotated[int, Meta(ge=0, le=1000)]
-#: A MiB: finer than this nobody reads.
-MIB = 1 << 20
 
 
 class DecidedVictim(Record, frozen=True, kw_only=True):
@@ -106,7 +102,7 @@ class MemoryGuardDecisionSpec(Record, frozen=True, kw_only=True):
         dict[str, DecidedFactor], Meta(max_length=32, description="The victim's score, factor by factor.")
     ] = {}
     candidates: Annotated[
-        tuple[DecidedCandidate, ...], Meta(max_length=12, description="Those that were compared, the worst first.")
+        tuple[DecidedCandidate, ...], Meta(max_length=12, description="Those that were compared, the victim first.")
     ] = ()
     wanted: Annotated[Action | None, Meta(description="The action that was chosen, where another was done.")] = None
     timing: Annotated[
@@ -154,17 +150,21 @@ class MemoryGuardDecision(Record, frozen=True, kw_only=True):
     status: MemoryGuardDecisionStatus = MemoryGuardDecisionStatus()
 
 
-def record(decision: Decision, *, node: str, taken_at: datetime, policy: str = "") -> MemoryGuardDecision:
-    """The cluster's record of a decision; what is too long for it is cut. The status is written on its own."""
-    plain = msgspec.to_builtins(decision) | {
+def record(decision: Decision, *, namespace: str, node: str, taken_at: datetime, policy: str = "") -> dict[str, Any]:
+    """The MemoryGuardDecision as it is written, without its status; what is too long for it is cut."""
+    spec = msgspec.to_builtins(decision) | {
         "node": node,
-        "takenAt": taken_at,
+        "takenAt": msgspec.to_builtins(taken_at),
         "policy": policy,
         "summary": f"{_boundary(decision.domain)} has {size(decision.available_bytes)} left, score {decision.score}",
     }
-    spec = msgspec.convert(fitted(plain, MemoryGuardDecisionSpec), MemoryGuardDecisionSpec)
-    namespace = decision.victim.namespace or SYSTEM_NAMESPACE
-    return MemoryGuardDecision(metadata=ObjectMeta(name=decision.id, namespace=namespace), spec=spec)
+    whole = {
+        "apiVersion": API_VERSION,
+        "kind": MemoryGuardDecision.__name__,
+        "metadata": {"name": decision.id, "namespace": namespace},
+        "spec": spec,
+    }
+    return fitted(whole, MemoryGuardDecision)
 
 
 def first_status(decision: Decision) -> MemoryGuardDecisionStatus:
@@ -177,7 +177,7 @@ def outcome_status(outcome: Outcome, finished_at: datetime) -> MemoryGuardDecisi
     return MemoryGuardDecisionStatus(
         phase="Done" if outcome.complete else "Incomplete",
         freed_bytes=outcome.freed_bytes,
-        freed=format_bytes(outcome.freed_bytes // MIB * MIB),
+        freed=size(outcome.freed_bytes),
         seconds=outcome.seconds,
         finished_at=finished_at,
     )

@@ -169,7 +169,7 @@ NODE_MEMORY = Definition(
     columns=(
         Column(name="Level", path=".status.level", description="Calm, Tight or Critical."),
         Column(name="Pressure", type="number", path=".status.pressure", description="0 to 1."),
-        Column(name="Headroom", path=".status.headroom", description="What is left above the reserve."),
+        Column(name="Headroom", path=".status.headroom", description="What is left above the nearest reserve."),
         Column(name="Mode", path=".status.mode", description="May anything be ended here?"),
         Column(name="Ready", path=_condition("Ready"), description="Does the guard report, and has it a plan?"),
         Column(name="Fit", path=_condition("Fit"), description="Can the node be guarded?"),

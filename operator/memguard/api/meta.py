@@ -13,8 +13,6 @@ from memguard.core.model import Moment, Record
 GROUP = "memguard.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
-#: Where our own pods run; facts about a node that concern no namespace are recorded there.
-SYSTEM_NAMESPACE = "memguard-system"
 
 S = TypeVar("S")
 

@@ -26,6 +26,8 @@ from memguard.core.policy import Mode
 
 #: More than ten would be no summary: `memguard top` on the node has them all.
 MOST_TOP = 10
+#: In quiet times a report comes every five minutes, a fifth more or less, and says what was seen half a minute before.
+SILENT_SECONDS = 600
 
 
 class TopContainer(Record, frozen=True, kw_only=True):
@@ -53,7 +55,7 @@ class OrderAnswer(Record, frozen=True, kw_only=True):
     """What became of an order."""
 
     id: Annotated[Line, Meta(description="The order's id.")]
-    accepted: Annotated[bool, Meta(description="Was it carried out?")]
+    accepted: Annotated[bool, Meta(description="Did the guard take it?")]
     at: Annotated[Moment, Meta(description="When it was answered.")]
     reason: Annotated[Title, Meta(description="Why not.")] = ""
     decision: Annotated[ObjectName | None, Meta(description="The decision that carries it out.")] = None
@@ -79,7 +81,11 @@ class NodeMemoryStatus(Record, frozen=True, kw_only=True):
     """How the node stands, as its agent tells it."""
 
     observed_at: Annotated[
-        Moment | None, Meta(description="When the guard last looked; older than six minutes means that it is silent.")
+        Moment | None,
+        Meta(
+            description="When the guard last looked. "
+            f"Older than {SILENT_SECONDS // 60} minutes: nobody reports any more."
+        ),
     ] = None
     observed_generation: Annotated[
         Generation | None, Meta(description="The generation of the spec that is heeded.")
@@ -88,7 +94,8 @@ class NodeMemoryStatus(Record, frozen=True, kw_only=True):
         Conditions,
         Meta(
             description="Ready: the guard reports, and has a plan. Fit: the node is one that can be guarded. Acting: "
-            "something is enforced here, and can be; if not, why not."
+            "something is enforced here, and can be. PlanCurrent: the plan is what the policies say now, all of them. "
+            "Where one does not hold, its message says why."
         ),
     ] = ()
     level: Annotated[
@@ -96,22 +103,26 @@ class NodeMemoryStatus(Record, frozen=True, kw_only=True):
         Meta(description="Calm. Tight: less than four reserves are left. Critical: the reserve is touched."),
     ] = None
     mode: Annotated[Mode | None, Meta(description="Enforce: something may be ended here. Observe: nothing may.")] = None
-    domain: Annotated[Text | None, Meta(description="The boundary that is nearest to breaking.")] = None
-    pressure: Annotated[float | None, Meta(description="How close it is to breaking, 0 to 1.")] = None
-    threshold_score: Annotated[float | None, Meta(description="From which score on a container is a candidate.")] = None
-    total_bytes: Annotated[Bytes | None, Meta(description="The boundary's size.")] = None
-    available_bytes: Annotated[Bytes | None, Meta(description="What is left within it.")] = None
-    reserve_bytes: Annotated[Bytes | None, Meta(description="What must be left within it.")] = None
+    domain: Annotated[Text | None, Meta(description="The boundary whose reserve is nearest to being touched.")] = None
+    pressure: Annotated[float | None, Meta(description="How close the node is to breaking, 0 to 1.")] = None
+    threshold_score: Annotated[
+        float | None, Meta(description="From which score on a container is a candidate on the node.")
+    ] = None
+    total_bytes: Annotated[Bytes | None, Meta(description="The node's memory.")] = None
+    available_bytes: Annotated[Bytes | None, Meta(description="What is left of it.")] = None
+    reserve_bytes: Annotated[Bytes | None, Meta(description="What must be left of it: the node's reserve.")] = None
     headroom_bytes: Annotated[
-        int | None, Meta(description="What is left above the reserve; negative when it is touched.")
+        int | None,
+        Meta(description="What is left above the nearest reserve, which is that of `domain`; negative when touched."),
     ] = None
     headroom: Annotated[Line | None, Meta(description="The same for people.")] = None
     exhaustion_seconds: Annotated[
-        Seconds | None, Meta(description="Until nothing is left, at this pace; absent when nothing shrinks.")
+        Seconds | None,
+        Meta(description="Until nothing is left of the node's memory, at this pace; absent when nothing shrinks."),
     ] = None
-    containers: Annotated[Count | None, Meta(description="How many containers it sees.")] = None
+    containers: Annotated[Count | None, Meta(description="How many containers the guard sees.")] = None
     unmapped_containers: Annotated[
-        Count | None, Meta(description="How many of them it cannot name; they are never touched.")
+        Count | None, Meta(description="How many of them are not mapped to a pod: observed, never touched.")
     ] = None
     kernel_oom_kills: Annotated[
         Count | None, Meta(description="How often the kernel's OOM killer came since the guard's start.")

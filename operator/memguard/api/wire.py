@@ -12,13 +12,13 @@ from msgspec import inspect
 
 def body(value: msgspec.Struct) -> dict[str, Any]:
     """The object or the part of one as plain values, ready to be written: within its kind's bounds, without nulls."""
-    plain: dict[str, Any] = _without_nulls(fitted(msgspec.to_builtins(value), type(value)))
-    return plain
+    return fitted(msgspec.to_builtins(value), type(value))
 
 
-def fitted(plain: Any, kind: type[msgspec.Struct]) -> Any:
-    """Plain values cut to the lengths that a kind allows; fields that it does not have are left out."""
-    return _fitted(plain, inspect.type_info(kind))
+def fitted(plain: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Plain values cut to the lengths that a kind allows; nulls, and fields that it does not have, are left out."""
+    written: dict[str, Any] = _without_nulls(_fitted(plain, inspect.type_info(kind)))
+    return written
 
 
 def _fitted(value: Any, kind: inspect.Type) -> Any:

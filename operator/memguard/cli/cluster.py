@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 
-from memguard.api.meta import GROUP, VERSION
+from memguard.agent.resources import resource_of
+from memguard.api.definitions import NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
 from memguard.errors import KubeError, MemguardError, NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.kubeconfig import read_kubeconfig
-from memguard.kube.resources import Resource
-
-NODE_MEMORIES = Resource(
-    group=GROUP, version=VERSION, plural="nodememories", kind="NodeMemory", type=NodeMemory, namespaced=False
-)
 
 
 def node_memory(node: str, kubeconfig: str | None, context: str | None) -> NodeMemory:
     """What a node reports. Raises MemguardError with what to do."""
     client = Client(read_kubeconfig(kubeconfig or _default(), context))
     try:
-        return client.get(NODE_MEMORIES, node)
+        return client.get(resource_of(NODE_MEMORY, NodeMemory), node)
     except NotFoundError:
         raise MemguardError(
             f"node {node}: there is no report of it. Is that its name (kubectl get nodes), and does a memguard-node "

@@ -21,7 +21,7 @@ from memguard.cli.explanation import (
 from memguard.cli.files import begins_object
 from memguard.cli.reports import FactorReport
 from memguard.core.explain import WORDS
-from memguard.core.model import Container, Memory, Record
+from memguard.core.model import Container, Identity, Record, unread
 from memguard.core.score import Points
 from memguard.core.trace import UNREADABLE, input_error
 from memguard.errors import InputError
@@ -41,7 +41,7 @@ class LoggedVictim(Record, frozen=True, kw_only=True):
 
 
 class LoggedCandidate(Record, frozen=True, kw_only=True):
-    """One of the candidates, best first."""
+    """One of the candidates."""
 
     id: str
     title: str
@@ -55,7 +55,7 @@ class LoggedCandidate(Record, frozen=True, kw_only=True):
         """What it is looked for by: the log has its names in the title only."""
         place, _, name = self.title.rpartition("/")
         namespace, _, pod = place.rpartition("/")
-        return Container(id=self.id, namespace=namespace, pod=pod, name=name, memory=Memory(current_bytes=0))
+        return unread(Identity(id=self.id, namespace=namespace, pod=pod, name=name))
 
 
 class LoggedDecision(Record, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from memguard.core.model import Container, Snapshot
 from memguard.errors import InputError, UnfitError
 from memguard.guard.config import Config, load_config
 from memguard.kernel.cgroup import CGROUP_ROOT
-from memguard.kernel.host import cgroup_version
+from memguard.kernel.host import cgroup_version, require_proc
 from memguard.kernel.paths import is_kubepods, is_pod
 from memguard.kernel.readers import Readers
 from memguard.kernel.snapshot import take_snapshot
@@ -35,7 +35,7 @@ class Machine:
 
     def __init__(self, config: Config) -> None:
         _require_unified(config.cgroup_root)
-        _require_proc(config.proc_root)
+        require_proc(config.proc_root)
         self._config = config
         self._identities: dict[str, Container] = {}
         self._tree = Tree(config.cgroup_root, config.extra_directories)
@@ -86,8 +86,3 @@ def _require_unified(root: str) -> None:
         raise UnfitError(f"{root}: cgroup {version}, and memguard needs v2. Run `memguard doctor` for the remedy.")
     if not os.path.exists(f"{root}/cgroup.controllers"):
         raise UnfitError(f"{root}: no cgroup v2 tree. Say where it is mounted with --cgroup-root.")
-
-
-def _require_proc(root: str) -> None:
-    if not os.path.exists(f"{root}/meminfo"):
-        raise InputError(root, "no proc file system (no meminfo in it)", remedy="Say where it is with --proc-root.")

@@ -16,15 +16,15 @@ class Kill(msgspec.Struct, frozen=True, gc=False):
     namespace: str
 
 
-class Ledger(msgspec.Struct, frozen=True, gc=False):
+class RecentKills(msgspec.Struct, frozen=True, gc=False):
     """The kills of the window, oldest first."""
 
     kills: tuple[Kill, ...] = ()
 
-    def spend(self, container: Container, budget: Budget, now: float) -> Ledger:
-        """The ledger after one more kill."""
+    def spend(self, container: Container, budget: Budget, now: float) -> RecentKills:
+        """Those of the window after one more."""
         recent = tuple(kill for kill in self.kills if now - kill.at < budget.window_seconds)
-        return Ledger((*recent, Kill(now, workload(container), container.namespace or "")))
+        return RecentKills((*recent, Kill(now, workload(container), container.namespace or "")))
 
     def refusal(self, container: Container, budget: Budget, now: float) -> str | None:
         """Why this container may not be killed now; None if it may."""

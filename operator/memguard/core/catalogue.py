@@ -91,12 +91,12 @@ DECIDED = (
     ),
     Metric("memguard_budget_refusals_total", "counter", "Containers left alone because the kill budget was spent"),
     Metric("memguard_brake_seconds_total", "counter", "Time that containers spent braked at a line of ours, summed"),
-    Metric("memguard_foreign_growth_alarms_total", "counter", "Growth that no container explains", textfile=()),
     Metric(
         "memguard_alarms_total",
         "counter",
-        "What a person must know: foreign growth, a critical process gone, no janitor or supervisor",
+        "What a person must know: growth that no container explains, a critical process gone, no supervisor",
         labels=("kind",),
+        textfile=("kind",),
         values=get_args(AlarmKind),
     ),
     Metric(
@@ -118,14 +118,14 @@ NODE = (
     ),
     Metric("memguard_node_memory_bytes", "gauge", "The node's memory"),
     Metric("memguard_node_available_bytes", "gauge", "Memory that can be had without swapping"),
-    Metric("memguard_node_reserve_bytes", "gauge", "What must stay available"),
+    Metric("memguard_node_reserve_bytes", "gauge", "What must stay available on the node"),
     Metric(
         "memguard_node_headroom_bytes",
         "gauge",
         "Available memory above the nearest reserve",
         textfile=(),
     ),
-    Metric("memguard_node_pressure_ratio", "gauge", "How close the nearest boundary is to breaking, 0 to 1"),
+    Metric("memguard_node_pressure_ratio", "gauge", "How close the node is to breaking, 0 to 1"),
     Metric("memguard_node_threshold_score", "gauge", "From which score on a container is a candidate"),
     Metric(
         "memguard_node_exhaustion_seconds", "gauge", "Until nothing is left, at this pace; absent when nothing shrinks"
@@ -156,7 +156,7 @@ NODE = (
     Metric(
         "memguard_unmapped_containers",
         "gauge",
-        "Containers that could not be mapped: observed, never touched",
+        "Containers that are not mapped to a pod: observed, never touched",
         textfile=(),
     ),
     Metric("memguard_lines", "gauge", "Lines by state", labels=("state",), textfile=("state",)),

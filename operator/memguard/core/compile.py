@@ -20,7 +20,7 @@ import msgspec
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.guardrails import grant
 from memguard.core.model import Record
-from memguard.core.notes import Cluster, Note, Tenant, broken, clipped, conflicts, idle, tied
+from memguard.core.notes import Cluster, Note, Tenant, broken, clipped, conflicts, idle, tied, title_of
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, ClusterSettings, MemoryGuardPolicySpec, Treatment
 from memguard.core.policy import Budget, Match, Plan, Rule, RuleBudget, Settings
 
@@ -52,7 +52,7 @@ class _Ruling(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"cluster/{self.name}"
+        return title_of("", self.name)
 
 
 def compile_plan(
@@ -175,12 +175,7 @@ def _observed(rule: Rule) -> Rule:
 
 
 def _plan(spec: ClusterMemoryGuardPolicySpec, rules: Sequence[Rule], advice: Advice) -> Plan:
-    budget = Budget(
-        window_seconds=float(spec.budget.window_seconds),
-        per_container=spec.budget.per_container,
-        per_namespace=spec.budget.per_namespace,
-        per_node=spec.budget.per_node,
-    )
+    budget = msgspec.convert(spec.budget, Budget, from_attributes=True)
     plan = Plan(settings=_settings(spec.settings), rules=tuple(rules), budget=budget, bias=dict(advice.bias))
     return msgspec.structs.replace(plan, version=_fingerprint(plan))
 
@@ -194,7 +189,7 @@ def _settings(settings: ClusterSettings) -> Settings:
         patience_seconds=settings.patience_seconds,
         margin_ratio=settings.margin_ratio,
         margin_bytes=settings.margin_bytes,
-        weights=dict(settings.weights.items()),
+        weights=dict(settings.weights.items()),  # to mypy a dict by known names is none by names
         protected_namespaces=settings.protected_namespaces,
     )
 

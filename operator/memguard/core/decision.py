@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from memguard.core.model import Bytes, Count, Number, Record, Seconds
-from memguard.core.policy import Action, Mode
+from memguard.core.model import Bytes, Container, Count, Number, Record, Seconds
+from memguard.core.policy import Action, Mode, workload
 from memguard.core.score import Points
 
 
@@ -25,8 +25,21 @@ class Victim(Record, frozen=True, kw_only=True):
     cgroup: str = ""
 
 
+def victim_of(container: Container) -> Victim:
+    """How a container is named in what is told of it."""
+    return Victim(
+        id=container.id,
+        namespace=container.namespace,
+        pod=container.pod,
+        pod_uid=container.pod_uid,
+        name=container.name,
+        workload=workload(container),
+        cgroup=container.cgroup,
+    )
+
+
 class Ranked(Record, frozen=True, kw_only=True):
-    """One of the candidates, the best first."""
+    """One of the candidates of a decision."""
 
     id: str
     title: str
@@ -40,6 +53,7 @@ class Ranked(Record, frozen=True, kw_only=True):
 class Decision(Record, frozen=True, kw_only=True):
     """One decision. `mode` Observe: it was not carried out, and `not_done_because` says why.
 
+    `candidates`: the few that it was made between, the victim first; then others of the node, for the record.
     `timing`: seconds from the wake-up to each step. `wanted`: the action that was chosen, where another was done.
     """
 
@@ -64,6 +78,11 @@ class Decision(Record, frozen=True, kw_only=True):
     wanted: Action | None = None
     timing: dict[str, Seconds] = {}
     not_done_because: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Was it about a boundary that others stand in as well, and not about the victim's own limit or its pod's?"""
+        return not self.domain.startswith(("container:", "pod:"))
 
 
 class Outcome(Record, frozen=True, kw_only=True):
@@ -91,7 +110,7 @@ class KernelKill(Record, frozen=True, kw_only=True):
     group: bool = False
 
 
-AlarmKind = Literal["foreign", "critical", "janitor"]
+AlarmKind = Literal["foreign", "critical", "supervisor"]
 
 
 class Alarm(Record, frozen=True, kw_only=True):

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from operator import attrgetter
-
 import msgspec
 
-from memguard.core.model import Record
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, Guardrails, MemoryGuardPolicySpec, NodeBudget
 from memguard.core.policy import Action, Mode, RuleBudget
 
 #: Where none of these is allowed nothing can end a container: that is protection by another name.
 DEADLY: tuple[Action, ...] = ("kill", "evict")
-
-
-class Clip(Record, frozen=True, kw_only=True):
-    """A field of a tenant's policy that is not granted as asked, and the field of the cluster's policy that says so."""
-
-    field: str
-    asked: str
-    granted: str
-    rail: str
 
 
 def grant(spec: MemoryGuardPolicySpec, cluster: ClusterMemoryGuardPolicySpec) -> MemoryGuardPolicySpec:
@@ -41,16 +28,8 @@ def grant(spec: MemoryGuardPolicySpec, cluster: ClusterMemoryGuardPolicySpec) ->
     )
 
 
-def clips(asked: MemoryGuardPolicySpec, granted: MemoryGuardPolicySpec) -> Iterator[Clip]:
-    """What was granted otherwise than asked, in the order of the fields."""
-    for field, path, rail in _RAILS:
-        wish, given = attrgetter(path)(asked), attrgetter(path)(granted)
-        if wish != given:
-            yield Clip(field=field, asked=_shown(wish), granted=_shown(given), rail=rail)
-
-
-#: Field, the same inside, and the guard-rail before it.
-_RAILS = (
+#: Of a tenant's policy: the field, its path inside, and what of the cluster's policy stands before it.
+RAILS = (
     ("mode", "mode", "tenants.enforce and tenants.observe"),
     ("adjustment", "adjustment", "tenants.adjustment"),
     ("protected", "protected", "tenants.protect"),
@@ -86,9 +65,3 @@ def _budget(asked: RuleBudget, cluster: NodeBudget) -> RuleBudget:
 def _at_most(asked: int | None, allowed: int) -> int | None:
     """A budget of 0 is the whole node's, and not the rule's to say."""
     return None if asked is None else min(asked, max(1, allowed))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "nothing"
-    return str(value).lower() if isinstance(value, bool) else str(value)

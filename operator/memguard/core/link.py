@@ -15,7 +15,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome
+from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome, Victim
 from memguard.core.model import Bytes, Count, Identity, Moment, Number, Record, Seconds, Stall
 from memguard.core.policy import Mode, Plan
 from memguard.errors import LinkError
@@ -79,7 +79,7 @@ class Capability(Record, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Standing(Record, frozen=True, kw_only=True):
+class Top(Record, frozen=True, kw_only=True):
     """One of the containers nearest to being chosen. `limit_seconds`: until its own limit, at this pace."""
 
     id: str
@@ -97,7 +97,8 @@ class Status(Record, frozen=True, kw_only=True, tag="status", tag_field="type"):
     """How things stand on the node. Counters count since the guard's start (`started_at`).
 
     `plan`: the version in force, None before there is one. `unfit`: why it only observes, whatever the plan says.
-    `level`: Calm, Tight (less than four reserves left), Critical (within the reserve).
+    `level`: Calm, Tight (less than four reserves left), Critical (within the reserve). Total, available and reserve are
+    the node's; the headroom is above the nearest reserve, `domain` says whose.
     """
 
     at: Moment
@@ -119,7 +120,7 @@ class Status(Record, frozen=True, kw_only=True, tag="status", tag_field="type"):
     domain: str = "node"
     stall: Stall | None = None
     lines: dict[str, Count] = {}
-    top: tuple[Standing, ...] = ()
+    top: tuple[Top, ...] = ()
     capabilities: tuple[Capability, ...] = ()
     kernel_oom_kills: Count = 0
     budget_refusals: Count = 0
@@ -142,6 +143,12 @@ class News(Record, frozen=True, kw_only=True, tag="news", tag_field="type"):
     kernel_kill: KernelKill | None = None
     alarm: Alarm | None = None
     answer: Answer | None = None
+
+    @property
+    def victim(self) -> Victim | None:
+        """The container that they are about, if they are about one."""
+        told = self.decision or self.outcome or self.kernel_kill
+        return told.victim if told else None
 
 
 ToGuard = Hello | NewPlan | Mapping | Order | Receipt

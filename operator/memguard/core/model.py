@@ -158,27 +158,14 @@ class Identity(Record, frozen=True, kw_only=True):
     memory_volumes: tuple[MemoryVolume, ...] = ()
 
 
-class Container(Record, frozen=True, kw_only=True):
+class Container(Identity, frozen=True, kw_only=True):
     """One container: its identity (cgroup and pod) and its readings."""
 
-    id: str
     memory: Memory
     cgroup: str = ""
-    namespace: str | None = None
-    pod: str | None = None
-    pod_uid: str | None = None
-    name: str | None = None
-    owner: Owner | None = None
-    qos: Qos | None = None
-    priority: Number | None = None
-    privileged: bool | None = None
-    static: bool | None = None
-    restart_policy: RestartPolicy | None = None
-    restart_count: Count | None = None
     started_at: Moment | None = None
     oom_score_adj: Number | None = None
     nice: Number | None = None
-    request_bytes: Bytes | None = None
     limit_bytes: Bytes | None = None
     high_bytes: Bytes | None = None
     events: Events | None = None
@@ -187,9 +174,6 @@ class Container(Record, frozen=True, kw_only=True):
     processes: Processes | None = None
     numa_bytes: dict[str, Bytes] | None = None
     cpuset_mems: str | None = None
-    labels: dict[str, str] | None = None
-    type: ContainerType = "container"
-    memory_volumes: tuple[MemoryVolume, ...] = ()
 
     @property
     def title(self) -> str:
@@ -202,6 +186,15 @@ class Container(Record, frozen=True, kw_only=True):
     def mapped(self) -> bool:
         """Is it known which container of which pod this cgroup is?"""
         return bool(self.namespace and self.pod and self.name)
+
+    def known_as(self, identity: Identity) -> Container:
+        """The same readings with this identity."""
+        return msgspec.structs.replace(self, **{name: getattr(identity, name) for name in Identity.__struct_fields__})
+
+
+def unread(identity: Identity, cgroup: str = "") -> Container:
+    """The container of which nothing is known but who it is."""
+    return Container(id=identity.id, cgroup=cgroup, memory=Memory(current_bytes=0)).known_as(identity)
 
 
 class Cgroup(Record, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from memguard.core.guardrails import clips
+from memguard.core.guardrails import RAILS
 from memguard.core.model import Record
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.selector import satisfiable
@@ -20,6 +21,11 @@ MOST_VALUES = 512
 S = TypeVar("S", MemoryGuardPolicySpec, ClusterMemoryGuardPolicySpec)
 
 
+def title_of(namespace: str, name: str) -> str:
+    """What rules, notes and Events call a policy: `namespace/name`, or `cluster/name`."""
+    return f"{namespace or 'cluster'}/{name}"
+
+
 class Named(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """A policy as it came from the cluster; without a `spec` it could not be read, and `problem` says why."""
 
@@ -30,15 +36,15 @@ class Named(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What rules and notes call it: `namespace/name`, or `cluster/name`."""
-        return f"{self.namespace or 'cluster'}/{self.name}"
+        """What it is called."""
+        return title_of(self.namespace, self.name)
 
 
 class Note(Record, frozen=True, kw_only=True):
     """One thing to know about a policy.
 
-    Broken: it cannot be read. Clipped: a field (`asked`, `granted`) is beyond the guard-rails. Tied: another of the
-    same precedence comes before it. Idle: it never counts.
+    Broken: it cannot be read. Clipped: a field (`asked`, `granted`) is beyond the guard-rails. The two reasons of the
+    condition Conflict are Tied: another of the same precedence comes before it, and Idle: it never counts.
     """
 
     policy: str
@@ -73,11 +79,12 @@ def idle(title: str, reason: str) -> Note:
 
 def clipped(title: str, asked: MemoryGuardPolicySpec, granted: MemoryGuardPolicySpec, cluster: str) -> Iterator[Note]:
     """Every field that is not granted as asked."""
-    for clip in clips(asked, granted):
-        reason = f"{clip.field} is {clip.granted} and not {clip.asked}, by {clip.rail} of {cluster}"
-        yield Note(
-            policy=title, kind="Clipped", field=clip.field, asked=clip.asked, granted=clip.granted, reason=reason
-        )
+    for field, path, rail in RAILS:
+        wish, given = attrgetter(path)(asked), attrgetter(path)(granted)
+        if wish != given:
+            wish, given = _shown(wish), _shown(given)
+            reason = f"{field} is {given} and not {wish}, by {rail} of {cluster}"
+            yield Note(policy=title, kind="Clipped", field=field, asked=wish, granted=given, reason=reason)
 
 
 def conflicts(ordered: Sequence[tuple[str, MemoryGuardPolicySpec]]) -> Iterator[Note]:
@@ -93,6 +100,12 @@ def conflicts(ordered: Sequence[tuple[str, MemoryGuardPolicySpec]]) -> Iterator[
         first = next((one for one, other in equal if _overlap(other, spec)), None)
         if first is not None:
             yield tied(title, first, spec.precedence)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _covers(first: MemoryGuardPolicySpec, second: MemoryGuardPolicySpec) -> bool:

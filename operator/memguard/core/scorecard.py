@@ -66,7 +66,7 @@ class Judged(Record, frozen=True, kw_only=True):
     policy: str = ""
 
 
-class Alarm(Record, frozen=True, kw_only=True):
+class OpenAlarm(Record, frozen=True, kw_only=True):
     """A run of decisions about one container; `confirmed` once the kernel killed."""
 
     container: str
@@ -90,7 +90,7 @@ class Scorecard(Record, frozen=True, kw_only=True):
 
     total: Tally = Tally()
     policies: dict[str, Tally] = {}
-    alarms: tuple[Alarm, ...] = ()
+    alarms: tuple[OpenAlarm, ...] = ()
 
 
 Step = tuple[Scorecard, tuple[Judged, ...]]
@@ -121,7 +121,7 @@ def _expire(card: Scorecard, now: float) -> Step:
 def _decided(card: Scorecard, fact: Decided) -> Scorecard:
     """A new alarm, or one more decision of the one that is open."""
     before = next((alarm for alarm in card.alarms if _goes_on(alarm, fact)), None)
-    alarm = Alarm(
+    alarm = OpenAlarm(
         container=fact.container, policy=fact.policy, last_at=fact.at, shared=fact.shared, decisions=(fact.decision,)
     )
     if before is not None:
@@ -131,7 +131,7 @@ def _decided(card: Scorecard, fact: Decided) -> Scorecard:
     return msgspec.structs.replace(card, alarms=(*others, alarm)[-MOST_ALARMS:])
 
 
-def _goes_on(alarm: Alarm, fact: Decided) -> bool:
+def _goes_on(alarm: OpenAlarm, fact: Decided) -> bool:
     return alarm.container == fact.container and alarm.shared == fact.shared and not alarm.confirmed
 
 
@@ -148,12 +148,12 @@ def _killed(card: Scorecard, fact: KernelKilled) -> Step:
     )
 
 
-def _foresaw(alarm: Alarm, fact: KernelKilled) -> bool:
+def _foresaw(alarm: OpenAlarm, fact: KernelKilled) -> bool:
     """A kill in its container, or, where the node was short both times, anywhere."""
     return alarm.container == fact.container or (alarm.shared and (fact.shared or fact.container is None))
 
 
-def _judge(card: Scorecard, alarms: list[Alarm], verdict: Verdict) -> Step:
+def _judge(card: Scorecard, alarms: list[OpenAlarm], verdict: Verdict) -> Step:
     for alarm in alarms:
         card = _count(card, alarm.policy, hits=int(verdict == "Hit"), false_alarms=int(verdict == "FalseAlarm"))
     return card, tuple(Judged(verdict=verdict, decisions=one.decisions, policy=one.policy) for one in alarms)

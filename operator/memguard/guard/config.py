@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tomllib
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from math import isfinite
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 import msgspec
 
-from memguard.core.model import Bytes, Container, Memory, Number, Owner, Record
+from memguard.core.model import Bytes, Container, Identity, Number, Owner, Record, RestartPolicy, unread
 from memguard.core.policy import (
     GUARD_HORIZON_SECONDS,
     GUARD_PATIENCE_SECONDS,
@@ -36,12 +37,11 @@ CLUSTER_ACTIONS: tuple[Action, ...] = ("resize",)
 #: No process hears these: as a request they would be the end of it, or stop it for good.
 UNHEARD_SIGNALS = ("SIGKILL", "SIGSTOP")
 
-RestartPolicy = Literal["Always", "OnFailure", "Never"]
 #: A minute without a look would be no guard; and poll(2) knows no more than 24 days.
 Tick = Annotated[float, msgspec.Meta(gt=0, le=60)]
 
 
-class Identity(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NamedCgroup(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which container a cgroup is, where no Kubernetes tells: a glob over cgroup paths relative to the root."""
 
     cgroup: str
@@ -84,7 +84,7 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     settings: Settings = GUARD_SETTINGS
     rules: tuple[Rule, ...] = ()
     budget: Budget = Budget()
-    containers: tuple[Identity, ...] = ()
+    containers: tuple[NamedCgroup, ...] = ()
     tuning: Tuning = Tuning()
     cgroup_root: str = "/sys/fs/cgroup"
     proc_root: str = "/proc"
@@ -121,14 +121,12 @@ class Config(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def identify(self, cgroup: str, container_id: str) -> Container:
         """The container that a cgroup is; without a match it stays unmapped, and is never touched."""
         found = next((i for i in self.containers if fnmatchcase(cgroup, i.cgroup)), None)
-        blank = Container(id=container_id, cgroup=cgroup, memory=Memory(current_bytes=0))
         if found is None:
-            return blank
-        facts = {name: getattr(found, name) for name in found.__struct_fields__ if name != "cgroup"}
+            return unread(Identity(id=container_id), cgroup)
         leaf = cgroup.rpartition("/")[2]
-        facts["pod"] = found.pod or leaf
-        facts["name"] = found.name or leaf
-        return msgspec.structs.replace(blank, **facts)
+        facts = msgspec.structs.asdict(found) | {"pod": found.pod or leaf, "name": found.name or leaf}
+        del facts["cgroup"]
+        return unread(Identity(id=container_id, **facts), cgroup)
 
 
 def load_config(path: str) -> Config:
@@ -208,16 +206,22 @@ def _check_actions(source: _Source, config: Config) -> None:
             raise source.error(f"no guard can {action}", field=f"rules[{index}].actions", remedy=remedy)
 
 
-def _check_signals(source: _Source, config: Config) -> None:
-    known = signal.Signals.__members__
-    for index, rule in enumerate(config.rules):
+def wrong_signals(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The signals in a plan that no process hears, or that are none: where each stands, and its name."""
+    for index, rule in enumerate(plan.rules):
         for key, name in (("stopSignal", rule.stop_signal), ("notifySignal", rule.notify_signal)):
-            field = f"rules[{index}].{key}"
-            if name is not None and name not in known:
-                raise source.error(f"unknown signal {name!r}", field=field, remedy=_nearest(name, [*known]))
-            if name in UNHEARD_SIGNALS:
-                remedy = "Name one that it can answer; graceSeconds = 0, or the action kill alone, ends it at once."
-                raise source.error(f"no process hears {name}", field=field, remedy=remedy)
+            if name is not None and (name not in signal.Signals.__members__ or name in UNHEARD_SIGNALS):
+                yield f"rules[{index}].{key}", name
+
+
+def _check_signals(source: _Source, config: Config) -> None:
+    for field, name in wrong_signals(config.plan):
+        if name in UNHEARD_SIGNALS:
+            remedy = "Name one that it can answer; graceSeconds = 0, or the action kill alone, ends it at once."
+            raise source.error(f"no process hears {name}", field=field, remedy=remedy)
+        raise source.error(
+            f"unknown signal {name!r}", field=field, remedy=_nearest(name, [*signal.Signals.__members__])
+        )
 
 
 def _check_globs(source: _Source, config: Config) -> None:
@@ -257,7 +261,7 @@ _KNOWN = {
     "tuning": _keys(Tuning),
     "rules": _keys(Rule),
     "rules.match": _keys(Match),
-    "containers": _keys(Identity),
+    "containers": _keys(NamedCgroup),
     "containers.owner": _keys(Owner),
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from memguard.core.budget import Ledger
+from memguard.core.budget import RecentKills
 from memguard.core.decision import Answer
 from memguard.core.domain import domains
 from memguard.core.history import History, after_victim, forget_gauge, observe
@@ -26,16 +26,15 @@ from memguard.guard.clock import Clock
 from memguard.guard.course import Course
 from memguard.guard.ears import Ears
 from memguard.guard.hold import Hold
-from memguard.guard.report import Report, Trigger
+from memguard.guard.report import Report
 from memguard.guard.scene import Scene
 from memguard.guard.stability import Stability
+from memguard.guard.trigger import Trigger
 from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch, sampled
 
-#: Standalone there is nobody who could evict; ending the container would be useless or wrong.
-CANNOT_EVICT = "only an eviction would help, and that needs a cluster"
-
-
+#: An eviction goes through the cluster's API; ending the container would be useless or wrong.
+CANNOT_EVICT = "only an eviction would help, and a guard on a node evicts nobody"
 #: What the record of an order says.
 ORDERED = "ended because the operator ordered it."
 #: Beside a culprit that is dying already.
@@ -48,16 +47,17 @@ GUILTY_GROWTH = 0.25
 class Court:
     """History, budget, and the victims that are on their way out (`courses`, by container id)."""
 
-    def __init__(
-        self, plan: Plan, scene: Scene, watch: Watch, hold: Hold, *, ears: Ears, report: Report, clock: Clock
-    ) -> None:
-        self.plan = plan
-        self.history, self.ledger = History(), Ledger()
+    def __init__(self, scene: Scene, watch: Watch, hold: Hold, *, ears: Ears, report: Report, clock: Clock) -> None:
+        self.history, self._recent = History(), RecentKills()
         self.courses: dict[str, Course] = {}
         #: how often an act was refused because a budget was spent
         self.budget_refusals = 0
         self._scene, self._watch, self._hold = scene, watch, hold
         self._ears, self._report, self._clock = ears, report, clock
+
+    @property
+    def _plan(self) -> Plan:
+        return self._watch.terms.plan
 
     def may_act(self, ward: Ward) -> bool:
         """Is acting on this container allowed now? Without that nothing of it is ever held or braked."""
@@ -67,7 +67,7 @@ class Court:
 
     def learn(self, snapshot: Snapshot) -> None:
         """Into the history, without a decision; the trace says so."""
-        self.history = observe(self.history, snapshot, tuple(domains(snapshot, self.plan)))
+        self.history = observe(self.history, snapshot, tuple(domains(snapshot, self._plan)))
         self._report.trace(Reading(snapshot=snapshot, domain=LEARNING))
 
     def new_episode(self, domain: str) -> None:
@@ -93,7 +93,7 @@ class Court:
         present = {ward.id: ward for ward in wards if ward.id not in self.courses and ward.read()}
         snapshot = self._scene.snapshot(self._clock.now(), sampled(present.values()), pods, with_vmstat=with_vmstat)
         trigger.mark("read")
-        self.history, ranking = judge(self.history, snapshot, self.plan, self._refusals(present.values()), within)
+        self.history, ranking = judge(self.history, snapshot, self._plan, self._refusals(present.values()), within)
         trigger.mark("ranked")
         self._report.trace(Reading(snapshot=snapshot, domain=within))
         if ranking.victim is None:
@@ -141,7 +141,7 @@ class Court:
     def _ranked(self, wards: Iterable[Ward]) -> Ranking:
         containers = tuple(ward.container for ward in wards)
         snapshot = self._scene.snapshot(self._clock.now(), containers, (), with_vmstat=False)
-        return rank_node(self.history, snapshot, self.plan)
+        return rank_node(self.history, snapshot, self._plan)
 
     def pending_bytes(self, now: float) -> int:
         """What the victims are still expected to free."""
@@ -164,7 +164,7 @@ class Court:
         return over
 
     def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
-        if not self.ledger.kills and self.plan.budget.generous:
+        if not self._recent.kills and self._plan.budget.generous:
             return {}
         asked = ((ward.id, self._refusal(ward)) for ward in wards)
         refused = {key: reason for key, reason in asked if reason is not None}
@@ -173,8 +173,8 @@ class Court:
 
     def _refusal(self, ward: Ward) -> str | None:
         """Why the budget forbids it now."""
-        budget = self.plan.budget.narrowed(ward.rule.budget)
-        return self.ledger.refusal(ward.container, budget, self._clock.monotonic())
+        budget = self._plan.budget.narrowed(ward.rule.budget)
+        return self._recent.refusal(ward.container, budget, self._clock.monotonic())
 
     def _act_on_the_guilty(
         self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], trigger: Trigger, *, guilty_only: bool
@@ -190,7 +190,7 @@ class Court:
                     return
                 why_not, guilty_only = refusal, True
             refusals = {**refusals, victim.container.id: why_not}
-            ranking = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure, refusals=refusals)
+            ranking = rank(self.history, snapshot, self._plan, ranking.domain, ranking.pressure, refusals=refusals)
 
     def _carry_out(self, ranking: Ranking, ward: Ward, trigger: Trigger) -> str | None:
         """Act on the chosen one; why not, if it may not be."""
@@ -215,7 +215,7 @@ class Court:
             return course.refusal
         trigger.mark("acted")
         self._hold.release()
-        self.ledger = self.ledger.spend(ward.container, self.plan.budget, now)
+        self._recent = self._recent.spend(ward.container, self._plan.budget, now)
         self.courses[ward.id] = course
         if spent := self._refusal(ward):
             self._report.say("budget", victim=ward.container.title, reason=spent)
@@ -237,7 +237,7 @@ class Court:
         known = {candidate.container.id for candidate in ranking.candidates}
         others = tuple(ward.container for ward in self._watch.front if ward.id not in known)
         snapshot = self._scene.snapshot(ranking.taken_at, others, (), with_vmstat=False)
-        rest = rank(self.history, snapshot, self.plan, ranking.domain, ranking.pressure)
+        rest = rank(self.history, snapshot, self._plan, ranking.domain, ranking.pressure)
         return msgspec.structs.replace(ranking, candidates=ranking.candidates + rest.candidates)
 
 

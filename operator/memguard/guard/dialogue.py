@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from memguard.core.link import Level, Mapping, NewPlan, Order, Status, ToGuard
-from memguard.core.policy import Plan
 from memguard.core.select import Candidate, Ranking
 from memguard.errors import LinkError
-from memguard.guard.config import UNHEARD_SIGNALS
+from memguard.guard.config import wrong_signals
 from memguard.guard.liaison import Liaison
 from memguard.guard.outbox import Outbox
 from memguard.guard.roster import Roster
-from memguard.guard.standing import LISTED, level, standing
+from memguard.guard.standing import LISTED, level, top
 
 if TYPE_CHECKING:
     from memguard.guard.loop import Guard
@@ -24,11 +22,11 @@ if TYPE_CHECKING:
 _PAUSES: Final[dict[Level, float]] = {"Calm": 30.0, "Tight": 5.0, "Critical": 1.0}
 
 
-class Address:
+class Address(NamedTuple):
     """Where the agent comes to: the socket, and the user that it must be."""
 
-    def __init__(self, socket_path: str, peer_uid: int) -> None:
-        self.socket_path, self.peer_uid = socket_path, peer_uid
+    socket_path: str
+    peer_uid: int
 
 
 class Dialogue:
@@ -70,7 +68,8 @@ class Dialogue:
     def _heard(self, message: ToGuard) -> None:
         match message:
             case NewPlan(plan=plan):
-                _check_signals(plan)
+                for field, name in wrong_signals(plan):
+                    raise LinkError(f"the plan's {field} is {name!r}, which no process hears")
                 self._plan = plan.version
                 self._guard.adopt(plan)
                 self._guard.report.say("plan", version=plan.version, acts=plan.acts)
@@ -85,7 +84,6 @@ class Dialogue:
         ranking = guard.court.outlook()
         node = guard.scene.memory()
         wards = guard.watch.wards.values()
-        states = [bell.state for bell in guard.limits.bells.values()]
         return Status(
             at=guard.clock.today(),
             started_at=self._started_at,
@@ -93,10 +91,10 @@ class Dialogue:
             level=current,
             total_bytes=node.total_bytes,
             available_bytes=node.available_bytes,
-            reserve_bytes=guard.scene.reserve_bytes,
+            reserve_bytes=guard.scene.node_reserve_bytes,
             headroom_bytes=guard.lookout.headroom,
             containers=len(wards),
-            unmapped=sum(guard.fitness.is_unmapped(ward) for ward in wards),
+            unmapped=sum(map(guard.fitness.is_unmapped, wards)),
             plan=self._plan,
             unfit=guard.watch.terms.unfit,
             mode="Enforce" if guard.plan.acts and guard.watch.terms.unfit is None else "Observe",
@@ -105,8 +103,8 @@ class Dialogue:
             exhaustion_seconds=ranking.pressure.exhaustion_seconds,
             domain=guard.scene.nearest,
             stall=guard.scene.stall(),
-            lines={state: states.count(state) for state in sorted(set(states))},
-            top=tuple(standing(candidate, guard.court.history) for candidate in self._nearest(ranking)[:LISTED]),
+            lines=guard.limits.states,
+            top=tuple(top(candidate, guard.court.history) for candidate in self._nearest(ranking)[:LISTED]),
             capabilities=guard.capabilities(),
             kernel_oom_kills=guard.kills.total,
             budget_refusals=guard.court.budget_refusals,
@@ -125,14 +123,6 @@ class Dialogue:
         forbidden = {path for path, ward in wards.items() if ward.forbidden is not None}
         known = [candidate for candidate in ranking.candidates if candidate.container.mapped]
         return sorted(known, key=lambda candidate: candidate.container.cgroup in forbidden)
-
-
-def _check_signals(plan: Plan) -> None:
-    """A file's plan is checked when it is read; an agent's when it comes. Raises LinkError."""
-    for rule in plan.rules:
-        for name in (rule.stop_signal, rule.notify_signal):
-            if name is not None and (name not in signal.Signals.__members__ or name in UNHEARD_SIGNALS):
-                raise LinkError(f"the plan names {name!r}, which is no signal that a process hears")
 
 
 def _resident_bytes() -> int:

@@ -105,7 +105,7 @@ class Discovery:
         ward = self._watch.add(path, identity, self._clock.now(), self._clock.monotonic())
         if ward is not None:
             ward.pod_path, ward.pod_uid = (found.pod_path, found.pod_uid) if found else (None, None)
-            self._limits.hang(ward, ward.pod_path)
+            self._limits.hang(ward)
 
     def _forget(self, path: str) -> None:
         self._limits.forget(path)

@@ -10,14 +10,12 @@ from memguard.errors import KernelFileError
 from memguard.guard.clock import Clock
 from memguard.guard.roster import Roster
 from memguard.guard.ward import Ward
-from memguard.kernel.host import effective_capabilities
+from memguard.kernel.host import held_capabilities
 from memguard.kernel.selfguard import Applied
 
 READ_ONLY = "the cgroup files cannot be written here (the observe profile): this guard only observes"
 #: The inode of the machine's own pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 _INIT_PID_NAMESPACE = 0xEFFFFFFC
-#: Bit of CAP_KILL (linux/capability.h).
-_CAP_KILL = 5
 #: A container that is not known for so long is not merely new: the agent hears of a new one within 1-2 s.
 STRANGER_SECONDS = 60.0
 
@@ -93,8 +91,7 @@ def _host_pid() -> Capability:
 
 def _signals() -> Capability:
     try:
-        held = effective_capabilities() or 0
+        may = "KILL" in (held_capabilities() or ())
     except KernelFileError:
-        held = 0
-    may = bool(held >> _CAP_KILL & 1)
+        may = False
     return Capability(name="signals", ok=may, detail="" if may else "CAP_KILL is missing: no stop signals")

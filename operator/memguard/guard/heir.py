@@ -36,20 +36,16 @@ class Heir:
 
     def employ(self, janitor: Janitor) -> None:
         """Watch over the janitor."""
-        self.janitor, self.present = janitor, True
+        self.janitor = janitor
         self._ears.listen(janitor.fd, lambda _: self._replace(janitor), MESSAGE)
+        self._become(present=True)
 
     def check(self) -> None:
         """Now and then: does the supervisor live, or can there be a janitor again?"""
-        if self._post is None:
-            if not self.present:
-                self._employ_another()
-            return
-        before, self.present = self.present, self._post.taken
-        if self.present != before:
-            self._changed()
-        if before and not self.present:
-            self._report.alarm("the supervisor is gone. No line stands until there is one.", "janitor")
+        if self._post is not None:
+            self._become(present=self._post.taken, why="the supervisor is gone")
+        elif not self.present:
+            self._employ_another()
 
     def dismiss(self) -> None:
         """The guard ends in good order."""
@@ -59,17 +55,24 @@ class Heir:
     def _replace(self, dead: Janitor) -> None:
         self._ears.deafen(dead.fd)
         dead.bury()
-        self.janitor, self.present = None, False
+        self.janitor = None
         self._employ_another()
 
     def _employ_another(self) -> None:
         try:
             janitor = spawn_janitor()
         except OSError as error:
-            self._changed()
-            why = f"the janitor died, and there can be no other: {error.strerror}"
-            self._report.alarm(f"{why}. No line stands until there is one.", "janitor")
+            self._become(present=False, why=f"the janitor died, and there can be no other: {error.strerror}")
             return
         janitor.brief(*self._paths)  # those of the start, whatever was reloaded
         self.employ(janitor)
-        self._report.alarm("the janitor died; a new one took its place", "janitor")
+        self._report.alarm("the janitor died; a new one took its place", "supervisor")
+
+    def _become(self, *, present: bool, why: str = "") -> None:
+        """Only a change is worth a word; `why` there is none any more."""
+        if present == self.present:
+            return
+        self.present = present
+        self._changed()
+        if not present:
+            self._report.alarm(f"{why}. No line stands until there is one.", "supervisor")

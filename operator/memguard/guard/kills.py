@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from memguard.core.decision import KernelKill
+from memguard.core.decision import KernelKill, victim_of
 from memguard.core.model import Events, Vmstat
-from memguard.guard.report import victim_of
 from memguard.guard.ward import Ward
 
 

@@ -63,11 +63,6 @@ class Liaison:
         """Has it taken everything so far?"""
         return self.connected and not self._unsent
 
-    @property
-    def unsent_bytes(self) -> int:
-        """What waits for the agent to take it."""
-        return len(self._unsent)
-
     def tell(self, status: Status) -> None:
         """How things stand; not said while older words wait."""
         if self.clear:

@@ -17,7 +17,7 @@ from memguard.guard.loop import Guard
 from memguard.guard.main import Arguments
 from memguard.guard.metrics import Metrics
 from memguard.guard.report import Report
-from memguard.kernel.host import cgroup_version, controllers
+from memguard.kernel.host import cgroup_version, controllers, require_proc
 from memguard.kernel.record import Records
 from memguard.kernel.selfguard import protect, raise_open_files
 from memguard.kernel.sweep import sweep
@@ -77,7 +77,7 @@ def require_no_plan(config: Config, path: str) -> None:
 
 
 def require_fit(config: Config) -> None:
-    """Refuse what cannot be guarded. Raises UnfitError with the remedy."""
+    """Refuse what cannot be guarded. Raises UnfitError, or InputError for a procRoot that is none, with the remedy."""
     version = cgroup_version(config.cgroup_root)
     if version != "v2":
         raise UnfitError(
@@ -86,10 +86,7 @@ def require_fit(config: Config) -> None:
         )
     if "memory" not in controllers(config.cgroup_root):
         raise UnfitError(f"{config.cgroup_root} has no memory controller. Boot without cgroup_disable=memory.")
-    if not os.path.exists(f"{config.proc_root}/meminfo"):
-        raise UnfitError(
-            f"{config.proc_root} is no proc file system (no meminfo in it). Say where it is with procRoot."
-        )
+    require_proc(config.proc_root)
 
 
 def _wakeup_pipe() -> int:

@@ -13,7 +13,8 @@ from memguard.guard.course import Course
 from memguard.guard.court import Court
 from memguard.guard.ears import Ears
 from memguard.guard.heir import Heir
-from memguard.guard.report import Report, Trigger
+from memguard.guard.report import Report
+from memguard.guard.trigger import Trigger
 from memguard.guard.ward import SANDBOX_BYTES, Ward
 from memguard.guard.watch import Watch
 from memguard.kernel.cgroup import Cgroup
@@ -55,8 +56,15 @@ class Limits:
         now = self._clock.monotonic()
         return self._past_brake_seconds + sum(bell.held_seconds(now) for bell in self.bells.values())
 
-    def hang(self, ward: Ward, pod_path: str | None) -> None:
+    @property
+    def states(self) -> dict[str, int]:
+        """How many lines are in which state."""
+        states = [bell.state for bell in self.bells.values()]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    def hang(self, ward: Ward) -> None:
         """Put lines under the container's limit and its pod's, where both the rule and the limits allow it."""
+        pod_path = ward.pod_path
         if ward.cgroup.path not in self.bells:
             self._hang(ward, ward.cgroup, f"container:{ward.id}")
         if pod_path in self.bells and _spared(self._watch.inside(pod_path)):
@@ -116,7 +124,7 @@ class Limits:
         if bell is not None and not self._outdated(bell):
             return
         if self._wanted(ward):
-            self.hang(ward, ward.pod_path)
+            self.hang(ward)
 
     def check(self, wards: Iterable[Ward]) -> None:
         """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
@@ -132,7 +140,7 @@ class Limits:
                 self.forget(path)
         for ward in wards:
             if self._wanted(ward):
-                self.hang(ward, ward.pod_path)
+                self.hang(ward)
         for bell in list(self.bells.values()):
             self._check(bell)
 
@@ -182,7 +190,7 @@ class Limits:
         if _spared(self._watch.inside(cgroup.path)):
             self._cannot_arm(cgroup, domain, NOT_ALONE)
             return
-        bell = Bell(cgroup, domain, limit, self._records, settings=self._court.plan.settings, tuning=self.tuning)
+        bell = Bell(cgroup, domain, limit, self._records, settings=self._watch.terms.plan.settings, tuning=self.tuning)
         if self._watch.swap:
             bell.probation_seconds = PROBATION_WITH_SWAP_SECONDS
         if (cgroup.current() or 0) >= bell.line_bytes:

@@ -10,9 +10,10 @@ from memguard.guard.ears import Ears
 from memguard.guard.hold import Hold
 from memguard.guard.notice import Notices
 from memguard.guard.pace import pause_seconds, still, sweep_due
-from memguard.guard.report import Report, Trigger
+from memguard.guard.report import Report
 from memguard.guard.scene import Scene
 from memguard.guard.squeeze import Squeeze, coldest
+from memguard.guard.trigger import Trigger
 from memguard.guard.ward import Ward
 from memguard.guard.watch import Watch, growers, sampled, shortlist
 

@@ -64,19 +64,19 @@ class Guard:
         address: Address | None = None,
     ) -> None:  # fmt: skip
         self.config, self.report, self.clock = config, report, clock
-        self.plan = Plan() if address else config.plan
+        plan = Plan() if address else config.plan
         #: what was done for the guard's own survival; the second changes with the plan
         self.measures: tuple[Applied, ...] = ()
         self.kept_in_place: tuple[Applied, ...] = ()
         self._no_psi = ""
         self.turns, self.awake_seconds = 0, 0.0
         self.ears = Ears()
-        self.scene = Scene(config.cgroup_root, config.proc_root, self.plan.settings)
+        self.scene = Scene(config.cgroup_root, config.proc_root, plan.settings)
         self.kills = KernelKills(self.scene.vmstat)
         roster = Roster() if address else None
         self.fitness = Fitness(config.cgroup_root, roster, clock)
         self.watch = Watch(
-            Terms(self.plan, self.fitness.why_not()),
+            Terms(plan, self.fitness.why_not()),
             config.cgroup_root,
             config.proc_root,
             swap=self.scene.has_swap,
@@ -84,7 +84,7 @@ class Guard:
             trouble=report.trouble,
         )
         self._records, self.hold = records, Hold(records)
-        self.court = Court(self.plan, self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
+        self.court = Court(self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
         self.heir = Heir(
             Post(config.run_directory) if address else None,
             (config.cgroup_root, records.directory),
@@ -114,7 +114,12 @@ class Guard:
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
         self.ears.listen(self.discovery.fileno(), self.discovery.look, MESSAGE)
         self._arm_psi()
-        report.trace(Header(at=clock.now(), version=report.version, plan=self.plan))
+        report.trace(Header(at=clock.now(), version=report.version, plan=plan))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self.watch.terms.plan
 
     def run(self) -> None:
         """Until told to stop; then nothing of ours is left behind."""
@@ -160,10 +165,13 @@ class Guard:
 
     def adopt(self, plan: Plan) -> None:
         """A new plan: from now on nothing is done that it does not allow."""
-        before, self.plan, self.court.plan = self.plan.settings, plan, plan
+        self._adopt(Terms(plan, self.fitness.why_not(self.watch.wards.values())))
+
+    def _adopt(self, terms: Terms) -> None:
+        before, plan = self.plan.settings, terms.plan
         self.scene.settings = plan.settings
         self.scene.refresh()
-        self.discovery.adopt(Terms(plan, self.fitness.why_not(self.watch.wards.values())))
+        self.discovery.adopt(terms)
         if _margin(before) != _margin(plan.settings):
             self.limits.forget_all(but_brakes=True)
         self._hang_all()
@@ -260,24 +268,23 @@ class Guard:
     def _publish(self) -> None:
         if self.config.textfile is None:
             return
-        states = [bell.state for bell in self.limits.bells.values()]
         gauges = {
             "memguard_node_headroom_bytes": self.lookout.headroom,
             "memguard_containers": len(self.watch),
-            "memguard_unmapped_containers": sum(not ward.container.mapped for ward in self.watch.wards.values()),
+            "memguard_unmapped_containers": sum(map(self.fitness.is_unmapped, self.watch.wards.values())),
             "memguard_kernel_oom_kills_total": self.kills.total,
             "memguard_journal_dropped_lines_total": self.report.dropped_lines,
             "memguard_guard_cpu_seconds_total": time.process_time(),
             "memguard_last_look_timestamp_seconds": round(self.clock.now().timestamp(), 3),
         }
-        self.report.publish(self.config.textfile, gauges, {state: states.count(state) for state in set(states)})
+        self.report.publish(self.config.textfile, gauges, self.limits.states)
 
     def _check_fitness(self) -> None:
         """A node that is not understood is only observed, until it is."""
         unfit = self.fitness.why_not(self.watch.wards.values())
         if unfit != self.watch.terms.unfit:
             self.report.say("fitness", ok=unfit is None, reason=unfit)
-            self.adopt(self.plan)
+            self._adopt(Terms(self.plan, unfit))
 
     # --- the outside
 

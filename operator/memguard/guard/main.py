@@ -84,9 +84,8 @@ def _checked(found: dict[str, Any]) -> Arguments:
         raise _wrong("--standalone, --socket and --supervise exclude each other")
     if wanted.socket is not None and wanted.peer_uid is None:
         raise _wrong("--socket and --peer-uid are both needed")
-    if wanted.config is None and (wanted.check or not (wanted.socket or wanted.supervise)):
-        raise _wrong("--standalone and --config FILE are both needed")
-    if not (wanted.standalone or wanted.socket or wanted.supervise or wanted.check):
+    by_itself = not (wanted.socket or wanted.supervise)
+    if (wanted.check or by_itself) and (wanted.config is None or not (wanted.standalone or wanted.check)):
         raise _wrong("--standalone and --config FILE are both needed")
     return wanted
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import get_args
 
 from memguard import __version__
 from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS
+from memguard.core.decision import AlarmKind
 from memguard.core.model import Container
 from memguard.core.policy import Action
 
@@ -21,7 +23,7 @@ class Metrics:
         self.freed_bytes: dict[str, int] = {}
         self.outcomes: dict[str, int] = {}
         self.release_seconds: dict[str, float] = {}
-        self.foreign_alarms = 0
+        self.alarms = dict.fromkeys(get_args(AlarmKind), 0)
         self._buckets = [0] * len(REACTION_BUCKETS)
         self._reactions, self._reaction_seconds = 0, 0.0
 
@@ -61,7 +63,8 @@ class Metrics:
             samples[name] = [f'{name}{{action="{action}"}} {value}' for action, value in sorted(values.items())]
         samples["memguard_reaction_seconds"] = self._histogram()
         samples["memguard_lines"] = [f'memguard_lines{{state="{state}"}} {n}' for state, n in sorted(lines.items())]
-        gauges["memguard_foreign_growth_alarms_total"] = self.foreign_alarms
+        alarms = [f'memguard_alarms_total{{kind="{kind}"}} {count}' for kind, count in self.alarms.items()]
+        samples["memguard_alarms_total"] = alarms
         for name, value in gauges.items():
             samples[name].append(f"{name} {value}")
         samples["memguard_build_info"].append(f'memguard_build_info{{version="{__version__}"}} 1')

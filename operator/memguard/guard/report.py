@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from memguard import __version__
-from memguard.core.decision import Alarm, AlarmKind, Answer, Decision, KernelKill, Outcome, Ranked, Victim
+from memguard.core.decision import Alarm, AlarmKind, Answer, Decision, KernelKill, Outcome, Ranked, victim_of
 from memguard.core.explain import sentence
-from memguard.core.model import Container
-from memguard.core.policy import Action, Mode, workload
+from memguard.core.policy import Action, Mode
 from memguard.core.replay import LISTED
 from memguard.core.score import factor_points
 from memguard.core.select import Candidate, Ranking
@@ -22,32 +21,14 @@ from memguard.guard.course import Course
 from memguard.guard.journal import Journal
 from memguard.guard.metrics import Metrics, write_textfile
 from memguard.guard.outbox import Outbox
+from memguard.guard.trigger import Trigger
 from memguard.guard.ward import SANDBOX_BYTES
 from memguard.kernel.outcome import Outcome as Written
 
 #: The same thing about the same container is not said again for this long.
 REPEAT_SECONDS = 10.0
-#: Trace lines that wait for a quiet moment, about 2 KiB each; then they are written all the same.
+#: More trace lines than this (about 2 KiB each) do not wait for a quiet moment.
 QUEUED_LINES = 256
-
-
-class Trigger:
-    """What woke the guard (tick, line, psi), and how the time went from then on, in monotonic seconds."""
-
-    def __init__(self, source: str, monotonic: Callable[[], float]) -> None:
-        self.source = source
-        self.marks: list[tuple[str, float]] = []
-        self._monotonic = monotonic
-        self._woke = monotonic()
-
-    def mark(self, step: str) -> None:
-        """A step is done."""
-        self.marks.append((step, self._monotonic() - self._woke))
-
-    @property
-    def seconds(self) -> float:
-        """From the wake-up to the latest step."""
-        return self.marks[-1][1] if self.marks else 0.0
 
 
 class Report:
@@ -94,7 +75,6 @@ class Report:
         if not ranking.pressure.calls_for_action:
             return
         if ranking.foreign and self.fresh(f"foreign {ranking.domain.key}"):
-            self._metrics.foreign_alarms += 1
             self.alarm(sentence(ranking), "foreign", domain=ranking.domain.key)
         elif self.fresh(f"nobody {ranking.domain.key}"):
             self._journal.write("nobody", domain=ranking.domain.key, reason=sentence(ranking))
@@ -149,6 +129,7 @@ class Report:
 
     def alarm(self, reason: str, kind: AlarmKind, *, decision: str | None = None, **facts: Any) -> None:
         """Something that a person must know."""
+        self._metrics.alarms[kind] += 1
         told = facts if decision is None else {"decision": decision, **facts}
         self._journal.write("alarm", reason=reason, **told)
         self._tell(alarm=Alarm(reason=reason, kind=kind, decision=decision))
@@ -171,7 +152,7 @@ class Report:
     # --- everything else
 
     def say(self, kind: str, **facts: Any) -> None:
-        """A line of its own kind: start, stop, reload, notice, reclaim, alarm, unavailable."""
+        """A line of a kind of its own (docs/guard.md)."""
         self._journal.write(kind, **facts)
 
     def trouble(self, reason: str) -> None:
@@ -244,19 +225,6 @@ def _append(fd: int, text: bytes) -> None:
     if os.write(fd, text) < len(text):
         os.ftruncate(fd, size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def victim_of(container: Container) -> Victim:
-    """How a container is named in what is told of it."""
-    return Victim(
-        id=container.id,
-        namespace=container.namespace,
-        pod=container.pod,
-        pod_uid=container.pod_uid,
-        name=container.name,
-        workload=workload(container),
-        cgroup=container.cgroup,
-    )
 
 
 def _tells(candidate: Candidate) -> bool:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from memguard.core.link import Mapping
-from memguard.core.model import Container, Identity, Memory
-
-#: What Kubernetes tells of a container, as opposed to what is read.
-IDENTITY_FIELDS = tuple(name for name in Identity.__struct_fields__ if name != "id")
+from memguard.core.model import Container, Identity, unread
 
 
 class Roster:
@@ -36,11 +31,4 @@ class Roster:
 
     def identify(self, cgroup: str, container_id: str) -> Container:
         """The container that a cgroup is; one that is not known yet stays unmapped, and is never touched."""
-        blank = Container(id=container_id, cgroup=cgroup, memory=Memory(current_bytes=0))
-        identity = self.known.get(container_id)
-        return blank if identity is None else identified(blank, identity)
-
-
-def identified(container: Container, identity: Identity | Container) -> Container:
-    """The container with another's identity; the readings stay."""
-    return msgspec.structs.replace(container, **{name: getattr(identity, name) for name in IDENTITY_FIELDS})
+        return unread(self.known.get(container_id) or Identity(id=container_id), cgroup)

@@ -32,7 +32,7 @@ class Scene:
         self._name, self._cpus = os.uname().nodename, cpus()
         self.has_numa = len(numa_nodes(sys_root)) > 1
         self._numa = NumaFiles(sys_root) if self.has_numa else None
-        self.kubepods: Cgroup | None = None
+        self._kubepods: Cgroup | None = None
         #: the boundary that the headroom is measured from
         self.nearest = "node"
         self.refresh()
@@ -43,13 +43,13 @@ class Scene:
         self.total_bytes = memory.total_bytes
         self.has_swap = bool(memory.swap_total_bytes)
         self.node_reserve_bytes = self.reserve_bytes = reserve(self.total_bytes, self.settings)
-        if self.kubepods is not None and not self.kubepods.alive():
-            self.kubepods.close()
-            self.kubepods = None
-        if self.kubepods is None:
+        if self._kubepods is not None and not self._kubepods.alive():
+            self._kubepods.close()
+            self._kubepods = None
+        if self._kubepods is None:
             path = find_kubepods(self._cgroup_root)
-            self.kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
-        limit = self.kubepods.max() if self.kubepods else None
+            self._kubepods = Cgroup(path, self._cgroup_root, kept=SCAN) if path else None
+        limit = self._kubepods.max() if self._kubepods else None
         self._kubepods_limit = UNLIMITED if limit is None else limit
         self._kubepods_reserve = reserve(self._kubepods_limit, self.settings)
 
@@ -65,14 +65,14 @@ class Scene:
 
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""
-        if self.kubepods is None or self._kubepods_limit == UNLIMITED:
+        if self._kubepods is None or self._kubepods_limit == UNLIMITED:
             return UNLIMITED
-        limit, kept, current = self._kubepods_limit, self._kubepods_reserve, self.kubepods.current()
+        limit, kept, current = self._kubepods_limit, self._kubepods_reserve, self._kubepods.current()
         if current is None:
             return UNLIMITED
         if limit - current > kept:
             return limit - current - kept
-        used = self.kubepods.unreclaimable()
+        used = self._kubepods.unreclaimable()
         return UNLIMITED if used is None else limit - used - kept
 
     def snapshot(
@@ -115,7 +115,7 @@ class Scene:
         )
 
     def _kubepods_reading(self) -> tuple[CgroupReading, ...]:
-        if self.kubepods is None or reading.finite(self.kubepods.max()) is None:
+        if self._kubepods is None or reading.finite(self._kubepods.max()) is None:
             return ()  # without a limit it is no boundary, and need not be read
-        found = reading.boundary(self.kubepods)
+        found = reading.boundary(self._kubepods)
         return (found,) if found else ()

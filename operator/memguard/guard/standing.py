@@ -5,7 +5,7 @@ from __future__ import annotations
 from memguard.core.footprint import footprint, unreclaimable
 from memguard.core.forecast import rise, seconds_until
 from memguard.core.history import History
-from memguard.core.link import Level, Standing
+from memguard.core.link import Level, Top
 from memguard.core.model import Container
 from memguard.core.select import Candidate
 
@@ -25,10 +25,10 @@ def level(headroom_bytes: int, reserve_bytes: int, before: Level | None = None) 
     return "Tight" if headroom_bytes <= tight * reserve_bytes else "Calm"
 
 
-def standing(candidate: Candidate, history: History) -> Standing:
+def top(candidate: Candidate, history: History) -> Top:
     """One container: its score, and how long until its own limit."""
     container = candidate.container
-    return Standing(
+    return Top(
         id=container.id,
         namespace=container.namespace,
         pod=container.pod,

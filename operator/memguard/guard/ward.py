@@ -9,11 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from memguard.core.footprint import footprint
-from memguard.core.model import Container, Cpu, Events
+from memguard.core.model import Container, Cpu, Events, Identity
 from memguard.core.policy import Plan, Rule
 from memguard.core.select import exclusion
 from memguard.errors import MemguardError
-from memguard.guard.roster import identified
 from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
 
@@ -96,9 +95,9 @@ class Ward:
         """Footprint over the request."""
         return self.footprint_bytes - (self.container.request_bytes or 0)
 
-    def assume(self, identity: Container, terms: Terms) -> None:
+    def assume(self, identity: Identity, terms: Terms) -> None:
         """It is known better now who this is; the readings stay."""
-        self.container = identified(self.container, identity)
+        self.container = self.container.known_as(identity)
         self.adopt(terms)
 
     def adopt(self, terms: Terms | None = None) -> None:
@@ -120,7 +119,7 @@ class Ward:
         if self.emptied:
             return "nothing runs in it any more, and its memory outlives it"
         if not self.rule.allows("kill"):
-            return "its policy allows only to evict it, and that needs a cluster"
+            return "its policy allows only to evict it, and a guard on a node evicts nobody"
         return None
 
     def _tried(self, reading: Callable[[], bool]) -> bool:
@@ -177,7 +176,7 @@ class Ward:
         limit = cgroup.max()
         if limit is None:
             return False
-        crew = reading.Crew(cgroup.pids() or [], proc_root, PROCESSES_LOOKED_AT)
+        first = reading.FirstProcesses(cgroup.pids() or [], proc_root, PROCESSES_LOOKED_AT)
         self.container = msgspec.structs.replace(
             known,
             memory=msgspec.structs.replace(
@@ -185,15 +184,15 @@ class Ward:
                 min_bytes=cgroup.min(),
                 low_bytes=cgroup.low(),
                 swap_bytes=0 if swap else None,
-                virtual_bytes=crew.virtual_bytes,
+                virtual_bytes=first.virtual_bytes,
             ),
             limit_bytes=reading.finite(limit),
             events=cgroup.events(),
-            nice=crew.nice(cgroup.nice()),
+            nice=first.nice(cgroup.nice()),
             cpu=self._cpu(cgroup.cpu_seconds(), monotonic),
-            started_at=known.started_at or reading.started_at(cgroup, crew, now) or now,
-            oom_score_adj=crew.oom_score_adj,
-            processes=crew.processes,
+            started_at=known.started_at or reading.started_at(cgroup, first, now) or now,
+            oom_score_adj=first.oom_score_adj,
+            processes=first.processes,
             numa_bytes=reading.numa_bytes(cgroup) if numa else None,
             cpuset_mems=cgroup.cpuset_mems() if numa else None,
         )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from typing import Final, Literal
 
-from memguard.errors import KernelFileError
+from memguard.errors import InputError, KernelFileError
 from memguard.kernel.cgroup import CGROUP_ROOT
 from memguard.kernel.files import read_once
 
 _CGROUP2_MAGIC: Final = 0x63677270
 _CGROUP1_MAGIC: Final = 0x27E0EB
 _TMPFS_MAGIC: Final = 0x01021994
+
+#: Bits of CapEff (linux/capability.h): the fewest that a real kubelet's node proved necessary for the guard.
+CAPABILITY_BITS: Final = {"KILL": 5, "IPC_LOCK": 14, "SYS_NICE": 23, "SYS_RESOURCE": 24}
 
 CgroupVersion = Literal["v2", "hybrid", "v1", "none"]
 
@@ -56,12 +59,20 @@ def controllers(root: str = CGROUP_ROOT) -> tuple[str, ...]:
     return tuple(data.decode("ascii", "replace").split()) if data else ()
 
 
-def effective_capabilities(proc: str = "/proc") -> int | None:
-    """CapEff of this process as a bit set (linux/capability.h); None where it is not told. Raises KernelFileError."""
+def held_capabilities(proc: str = "/proc") -> frozenset[str] | None:
+    """Those of CAPABILITY_BITS that this process has; None where it is not told. Raises KernelFileError."""
     for line in (read_once(f"{proc}/self/status") or b"").splitlines():
         if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
+            held = int(line.split()[1], 16)
+            return frozenset(name for name, bit in CAPABILITY_BITS.items() if held >> bit & 1)
     return None
+
+
+def require_proc(root: str) -> None:
+    """Is this a proc file system? Raises InputError."""
+    if not os.path.exists(f"{root}/meminfo"):
+        remedy = "Say where it is with --proc-root, or procRoot in the configuration."
+        raise InputError(root, "no proc file system (no meminfo in it)", remedy=remedy)
 
 
 def _magic(path: str) -> int | None:

@@ -21,7 +21,7 @@ _LOWEST_NICE: Final = -20
 _HIGHEST_NICE: Final = 19
 
 
-class Crew:
+class FirstProcesses:
     """What the first few processes of a container tell: never cmdline, smaps or maps (process.py)."""
 
     def __init__(self, pids: list[int], proc: str, looked_at: int) -> None:
@@ -131,13 +131,13 @@ def boundary(cgroup: Cgroup) -> model.Cgroup | None:
     )
 
 
-def started_at(cgroup: Cgroup, crew: Crew, now: datetime) -> datetime | None:
+def started_at(cgroup: Cgroup, first: FirstProcesses, now: datetime) -> datetime | None:
     """When the container started: with its oldest process; None when it is gone. In the time of the caller.
 
     Where no process can be seen, when its directory last changed: that is never before it was made, but may be long
     after it (kernfs dates an inode by its first lookup, our own mark or a nested mkdir dates it anew).
     """
-    age, fd = crew.age_seconds, cgroup.directory.fd
+    age, fd = first.age_seconds, cgroup.directory.fd
     if age is None and fd >= 0:
         age = time.time() - os.fstat(fd).st_mtime
     return None if age is None else now - timedelta(seconds=max(0.0, age))

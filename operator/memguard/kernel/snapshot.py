@@ -22,7 +22,6 @@ from memguard.kernel.readers import Readers
 
 #: Processes of one container that are looked at one by one.
 PROCESSES_LOOKED_AT: Final = 64
-_UNREAD: Final = model.Memory(current_bytes=0)
 
 
 def take_snapshot(
@@ -66,18 +65,18 @@ def _identity(identities: Mapping[str, model.Container], path: str) -> model.Con
     if found is not None:
         return found
     if place is None:
-        return model.Container(id=path, cgroup=path, memory=_UNREAD)
-    return model.Container(id=place.container_id, cgroup=path, pod_uid=place.pod_uid, qos=place.qos, memory=_UNREAD)
+        return model.unread(model.Identity(id=path), path)
+    return model.unread(model.Identity(id=place.container_id, pod_uid=place.pod_uid, qos=place.qos), path)
 
 
 def _container(readers: Readers, cgroup: Cgroup, known: model.Container, taken_at: datetime) -> model.Container | None:
     current = cgroup.current()
     if current is None:
         return None
-    crew = reading.Crew(cgroup.pids() or [], readers.proc, PROCESSES_LOOKED_AT)
+    first = reading.FirstProcesses(cgroup.pids() or [], readers.proc, PROCESSES_LOOKED_AT)
     rare = model.Memory(
         current_bytes=current,
-        virtual_bytes=crew.virtual_bytes,
+        virtual_bytes=first.virtual_bytes,
         min_bytes=cgroup.min(),
         low_bytes=cgroup.low(),
         peak_bytes=cgroup.peak(),
@@ -91,12 +90,12 @@ def _container(readers: Readers, cgroup: Cgroup, known: model.Container, taken_a
         events=cgroup.events(),
         cpu=_cpu(readers, cgroup, taken_at.timestamp()),
         pressure=cgroup.pressure(),
-        processes=crew.processes,
+        processes=first.processes,
         numa_bytes=reading.numa_bytes(cgroup),
         cpuset_mems=cgroup.cpuset_mems(),
-        nice=crew.nice(cgroup.nice()),
-        oom_score_adj=known.oom_score_adj if crew.oom_score_adj is None else crew.oom_score_adj,
-        started_at=known.started_at or reading.started_at(cgroup, crew, taken_at),
+        nice=first.nice(cgroup.nice()),
+        oom_score_adj=known.oom_score_adj if first.oom_score_adj is None else first.oom_score_adj,
+        started_at=known.started_at or reading.started_at(cgroup, first, taken_at),
     )
 
 

@@ -6,7 +6,7 @@ server closed meanwhile, a token that was replaced. Every call raises KubeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,7 @@ from memguard.errors import GoneError, KubeError, TooLargeError
 from memguard.kube.answers import Request, stream_refusal
 from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listing, encode
 from memguard.kube.connection import Connection
-from memguard.kube.objects import Operation, Status
+from memguard.kube.objects import Status
 from memguard.kube.resources import PODS, Resource, Selection
 from memguard.kube.wire import Stream, Wire
 
@@ -31,7 +31,6 @@ TIMEOUT_SECONDS = 10.0
 EVICTION_TIMEOUT_SECONDS = 20.0
 MANAGER = "memguard"
 _MERGE_PATCH = "application/merge-patch+json"
-_JSON_PATCH = "application/json-patch+json"
 #: JSON is YAML.
 _APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -68,37 +67,15 @@ class Client:
         request = Request(verb="POST", path=resource.path(namespace), body=encode(body), again=False)
         return self._object(resource, request)
 
-    def replace(
-        self, resource: Resource[T], name: str, body: object, namespace: str | None = None, *, subresource: str = ""
-    ) -> T:
-        """The object with everything as in `body`: what a slim struct leaves out is lost.
-
-        With a resourceVersion in it, ConflictError when the object has changed since.
-        """
-        path = resource.path(namespace, name, subresource)
-        return self._object(resource, Request(verb="PUT", path=path, body=encode(body)))
-
     def merge_patch(
         self, resource: Resource[T], name: str, body: object, namespace: str | None = None, *, subresource: str = ""
     ) -> T:
-        """The object with these fields changed (RFC 7386): null removes, lists are replaced whole."""
+        """The object with these fields changed (RFC 7386): null removes, lists are replaced whole.
+
+        With a resourceVersion among them, ConflictError when the object has changed since.
+        """
         path = resource.path(namespace, name, subresource)
         return self._object(resource, Request(verb="PATCH", path=path, body=encode(body), content_type=_MERGE_PATCH))
-
-    def json_patch(
-        self,
-        resource: Resource[T],
-        name: str,
-        operations: Sequence[Operation],
-        namespace: str | None = None,
-        *,
-        subresource: str = "",
-    ) -> T:
-        """The object after these steps (RFC 6902); none is taken when one fails, InvalidError for a failed test."""
-        path = resource.path(namespace, name, subresource)
-        body = encode(operations)
-        request = Request(verb="PATCH", path=path, body=body, content_type=_JSON_PATCH, again=False)
-        return self._object(resource, request)
 
     def apply(
         self,

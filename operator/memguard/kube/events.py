@@ -20,8 +20,8 @@ import msgspec
 
 from memguard.errors import AlreadyExistsError, KubeError, NotFoundError
 from memguard.kube.client import Client
-from memguard.kube.objects import Event, EventSeries, ObjectMeta, ObjectReference, Pod, micro_time
-from memguard.kube.resources import EVENTS, PODS
+from memguard.kube.objects import Event, EventSeries, ObjectMeta, ObjectReference, micro_time
+from memguard.kube.resources import EVENTS
 from memguard.kube.retry import Random, Sleep, retry
 from memguard.kube.spam import Buckets
 
@@ -56,18 +56,6 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-def pod_reference(pod: Pod, container: str = "") -> ObjectReference:
-    """A pod, or one of its containers, as an Event names it."""
-    return ObjectReference(
-        api_version=PODS.api_version,
-        kind=PODS.kind,
-        namespace=pod.metadata.namespace,
-        name=pod.metadata.name,
-        uid=pod.metadata.uid,
-        field_path=f"spec.containers{{{container}}}" if container else "",
-    )
-
-
 class _Pending(msgspec.Struct, frozen=True):
     name: str
     notice: Notice
@@ -88,7 +76,7 @@ class _Series(msgspec.Struct):
 class Recorder:
     """Writes Events. `emit` never waits; `run` it in a thread of its own, `stop` ends it from any.
 
-    `sent` and `dropped` count notices; `instance` is who reports, the name of our pod.
+    `instance` is who reports, the name of our pod. `dropped` counts notices; `trouble` is told why one was not taken.
     """
 
     def __init__(
@@ -96,7 +84,7 @@ class Recorder:
         client: Client,
         *,
         instance: str,
-        controller: str = CONTROLLER,
+        trouble: Callable[[str], None],
         count_seconds: float = COUNT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -105,7 +93,7 @@ class Recorder:
     ) -> None:
         self._client = client
         self._instance = instance
-        self._controller = controller
+        self._trouble = trouble
         self._count_seconds = count_seconds
         self._clock = clock
         self._now = now
@@ -116,9 +104,7 @@ class Recorder:
         self._queue: deque[_Pending] = deque()
         self._series: dict[tuple[str, ...], _Series] = {}
         self._buckets = Buckets()
-        self.sent = 0
         self.dropped = 0
-        self.last_error: KubeError | None = None
 
     def emit(self, notice: Notice) -> bool:
         """Take the notice; False when it is dropped: too many wait, or too many are about this object."""
@@ -211,7 +197,7 @@ class Recorder:
         except NotFoundError:  # the API server forgets Events after an hour
             return self._create(first, series)
         except KubeError as error:
-            self.last_error = error
+            self._trouble(str(error))
             return False
         return True
 
@@ -222,10 +208,9 @@ class Recorder:
         except AlreadyExistsError:  # it was told before we were started anew, or the answer to it was lost
             return True
         except KubeError as error:
-            self.last_error = error
+            self._trouble(str(error))
             self.dropped += 1
             return False
-        self.sent += 1
         return True
 
     def _patiently(self, call: Callable[[], Event]) -> None:
@@ -245,7 +230,7 @@ class Recorder:
             type=notice.type,
             regarding=notice.regarding,
             related=notice.related,
-            reporting_controller=self._controller,
+            reporting_controller=CONTROLLER,
             reporting_instance=self._instance,
             series=series,
         )
@@ -257,7 +242,7 @@ def _who(reference: ObjectReference) -> str:
 
 def _key(notice: Notice) -> tuple[str, ...]:
     related = _who(notice.related) if notice.related else ""
-    return _who(notice.regarding), notice.regarding.field_path, notice.reason, notice.action, notice.type, related
+    return _who(notice.regarding), notice.reason, notice.action, notice.type, related
 
 
 def _name(notice: Notice, now: datetime) -> str:

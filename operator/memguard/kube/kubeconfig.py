@@ -69,16 +69,13 @@ class _Kubeconfig(_Part, frozen=True, kw_only=True):
     current_context: str = ""
 
 
-def read_kubeconfig(path: str, context: str | None = None, *, insecure: bool = False) -> Connection:
-    """The connection of one context, the current one by default. Raises ConfigError.
-
-    `insecure`: skip-tls-verify and tokens over plain HTTP are taken, where the file asks for them.
-    """
+def read_kubeconfig(path: str, context: str | None = None) -> Connection:
+    """The connection of one context, the current one by default. Raises ConfigError, also for what would be unsafe."""
     config = _load(path)
     chosen = _named(path, "contexts", config.contexts, context or config.current_context).context
     cluster = _named(path, "clusters", config.clusters, chosen.cluster).cluster
     user = _named(path, "users", config.users, chosen.user).user
-    _check(path, chosen, cluster, user, insecure=insecure)
+    _check(path, chosen, cluster, user)
     paths = _Paths(path)
     token = _token(paths, user)
     if cluster.server.startswith("http://"):
@@ -113,17 +110,17 @@ def _named(path: str, section: str, entries: tuple[N, ...], name: str) -> N:
     raise ConfigError(path, problem, remedy=f"There are: {there}.", field=section)
 
 
-def _check(path: str, chosen: _Context, cluster: _Cluster, user: _User, *, insecure: bool) -> None:
+def _check(path: str, chosen: _Context, cluster: _Cluster, user: _User) -> None:
     """Refuse what would be unsafe, or would not work."""
     where = f"clusters[{chosen.cluster}]"
     if not cluster.server.startswith(("https://", "http://")):
         raise ConfigError(path, "the server is no URL", remedy="It begins with https://.", field=f"{where}.server")
-    if cluster.insecure_skip_tls_verify and not insecure:
-        remedy = "Give certificate-authority-data, or say that insecure is what you want."
+    if cluster.insecure_skip_tls_verify:
+        remedy = "Give certificate-authority-data."
         raise ConfigError(path, "TLS is not verified", remedy=remedy, field=f"{where}.insecure-skip-tls-verify")
-    if cluster.server.startswith("http://") and (user.token or user.token_file) and not insecure:
-        remedy = "Use https, or say that insecure is what you want."
-        raise ConfigError(path, "a token would be sent in the clear", remedy=remedy, field=f"{where}.server")
+    if cluster.server.startswith("http://") and (user.token or user.token_file):
+        problem = "a token would be sent in the clear"
+        raise ConfigError(path, problem, remedy="Use https.", field=f"{where}.server")
     if user.exec is not None or user.auth_provider is not None:
         remedy = "Give a token (`kubectl create token`) or a client certificate."
         raise ConfigError(path, "programs that log in are not started", remedy=remedy, field=f"users[{chosen.user}]")
@@ -166,11 +163,6 @@ def _tls(paths: _Paths, chosen: _Context, cluster: _Cluster, user: _User) -> ssl
 
 
 def _verifying(paths: _Paths, where: str, cluster: _Cluster) -> ssl.SSLContext:
-    if cluster.insecure_skip_tls_verify:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
     field = f"{where}.certificate-authority-data"
     ca = paths.pem(cluster.certificate_authority_data, cluster.certificate_authority, field)
     if ca is None:

@@ -8,7 +8,6 @@ Lease it only matters whether they changed.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -213,7 +212,6 @@ class ObjectReference(KubeObject, frozen=True, kw_only=True):
     namespace: str = ""
     name: str = ""
     uid: str = ""
-    field_path: str = ""
 
 
 class EventSeries(KubeObject, frozen=True, kw_only=True):
@@ -290,11 +288,3 @@ class ListMeta(KubeObject, frozen=True, kw_only=True):
 
     resource_version: str = ""
     continue_token: str = msgspec.field(default="", name="continue")
-
-
-class Operation(KubeObject, frozen=True, kw_only=True):
-    """One step of a JSON patch (RFC 6902)."""
-
-    op: str
-    path: str
-    value: Any = msgspec.UNSET

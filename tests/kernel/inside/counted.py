@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from memguard.__main__ import main
-from memguard.guard.report import Trigger
+from memguard.guard.trigger import Trigger
 
 _pread = os.pread
 _wake: Callable[..., None] = Trigger.__init__

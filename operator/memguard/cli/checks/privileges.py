@@ -9,27 +9,27 @@ from memguard.cli.checks.check import Check, Place, fail, ok, warn
 from memguard.errors import KernelFileError
 from memguard.kernel.compaction import KNOB
 from memguard.kernel.files import read_once
-from memguard.kernel.host import effective_capabilities
+from memguard.kernel.host import held_capabilities
 from memguard.kernel.selfguard import OPEN_FILES, schedule_real_time
 
-#: Bit in CapEff (linux/capability.h) and what it is for; the fewest that a real kubelet's node proved necessary.
+#: What each is for, in the words of one who does without it.
 CAPABILITIES = {
-    "KILL": (5, "signals cannot be sent to containers: no graceful stop"),
-    "IPC_LOCK": (14, "the guard's memory may be paged out when it is needed most"),
-    "SYS_NICE": (23, "a swarm of processes can starve the guard"),
-    "SYS_RESOURCE": (24, "no PSI triggers, no own oom_score_adj, no more open files"),
+    "KILL": "signals cannot be sent to containers: no graceful stop",
+    "IPC_LOCK": "the guard's memory may be paged out when it is needed most",
+    "SYS_NICE": "a swarm of processes can starve the guard",
+    "SYS_RESOURCE": "no PSI triggers, no own oom_score_adj, no more open files",
 }
 
 
 def capabilities(place: Place) -> Check:
     """The four capabilities of the Enforce profile."""
-    name, held = "capabilities", effective_capabilities(place.proc_root)
+    name, held = "capabilities", held_capabilities(place.proc_root)
     if held is None:
         return fail(name, f"{place.proc_root}/self/status does not tell", "Mount proc, or say where with --proc-root.")
-    missing = [capability for capability, (bit, _) in CAPABILITIES.items() if not held >> bit & 1]
+    missing = [capability for capability in CAPABILITIES if capability not in held]
     if not missing:
         return ok(name, f"{', '.join(CAPABILITIES)} held")
-    costs = "; ".join(CAPABILITIES[capability][1] for capability in missing)
+    costs = "; ".join(CAPABILITIES[capability] for capability in missing)
     remedy = f"Add {', '.join(missing)} to the container's or the unit's capabilities."
     return (fail if "KILL" in missing else warn)(name, f"{', '.join(missing)} missing: {costs}", remedy)
 
@@ -69,7 +69,7 @@ def apparmor(place: Place) -> Check:
     """A runtime's default profile lets a process signal only its own kind (cgroup.kill is not hindered)."""
     profile = _profile(f"{place.proc_root}/self/attr/current")
     if profile.endswith("(enforce)"):
-        remedy = "Give the guard a profile of its own (the chart does) or Unconfined."
+        remedy = "Give the guard a profile of its own, or Unconfined (deploy/enforce does)."
         return warn("AppArmor", f"confined by {profile}: SIGTERM to containers may be refused", remedy)
     return ok("AppArmor", "not confined")
 

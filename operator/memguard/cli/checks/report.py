@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from memguard.api.meta import Condition
-from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
+from memguard.api.node_memory import SILENT_SECONDS, NodeCapability, NodeMemoryStatus
 from memguard.cli.checks.check import Check, DoctorReport, fail, ok, warn
 
-#: In quiet times a report comes every five minutes.
-SILENT_SECONDS = 600.0
 #: Without these nothing can be done on the node; without the others it is a weaker guard.
 NEEDED = ("cgroup-write",)
 REMEDIES = {
