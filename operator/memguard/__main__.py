@@ -1,4 +1,4 @@
-"""The door: `guard` and `agent` go straight to what runs on nodes, every other command to the command line of people.
+"""The door: `guard`, `agent` and `operator` go straight to what runs in clusters, the rest to people's command line.
 
 The guard's container has the standard library and msgspec and nothing else, and every module that is imported there
 is locked memory: so typer, rich and yaml are imported on the other path only.
@@ -12,7 +12,7 @@ from memguard import __version__
 from memguard.errors import MemguardError
 
 #: What each extra brings; anything else that is missing is a broken installation and may say so loudly.
-EXTRAS = {"typer": "cli", "rich": "cli", "yaml": "cli", "prometheus_client": "agent"}
+EXTRAS = {"typer": "cli", "rich": "cli", "yaml": "cli", "prometheus_client": "agent", "kopf": "operator"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,6 +51,10 @@ def _with_extras(arguments: list[str]) -> int:
         from memguard.agent.main import main as agent
 
         return agent(arguments[1:])
+    if arguments[:1] == ["operator"]:
+        from memguard.controller.main import main as operator
+
+        return operator(arguments[1:])
     from memguard.cli.app import run
 
     return run(arguments)

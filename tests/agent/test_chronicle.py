@@ -16,13 +16,13 @@ from memguard.agent.census import Census
 from memguard.agent.chronicle import Chronicle
 from memguard.agent.decisions import DecisionWriter
 from memguard.agent.entries import Told
-from memguard.agent.journal import Journal
 from memguard.agent.ledger import Ledger
 from memguard.agent.metrics import Metrics, View
 from memguard.agent.spool import Spool
 from memguard.core.decision import Alarm
 from memguard.core.link import News
 from memguard.core.scorecard import Tally
+from memguard.service.journal import Journal
 
 AT = datetime(2026, 11, 23, 6, tzinfo=UTC)
 NODE = "node-a"

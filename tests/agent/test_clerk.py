@@ -16,7 +16,6 @@ from tests.agent.test_plan import sources, tenant
 
 from memguard.agent.census import Census
 from memguard.agent.clerk import KEEP_SECONDS, REMAKE_SECONDS, Clerk
-from memguard.agent.journal import Journal
 from memguard.agent.ledger import Ledger, answered
 from memguard.agent.orders import STOPPED, UNKNOWN
 from memguard.agent.plan import Sources
@@ -26,6 +25,7 @@ from memguard.agent.presence import Presence
 from memguard.api.node_memory import OrderAnswer
 from memguard.core.advice import NO_ADVICE, Advice, AdvisedOrder
 from memguard.core.link import PROTOCOL, Hello, Order
+from memguard.service.journal import Journal
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 THERE = Presence(since=0.0, hello=Hello(protocol=PROTOCOL, version="1"), status=status(), status_at=1.0)

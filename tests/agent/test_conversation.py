@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.agent.guards import decision, status
 
 from memguard.agent.conversation import Briefing, Conversation
-from memguard.agent.identities import Roster
+from memguard.agent.roster import Roster
 from memguard.core.link import (
     LARGEST_MESSAGE_BYTES,
     PROTOCOL,

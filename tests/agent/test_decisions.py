@@ -14,7 +14,6 @@ from tests.agent.guards import decision, kernel_kill, observed, outcome, victim
 
 from memguard.agent.decisions import HOPELESS_SECONDS, MOST_FAILURES, REFUSED_SECONDS, DecisionWriter
 from memguard.agent.entries import Amended, Told
-from memguard.agent.journal import Journal
 from memguard.agent.spool import Spool
 from memguard.core.decision import Decision
 from memguard.core.link import News
@@ -29,6 +28,7 @@ from memguard.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from memguard.service.journal import Journal
 
 AT = datetime(2026, 11, 23, 6, tzinfo=UTC)
 

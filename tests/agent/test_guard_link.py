@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from tests.agent.guards import DEADLINE_SECONDS, ScriptedGuard, decision
 
 from memguard.agent.guard_link import GuardLink
-from memguard.agent.identities import Roster
-from memguard.agent.journal import Journal
+from memguard.agent.roster import Roster
 from memguard.core.link import (
     LARGEST_MESSAGE_BYTES,
     PROTOCOL,
@@ -33,6 +32,7 @@ from memguard.core.link import (
 )
 from memguard.core.model import Identity
 from memguard.core.policy import Plan
+from memguard.service.journal import Journal
 
 ROSTER = Roster(containers={"a": Identity(id="a")}, pods=("u",), listed=True)
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.pods import key, pod, running, waiting
 
-from memguard.agent.identities import CHUNK_BYTES, MOST_LABEL_BYTES, Roster, difference, identities, roster
+from memguard.agent.roster import CHUNK_BYTES, Roster, difference, roster
 from memguard.core.link import Mapping, encode
 from memguard.core.model import Identity, MemoryVolume, Owner
 from memguard.guard.roster import Roster as GuardsRoster
+from memguard.kube.identities import MOST_LABEL_BYTES, identities
 from memguard.kube.objects import Pod
 
 

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from memguard.agent.agent import make_directory
-from memguard.agent.crew import Crew
 from memguard.agent.disk import UNFINISHED, read_back, write_whole
-from memguard.agent.journal import REPEAT_SECONDS, Journal
 from memguard.agent.main import Arguments, arguments, main
 from memguard.errors import ConfigError
+from memguard.service.crew import Crew
+from memguard.service.journal import REPEAT_SECONDS, Journal
 
 NEEDED = ["--node=n", "--socket", "/s", "--state=/d", "--listen", ":9465"]
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,13 +9,14 @@ import pytest
 from tests.agent.guards import decision, kernel_kill, observed, outcome, victim
 
 from memguard.agent.entries import Told
-from memguard.agent.notices import ALARMS, DECISION, DONE, OBSERVED, broken_policy, node_reference, notices, vpa_notice
+from memguard.agent.notices import ALARMS, broken_policy, node_reference, notices, vpa_notice
 from memguard.core.decision import Alarm, AlarmKind
 from memguard.core.link import News
 from memguard.core.policy import Action
 from memguard.core.quantity import parse_bytes
 from memguard.kube.events import LARGEST_NOTE_BYTES, Notice
 from memguard.kube.objects import ObjectReference
+from memguard.service.notices import DECISION, DONE, OBSERVED
 
 AT = datetime(2026, 11, 23, 6, tzinfo=UTC)
 POLICY = ObjectReference(api_version="memguard.io/v1alpha1", kind="MemoryGuardPolicy", namespace="shop", name="strict")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from memguard.agent.journal import Journal
 from memguard.agent.own_node import OwnNode
 from memguard.errors import ForbiddenError, UnreachableError
 from memguard.kube.objects import Node, ObjectMeta
+from memguard.service.journal import Journal
 
 
 class Answers:

@@ -14,11 +14,9 @@ from tests.agent.guards import victim
 from tests.agent.pods import key, pod
 
 from memguard.agent.census import Census
-from memguard.agent.journal import Journal
 from memguard.agent.plan import Sources, compiled, references
 from memguard.agent.plan_store import KeptPlan, PlanStore
 from memguard.agent.planner import Planner
-from memguard.agent.resources import ClusterPolicy, TenantPolicy
 from memguard.api.meta import Desired, ObjectMeta
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.link import LARGEST_MESSAGE_BYTES
@@ -26,6 +24,8 @@ from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPoli
 from memguard.core.policy import Plan
 from memguard.core.selector import LabelSelector
 from memguard.kube.codec import Broken, Codec
+from memguard.service.journal import Journal
+from memguard.service.resources import ClusterPolicy, TenantPolicy
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from tests.agent.cluster import Cluster
 from tests.agent.guards import standing, status
 
-from memguard.agent.journal import Journal
 from memguard.agent.ledger import Ledger
 from memguard.agent.plan_store import KeptPlan
 from memguard.agent.presence import FRESH_SECONDS, MISSING_SECONDS, Presence
@@ -24,11 +23,13 @@ from memguard.agent.publisher import PAUSE_SECONDS, SHORTEST_SECONDS, Publisher
 from memguard.agent.report import Basis, report
 from memguard.api.node_memory import MOST_TOP, NodeMemoryStatus, OrderAnswer
 from memguard.api.wire import body
-from memguard.core.link import PROTOCOL, Capability, Hello, Level
+from memguard.core.link import PROTOCOL, Capability, Hello
+from memguard.core.model import Level
 from memguard.core.notes import Note
 from memguard.core.policy import Plan
 from memguard.core.scorecard import Scorecard, Tally
 from memguard.errors import KubeError, TooManyRequestsError, UnreachableError
+from memguard.service.journal import Journal
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 PLAN = KeptPlan(plan=Plan(version="v1"), cluster="default", made_at=NOW)

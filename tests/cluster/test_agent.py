@@ -22,10 +22,10 @@ from tests.cluster.clients import client_of, connect, proxy_of, wait_until
 from tests.cluster.kinds import install, thing
 from tests.cluster.proxy import Refuse
 
-from memguard.agent.resources import POLICIES
 from memguard.core.model import Owner, unread
 from memguard.kube.client import Client
 from memguard.kube.resources import PODS
+from memguard.service.resources import POLICIES
 
 _numbers = itertools.count(1)
 PLAN_SECONDS = 2.0

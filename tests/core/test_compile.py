@@ -151,7 +151,8 @@ def test_every_field_of_a_policy_arrives_in_its_rule() -> None:
             adjustment=-100,
             protected=True,
             minimumAgeSeconds=30,
-            limit={"guard": True},
+            limit={"guard": True, "maximum": "1Gi"},
+            overrideDisruptionBudget=True,
             stop={"graceMilliseconds": 300, "signal": "SIGINT"},
             notify={"signal": "SIGUSR1", "directory": "/run/app"},
             actions=["terminate", "kill"],
@@ -439,17 +440,25 @@ TIES = [
     ("they never meet", {"selector": {"matchLabels": {"app": "x"}}}, {"selector": {"matchLabels": {"app": "y"}}}, None),
     ("other containers", {"containers": ["x"]}, {"containers": ["y"]}, None),
     ("some of the containers", {"containers": ["x", "y"]}, {"containers": ["y", "z"]}, "Tied"),
-    ("the precedence decides", {"precedence": 1, "containers": ["x"]}, {"selector": {"matchLabels": {"a": "b"}}}, None),
+    (
+        "the precedence decides",
+        {"precedence": 1, "containers": ["x"]},
+        {"selector": {"matchLabels": {"a": "b"}}},
+        "Later",
+    ),
     ("nothing is left for it", {"precedence": 1}, {"selector": {"matchLabels": {"a": "b"}}}, "Idle"),
 ]
 
 
 @pytest.mark.row("K2")
 @pytest.mark.parametrize(("words", "first", "second", "kind"), TIES, ids=[row[0] for row in TIES])
-def test_who_comes_second_is_told(words: str, first: dict[str, Any], second: dict[str, Any], kind: str | None) -> None:
+def test_both_of_two_that_meet_are_told(
+    words: str, first: dict[str, Any], second: dict[str, Any], kind: str | None
+) -> None:
     found = compiled(tenant("a", **first), tenant("b", **second))
-    assert [(note.policy, note.kind) for note in found.notes] == ([] if kind is None else [("shop/b", kind)])
-    assert all("shop/a" in note.reason for note in found.notes)
+    told = [] if kind is None else [("shop/b", kind), ("shop/a", "First")]
+    assert [(note.policy, note.kind) for note in found.notes] == told
+    assert all(("shop/a" if note.policy == "shop/b" else "shop/b") in note.reason for note in found.notes)
 
 
 def test_equal_cluster_policies_are_told() -> None:

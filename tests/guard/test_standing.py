@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memguard.core.link import Level
+from memguard.core.model import Level
 from memguard.guard.standing import CALM_RESERVES, level
 
 RESERVE = 100

@@ -9,10 +9,8 @@ from memguard import __version__
 from memguard.agent.census import Census
 from memguard.agent.chronicle import Chronicle
 from memguard.agent.clerk import Clerk
-from memguard.agent.crew import Crew
 from memguard.agent.decisions import DecisionWriter
 from memguard.agent.guard_link import GuardLink
-from memguard.agent.journal import Journal, utc_now
 from memguard.agent.ledger import Ledger
 from memguard.agent.main import Arguments
 from memguard.agent.metrics import Metrics, View
@@ -25,7 +23,6 @@ from memguard.agent.report import Basis, report
 from memguard.agent.resources import written
 from memguard.agent.spool import Spool
 from memguard.agent.watches import Watches
-from memguard.agent.web import Web
 from memguard.api.node_memory import NodeMemoryStatus
 from memguard.errors import ConfigError
 from memguard.kube.client import Client
@@ -33,6 +30,9 @@ from memguard.kube.connection import Connection, in_cluster
 from memguard.kube.events import Recorder
 from memguard.kube.objects import Pod
 from memguard.kube.store import Change
+from memguard.service.crew import Crew
+from memguard.service.journal import Journal, utc_now
+from memguard.service.web import Web
 
 
 class Agent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memguard.agent.identities import Roster, roster
+from memguard.agent.roster import Roster, roster
 from memguard.core.model import Identity
 from memguard.kube.objects import Pod
 

@@ -10,11 +10,11 @@ from datetime import datetime
 from memguard.agent.census import Census
 from memguard.agent.chronicle import Chronicle
 from memguard.agent.guard_link import GuardLink
-from memguard.agent.identities import Roster
 from memguard.agent.orders import attend
 from memguard.agent.plan import Sources
 from memguard.agent.plan_store import PlanStore
 from memguard.agent.planner import Planner
+from memguard.agent.roster import Roster
 from memguard.core.advice import Advice
 from memguard.core.link import Order
 

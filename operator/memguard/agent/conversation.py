@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from memguard.agent.identities import Roster, difference
+from memguard.agent.roster import Roster, difference
 from memguard.core.link import PROTOCOL, Hello, Mapping, NewPlan, News, Order, Receipt, Status, agents_inbox, encode
 from memguard.core.policy import Plan
 from memguard.errors import LinkError

@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import datetime
 
 from memguard.agent.entries import Amended, Entry, Told, namespace_of
-from memguard.agent.journal import Journal
 from memguard.agent.notices import FindPolicy, node_reference, notices, vpa_notice
 from memguard.agent.resources import DECISIONS
 from memguard.agent.spool import Spool
@@ -34,6 +33,7 @@ from memguard.errors import (
 from memguard.kube.client import Client
 from memguard.kube.events import Recorder
 from memguard.kube.retry import BACKOFF
+from memguard.service.journal import Journal
 
 #: A namespace that refuses is asked again after this.
 REFUSED_SECONDS = 60.0

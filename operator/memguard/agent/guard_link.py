@@ -21,12 +21,12 @@ from msgspec.structs import replace
 
 from memguard import __version__
 from memguard.agent.conversation import Briefing, Conversation
-from memguard.agent.identities import Roster
-from memguard.agent.journal import Journal
 from memguard.agent.presence import Presence
+from memguard.agent.roster import Roster
 from memguard.core.link import PROTOCOL, Hello, News, Order, Status
 from memguard.core.policy import Plan
 from memguard.errors import LinkError
+from memguard.service.journal import Journal
 
 #: A guard that starts anew is told within a second: nowhere does coming again cost less.
 AGAIN_SECONDS = 0.5

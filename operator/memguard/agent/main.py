@@ -81,7 +81,7 @@ def _wrong(problem: str) -> ConfigError:
 def _live(wanted: Arguments) -> int:
     """Until a signal says stop, or a thread that is needed has ended."""
     from memguard.agent.agent import Agent
-    from memguard.agent.journal import Journal
+    from memguard.service.journal import Journal
 
     # Taken by sigtimedwait alone: no handler runs in the middle of anything. Threads inherit it.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)

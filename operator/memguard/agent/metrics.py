@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -22,14 +22,12 @@ from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS, metric
 from memguard.core.decision import AlarmKind, Decision, Outcome
 from memguard.core.link import Status, Top
 from memguard.core.scorecard import Tally
-
-#: Different values of one label; what is beyond them is counted under OTHERS.
-MOST_VALUES = 100
-OTHERS = "others"
+from memguard.service.board import Board
 
 #: The guard's own counters, by the field of its status.
 _COUNTERS = {
     "memguard_budget_refusals_total": "budget_refusals",
+    "memguard_disruption_budget_overrides_total": "budget_overrides",
     "memguard_brake_seconds_total": "brake_seconds",
     "memguard_guard_turns_total": "turns",
     "memguard_guard_awake_seconds_total": "awake_seconds",
@@ -65,23 +63,21 @@ class Metrics:
     """One agent's. `registry` is what the exposition is made of; `view` tells how things stand."""
 
     def __init__(self, view: Callable[[], View]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series, for what the start tells
-        self.registry = CollectorRegistry()
-        self._values: dict[str, set[str]] = {}
-        self._decisions = self._counter("memguard_decisions_total")
-        self._freed_bytes = self._counter("memguard_freed_bytes_total")
-        self._outcomes = self._counter("memguard_outcomes_total")
-        self._incomplete = self._counter("memguard_incomplete_outcomes_total")
-        self._release_seconds = self._counter("memguard_release_seconds_total")
-        self._kernel_kills = self._counter("memguard_kernel_oom_kills_total")
+        board = Board()
+        self.registry, self._bounded = board.registry, board.bounded
+        self._decisions = board.counter("memguard_decisions_total")
+        self._freed_bytes = board.counter("memguard_freed_bytes_total")
+        self._outcomes = board.counter("memguard_outcomes_total")
+        self._incomplete = board.counter("memguard_incomplete_outcomes_total")
+        self._release_seconds = board.counter("memguard_release_seconds_total")
+        self._kernel_kills = board.counter("memguard_kernel_oom_kills_total")
         self._kernel_kills.labels(namespace="", scope="node")
-        self._alarms = self._counter("memguard_alarms_total")
-        self._orders = self._counter("memguard_orders_total")
+        self._alarms = board.counter("memguard_alarms_total")
+        self._orders = board.counter("memguard_orders_total")
         reaction = metric("memguard_reaction_seconds")
         self._reaction = Histogram(reaction.name, reaction.help, buckets=REACTION_BUCKETS, registry=self.registry)
         self._rises = Rises()
         self.registry.register(_Standing(view, self._rises))
-        ProcessCollector(registry=self.registry)
 
     def decided(self, decision: Decision, policy: str) -> None:
         """A decision, carried out or not."""
@@ -122,21 +118,6 @@ class Metrics:
     def ordered(self, *, accepted: bool) -> None:
         """An order was answered."""
         self._orders.labels(result="accepted" if accepted else "refused").inc()
-
-    def _counter(self, name: str) -> Counter:
-        """With a series for each value that is known beforehand: a rise from nothing is no rise to Prometheus."""
-        one = metric(name)
-        counter = Counter(one.name, one.help, one.labels, registry=self.registry)
-        for value in one.values:
-            counter.labels(value)
-        return counter
-
-    def _bounded(self, label: str, value: str) -> str:
-        known = self._values.setdefault(label, set())
-        if value not in known and len(known) >= MOST_VALUES:
-            return OTHERS
-        known.add(value)
-        return value
 
 
 class _Standing(Collector):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
-from memguard.agent.identities import container_id, owner
 from memguard.core.decision import KernelKill, Victim, victim_of
 from memguard.core.model import Count, Identity, Record, Seconds, unread
+from memguard.kube.identities import container_id, owner
 from memguard.kube.objects import ContainerStatus, Pod, Terminated
 
 V = TypeVar("V")

@@ -10,12 +10,12 @@ import random as _random
 import threading
 from collections.abc import Callable
 
-from memguard.agent.journal import Journal
 from memguard.errors import KubeError
 from memguard.kube.client import Client
 from memguard.kube.objects import Node
 from memguard.kube.resources import NODES
 from memguard.kube.retry import BACKOFF
+from memguard.service.journal import Journal
 
 ASK_SECONDS = 60.0
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from memguard.agent.resources import CLUSTER_POLICIES, POLICIES, ClusterPolicy, TenantPolicy
 from memguard.api.meta import Desired
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.compile import Compiled, compile_plan
@@ -15,6 +14,7 @@ from memguard.core.notes import Named, Note, S, title_of
 from memguard.kube.codec import Broken, Key
 from memguard.kube.objects import ObjectReference
 from memguard.kube.resources import Resource
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES, ClusterPolicy, TenantPolicy
 
 #: A stop that we cannot read is a stop.
 UNREADABLE = Advice(emergency_stop=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from memguard.agent.disk import read_back, write_whole
-from memguard.agent.identities import Roster
+from memguard.agent.roster import Roster
 from memguard.core.model import Moment, Record
 from memguard.core.policy import Plan
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from memguard.agent.census import Census
 from memguard.agent.guard_link import GuardLink
-from memguard.agent.journal import Journal
 from memguard.agent.notices import broken_policy
 from memguard.agent.plan import Sources, broken, compiled, references
 from memguard.agent.plan_store import KeptPlan, PlanStore
@@ -19,6 +18,7 @@ from memguard.core.policy import Plan
 from memguard.errors import LinkError
 from memguard.kube.events import Recorder
 from memguard.kube.objects import ObjectReference
+from memguard.service.journal import Journal
 
 
 class Planner:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import random as _random
 import threading
 import time
@@ -14,21 +15,23 @@ from datetime import datetime
 
 import msgspec
 
-from memguard.agent.journal import Journal
 from memguard.agent.resources import NODE_MEMORIES
 from memguard.api.meta import Condition, OwnerReference
-from memguard.api.node_memory import NodeMemoryStatus, OrderAnswer
+from memguard.api.node_memory import NodeMemoryStatus, OrderAnswer, near_limit
 from memguard.api.wire import body
-from memguard.core.link import Level
+from memguard.core.model import Level
 from memguard.errors import AlreadyExistsError, KubeError, NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.resources import NODES
 from memguard.kube.retry import BACKOFF
+from memguard.service.journal import Journal
 
 MANAGER = "memguard-agent"
 #: Between two reports, on average.
 PAUSE_SECONDS: dict[Level | None, float] = {None: 300.0, "Calm": 300.0, "Tight": 5.0, "Critical": 5.0}
 JITTER = 0.2
+#: The same where a limit is about to be reached that may be raised.
+RESIZE_SECONDS = 5.0
 #: Whatever happens, not more often.
 SHORTEST_SECONDS = 1.0
 
@@ -155,5 +158,6 @@ class Publisher:
 
 def _pause_seconds(status: NodeMemoryStatus) -> float:
     """A guard that is gone is not in trouble any more, whatever it said last."""
-    ready = any(one.type == "Ready" and one.status == "True" for one in status.conditions)
-    return PAUSE_SECONDS[status.level if ready else None]
+    if not any(one.type == "Ready" and one.status == "True" for one in status.conditions):
+        return PAUSE_SECONDS[None]
+    return min(PAUSE_SECONDS[status.level], RESIZE_SECONDS if any(map(near_limit, status.top)) else math.inf)

@@ -12,7 +12,14 @@ from memguard.agent.ledger import Ledger
 from memguard.agent.plan_store import KeptPlan
 from memguard.agent.presence import Presence
 from memguard.api.meta import Condition, condition, updated
-from memguard.api.node_memory import NodeCapability, NodeMemoryStatus, NodeScorecard, PlanInForce, TopContainer
+from memguard.api.node_memory import (
+    NodeCapability,
+    NodeMemoryStatus,
+    NodeScorecard,
+    PlanInForce,
+    PolicyTally,
+    TopContainer,
+)
 from memguard.core.explain import size
 from memguard.core.link import Status, Top
 from memguard.core.notes import Note
@@ -47,19 +54,32 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
 
 def report(basis: Basis) -> NodeMemoryStatus:
     """The whole status."""
-    tally, kept = basis.ledger.card.total, basis.kept
+    kept = basis.kept
     known = NodeMemoryStatus(
         observed_generation=basis.generation,
         conditions=updated(basis.before, conditions(basis)),
         orders=basis.ledger.answers,
         plan=PlanInForce(version=kept.plan.version, policy=kept.cluster) if kept else None,
-        scorecard=NodeScorecard(
-            hits=tally.hits, false_alarms=tally.false_alarms, misses=tally.misses, since=basis.ledger.since
-        ),
+        scorecard=_scorecard(basis.ledger),
         agent_version=__version__,
     )
     status = basis.presence.status
     return known if status is None else _with_the_guards(known, status)
+
+
+def _scorecard(ledger: Ledger) -> NodeScorecard:
+    total = ledger.card.total
+    busiest = sorted(ledger.card.policies.items(), key=lambda pair: (-sum(msgspec.structs.astuple(pair[1])), pair[0]))
+    return NodeScorecard(
+        hits=total.hits,
+        false_alarms=total.false_alarms,
+        misses=total.misses,
+        since=ledger.since,
+        policies=tuple(
+            PolicyTally(policy=name, hits=one.hits, false_alarms=one.false_alarms, misses=one.misses)
+            for name, one in busiest
+        ),
+    )
 
 
 class Finding(NamedTuple):
@@ -167,12 +187,15 @@ def _with_the_guards(known: NodeMemoryStatus, status: Status) -> NodeMemoryStatu
 
 def _top(one: Top) -> TopContainer:
     return TopContainer(
+        id=one.id,
         namespace=one.namespace,
         pod=one.pod,
         name=one.name,
         score=one.score,
         footprint_bytes=one.footprint_bytes,
+        shmem_bytes=one.shmem_bytes,
         limit_bytes=one.limit_bytes,
         limit_seconds=one.limit_seconds,
+        largest_limit_bytes=one.largest_limit_bytes,
         excluded=one.excluded,
     )

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
-from memguard.api.definitions import CLUSTER_POLICY, DECISION, NODE_MEMORY, POLICY, Definition
-from memguard.api.meta import GROUP, VERSION, Condition, Desired, ObjectMeta
+from memguard.api.definitions import DECISION, NODE_MEMORY
+from memguard.api.meta import Condition, ObjectMeta
 from memguard.api.node_memory import OrderAnswer
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.model import Record
-from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
-from memguard.kube.resources import Resource
-
-T = TypeVar("T")
+from memguard.service.resources import resource_of
 
 
 class OwnNodeMemory(Record, frozen=True, kw_only=True):
@@ -38,25 +33,6 @@ class Written(Record, frozen=True, kw_only=True):
     orders: tuple[OrderAnswer, ...] = ()
 
 
-#: A policy of each kind, as its author wrote it.
-ClusterPolicy = Desired[ClusterMemoryGuardPolicySpec]
-TenantPolicy = Desired[MemoryGuardPolicySpec]
-
-
-def resource_of(definition: Definition, type_: type[T]) -> Resource[T]:
-    """A kind of ours, decoded to this type."""
-    return Resource(
-        group=GROUP,
-        version=VERSION,
-        plural=definition.plural,
-        kind=definition.kind.__name__,
-        type=type_,
-        namespaced=definition.namespaced,
-    )
-
-
-POLICIES = resource_of(POLICY, TenantPolicy)
-CLUSTER_POLICIES = resource_of(CLUSTER_POLICY, ClusterPolicy)
 NODE_MEMORIES = resource_of(NODE_MEMORY, OwnNodeMemory)
 DECISIONS = resource_of(DECISION, Made)
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from memguard.agent.plan import Sources
-from memguard.agent.resources import CLUSTER_POLICIES, NODE_MEMORIES, POLICIES, OwnNodeMemory
+from memguard.agent.resources import NODE_MEMORIES, OwnNodeMemory
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.kube.client import Client
 from memguard.kube.objects import Pod
 from memguard.kube.resources import PODS, Selection
 from memguard.kube.store import Change
 from memguard.kube.watch import Watcher
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 #: A quiet watch is told once a minute that nothing happened; this long without a word, and it is stale.
 FRESH_SECONDS = 150.0

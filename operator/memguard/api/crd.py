@@ -159,7 +159,7 @@ def _map(kind: inspect.DictType, *, defaults: bool) -> Schema:
 
 def _size(kind: inspect.UnionType) -> Schema:
     """The one union that a schema may hold: an integer or a quantity."""
-    match kind.types:
+    match tuple(one for one in kind.types if not isinstance(one, inspect.NoneType)):
         case (inspect.IntType(), inspect.StrType(pattern=pattern, max_length=most)):
             made = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
             return made | _given(pattern=pattern, maxLength=most) | _validations([SIZE])

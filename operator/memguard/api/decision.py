@@ -63,6 +63,8 @@ class DecidedCandidate(Record, frozen=True, kw_only=True):
     badness: Annotated[float, Meta(description="What candidates are ordered by: the score, what it frees, its state.")]
     freed_bytes: Annotated[Bytes, Meta(description="What its end would free.")] = 0
     growth_ratio: Annotated[float, Meta(description="Its share of the recent growth, 0 to 1.")] = 0.0
+    qos: Annotated[Line | None, Meta(description="Its pod's quality of service.")] = None
+    owner_kind: Annotated[Line | None, Meta(description="The kind of the workload that its pod belongs to.")] = None
     excluded: Annotated[Title | None, Meta(description="Why it may not be chosen.")] = None
 
 

@@ -78,6 +78,11 @@ CHECKS: Mapping[type[msgspec.Struct], tuple[Check, ...]] = {
             field_path=".actions",
         ),
         Check(
+            rule="!has(self.limit.maximum) || 'resize' in self.actions",
+            message="limit.maximum needs the action resize",
+            field_path=".actions",
+        ),
+        Check(
             rule="!(has(self.notify.signal) || has(self.notify.directory)) || 'notify' in self.actions",
             message="notify needs the action notify",
             field_path=".actions",

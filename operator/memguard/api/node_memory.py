@@ -20,12 +20,14 @@ from memguard.api.meta import (
     Title,
 )
 from memguard.core.advice import MOST_ORDERS, Advice
-from memguard.core.link import Level
-from memguard.core.model import Moment, Record
+from memguard.core.model import Level, Moment, Record
 from memguard.core.policy import Mode
 
 #: More than ten would be no summary: `memguard top` on the node has them all.
 MOST_TOP = 10
+#: A limit that may be raised is, when this much of it is used, or when it will be reached within so long: a report, the
+#: API server and kubelet together take some seconds, more on a busy node.
+RESIZE_RATIO, RESIZE_SECONDS = 0.85, 60.0
 #: In quiet times a report comes every five minutes, a fifth more or less, and says what was seen half a minute before.
 SILENT_SECONDS = 600
 
@@ -33,14 +35,27 @@ SILENT_SECONDS = 600
 class TopContainer(Record, frozen=True, kw_only=True):
     """One of the containers nearest to being chosen."""
 
+    id: Annotated[Line, Meta(description="The container's id, without the runtime's name before it.")] = ""
     namespace: Annotated[ObjectName | None, Meta(description="Its pod's namespace.")] = None
     pod: Annotated[ObjectName | None, Meta(description="Its pod's name.")] = None
     name: Annotated[ObjectName | None, Meta(description="Its name in the pod.")] = None
     score: Annotated[Annotated[int, Meta(ge=0, le=1000)], Meta(description="Its score, 0 to 1000.")]
     footprint_bytes: Annotated[Bytes, Meta(description="What its end would free of the node's memory and swap.")]
+    shmem_bytes: Annotated[Bytes, Meta(description="The shared memory in it, which may outlive the container.")] = 0
     limit_bytes: Annotated[Bytes | None, Meta(description="Its own limit.")] = None
     limit_seconds: Annotated[Seconds | None, Meta(description="Until it reaches that, at this pace.")] = None
+    largest_limit_bytes: Annotated[
+        Bytes | None, Meta(description="How far its policy lets the limit be raised in place; absent where it may not.")
+    ] = None
     excluded: Annotated[Title | None, Meta(description="Why it may not be chosen.")] = None
+
+
+def near_limit(one: TopContainer) -> bool:
+    """Is it about to reach a limit that may be raised?"""
+    if one.largest_limit_bytes is None or not one.limit_bytes:
+        return False
+    soon = one.limit_seconds is not None and one.limit_seconds <= RESIZE_SECONDS
+    return soon or one.footprint_bytes >= RESIZE_RATIO * one.limit_bytes
 
 
 class NodeCapability(Record, frozen=True, kw_only=True):
@@ -68,6 +83,15 @@ class PlanInForce(Record, frozen=True, kw_only=True):
     policy: Annotated[ObjectName, Meta(description="The cluster's policy that counts on this node.")]
 
 
+class PolicyTally(Record, frozen=True, kw_only=True):
+    """The scorecard of one policy on this node."""
+
+    policy: Annotated[Title, Meta(description="The policy: namespace/name, or cluster/name.")]
+    hits: Annotated[Count, Meta(description="The kernel's OOM killer came within ten minutes of a decision.")] = 0
+    false_alarms: Annotated[Count, Meta(description="It did not come within ten minutes of a decision.")] = 0
+    misses: Annotated[Count, Meta(description="It came without a decision in the ten minutes before.")] = 0
+
+
 class NodeScorecard(Record, frozen=True, kw_only=True):
     """What was only observed, against what the kernel did: the evidence for or against enforcing."""
 
@@ -75,6 +99,9 @@ class NodeScorecard(Record, frozen=True, kw_only=True):
     false_alarms: Annotated[Count, Meta(description="It did not come within ten minutes of a decision.")] = 0
     misses: Annotated[Count, Meta(description="It came without a decision in the ten minutes before.")] = 0
     since: Annotated[Moment | None, Meta(description="Since when is counted.")] = None
+    policies: Annotated[
+        tuple[PolicyTally, ...], Meta(max_length=16, description="The same by policy, those with the most first.")
+    ] = ()
 
 
 class NodeMemoryStatus(Record, frozen=True, kw_only=True):

@@ -32,6 +32,16 @@ class LastDecision(Record, frozen=True, kw_only=True):
     victim: Annotated[Title, Meta(description="The container: namespace/pod/name.")] = ""
 
 
+class PolicyScorecard(Record, frozen=True, kw_only=True):
+    """What was only observed under a policy, against what the kernel did, on all nodes."""
+
+    hits: Annotated[
+        Count, Meta(description="Foreseen, and the kernel's OOM killer came: enforcing would have come before it.")
+    ] = 0
+    false_alarms: Annotated[Count, Meta(description="Foreseen, and nothing came: it would have been needless.")] = 0
+    misses: Annotated[Count, Meta(description="The kernel's OOM killer came, and nothing was foreseen.")] = 0
+
+
 class PolicyStatus(Record, frozen=True, kw_only=True):
     """What the operator says about a policy of either kind."""
 
@@ -39,7 +49,8 @@ class PolicyStatus(Record, frozen=True, kw_only=True):
         Conditions,
         Meta(
             description="Ready: it is understood and in force. Clipped: a field is beyond the guard-rails. Conflict: "
-            "another policy comes before it, always or by its name alone."
+            "another policy that selects the same comes before it, always, by its precedence or by its name alone "
+            "(ComesFirst: it comes before another)."
         ),
     ] = ()
     observed_generation: Annotated[
@@ -47,6 +58,9 @@ class PolicyStatus(Record, frozen=True, kw_only=True):
     ] = None
     matched_containers: Annotated[Count | None, Meta(description="How many containers are treated by it now.")] = None
     last_decision: Annotated[LastDecision | None, Meta(description="The last decision that was made under it.")] = None
+    scorecard: Annotated[
+        PolicyScorecard | None, Meta(description="What was only observed under it, against what the kernel did.")
+    ] = None
 
 
 class MemoryGuardPolicyStatus(PolicyStatus, frozen=True, kw_only=True):

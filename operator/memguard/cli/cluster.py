@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from memguard.agent.resources import resource_of
 from memguard.api.definitions import NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
 from memguard.errors import KubeError, MemguardError, NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.kubeconfig import read_kubeconfig
+from memguard.service.resources import resource_of
 
 
 def node_memory(node: str, kubeconfig: str | None, context: str | None) -> NodeMemory:

@@ -35,6 +35,22 @@ class AdvisedOrder(Record, frozen=True, kw_only=True):
     expires_at: Annotated[Moment, Meta(description="After this the order is refused.")]
 
 
+class LentDisruptions(Record, frozen=True, kw_only=True):
+    """What of a PodDisruptionBudget is lent to this node: nobody else may spend it before it runs out."""
+
+    count: Annotated[
+        Annotated[int, Meta(ge=0, le=1000)],
+        Meta(
+            description="How many of the workload's containers may be ended. 0: none, unless its policy overrides it."
+        ),
+    ]
+    since: Annotated[Moment, Meta(description="Ends before this were counted already.")]
+    until: Annotated[Moment, Meta(description="After this it is lent no more, and nothing is known of the budget.")]
+    budget: Annotated[
+        Annotated[str, Meta(max_length=512)], Meta(description="The PodDisruptionBudget: namespace/name.")
+    ]
+
+
 class Advice(Record, frozen=True, kw_only=True):
     """What the operator tells this node; without it the node decides alone."""
 
@@ -44,6 +60,14 @@ class Advice(Record, frozen=True, kw_only=True):
             max_length=128,
             description="Learned points per workload, added to its containers' scores. Keys: "
             "namespace/kind/name/container of the owner, or namespace/pod/container without one.",
+        ),
+    ] = {}
+    disruptions: Annotated[
+        dict[str, LentDisruptions],
+        Meta(
+            max_length=128,
+            description="Per workload, what its PodDisruptionBudget has to spare for this node. Workloads without a "
+            "budget, and all where the operator is gone, are not listed, and not held back. Keys as in bias.",
         ),
     ] = {}
     emergency_stop: Annotated[

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from memguard.core.model import Container
-from memguard.core.policy import Budget, workload
+from memguard.core.policy import Budget, Disruptions, workload
 
 
 class Kill(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +27,16 @@ class RecentKills(msgspec.Struct, frozen=True, gc=False):
         """Those of the window after one more."""
         recent = tuple(kill for kill in self.kills if now - kill.at < budget.window_seconds)
         return RecentKills((*recent, Kill(now, workload(container), container.namespace or "")))
+
+    def undisruptable(self, container: Container, lent: Disruptions, at: datetime, now: float) -> str | None:
+        """Why its PodDisruptionBudget forbids it at this moment (`at`; the clock of the kills says `now`)."""
+        if not lent.since <= at < lent.until:
+            return None
+        age = (at - lent.since).total_seconds()
+        spent = sum(kill.workload == workload(container) and now - kill.at <= age for kill in self.kills)
+        if spent < lent.count:
+            return None
+        return f"its PodDisruptionBudget has {'no more' * bool(spent) or 'nothing'} to spare for this node"
 
     def refusal(self, container: Container, budget: Budget, now: float) -> str | None:
         """Why this container may not be killed now; None if it may."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from memguard.core.decision import AlarmKind
-from memguard.core.link import Level
+from memguard.core.model import Level
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -90,6 +90,11 @@ DECIDED = (
         values=("hit", "false_alarm", "miss"),
     ),
     Metric("memguard_budget_refusals_total", "counter", "Containers left alone because the kill budget was spent"),
+    Metric(
+        "memguard_disruption_budget_overrides_total",
+        "counter",
+        "Containers ended although their PodDisruptionBudget had nothing to spare, as their policy asks",
+    ),
     Metric("memguard_brake_seconds_total", "counter", "Time that containers spent braked at a line of ours, summed"),
     Metric(
         "memguard_alarms_total",
@@ -210,15 +215,63 @@ AGENT = (
     ),
 )
 
+OPERATOR = (
+    Metric("memguard_operator_leading", "gauge", "1 for the replica that acts"),
+    Metric("memguard_operator_nodes", "gauge", "Nodes that report, by their level", labels=("level",)),
+    Metric("memguard_operator_attended_nodes", "gauge", "Nodes in trouble that the operator looks after"),
+    Metric(
+        "memguard_operator_decisions_total",
+        "counter",
+        "The operator's decisions; outcome is acted or observed",
+        labels=("action", "outcome"),
+    ),
+    Metric(
+        "memguard_operator_refusals_total",
+        "counter",
+        "Victims that could not be touched, so that the next one was chosen, by the cause",
+        labels=("cause",),
+        values=("disruption_budget", "budget", "policy", "refused", "gone", "kind"),
+    ),
+    Metric("memguard_operator_freed_bytes_total", "counter", "Memory that evictions gave back to their nodes"),
+    Metric("memguard_operator_unfinished_total", "counter", "Evicted pods that were still there after their time"),
+    Metric(
+        "memguard_operator_reports_refused_total",
+        "counter",
+        "Reports that are not acted on: they make no sense",
+        labels=("cause",),
+        values=("unknown_node", "clock", "sizes", "containers"),
+    ),
+    Metric("memguard_operator_reaction_seconds", "histogram", "From a report to what was done about it"),
+    Metric("memguard_operator_failures_total", "counter", "Requests that failed and are tried again", labels=("what",)),
+    Metric("memguard_operator_expired_decisions_total", "counter", "Records that were deleted: too old, or too many"),
+    Metric("memguard_operator_decisions", "gauge", "Records that are kept"),
+    Metric("memguard_tainted_nodes", "gauge", "Nodes that bear our taint"),
+    Metric(
+        "memguard_scorecard",
+        "gauge",
+        "What was only observed, against what the kernel did, on all nodes",
+        labels=("verdict",),
+    ),
+    Metric(
+        "memguard_fairness_ratio",
+        "gauge",
+        "Ends of a group's containers against its share of the memory at those moments; 1 is fair",
+        labels=("group",),
+    ),
+    Metric("memguard_learned_points", "gauge", "Points of the workloads that have most of them", labels=("workload",)),
+)
+
 SECTIONS: dict[str, tuple[Metric, ...]] = {
     "What was decided, and what came of it": DECIDED,
     "How the node stands": NODE,
     "The guard": GUARD,
     "The agent": AGENT,
+    "The operator": OPERATOR,
 }
-CATALOGUE = tuple(metric for section in SECTIONS.values() for metric in section)
+#: What a node exports; the operator has its own, and those of the watches.
+CATALOGUE = (*DECIDED, *NODE, *GUARD, *AGENT)
 
 
 def metric(name: str) -> Metric:
     """The one of this name."""
-    return next(one for one in CATALOGUE if one.name == name)
+    return next(one for one in (*CATALOGUE, *OPERATOR) if one.name == name)

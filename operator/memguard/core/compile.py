@@ -22,7 +22,8 @@ from memguard.core.guardrails import grant
 from memguard.core.model import Record
 from memguard.core.notes import Cluster, Note, Tenant, broken, clipped, conflicts, idle, tied, title_of
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, ClusterSettings, MemoryGuardPolicySpec, Treatment
-from memguard.core.policy import Budget, Match, Plan, Rule, RuleBudget, Settings
+from memguard.core.policy import Budget, Disruptions, Match, Plan, Rule, RuleBudget, Settings
+from memguard.core.taint import TaintBehaviour
 
 #: Compiled in, because an object and the definition of its kind cannot come in one release of a chart.
 DEFAULT = "default"
@@ -37,11 +38,16 @@ _GLOB = frozenset("*?[")
 
 
 class Compiled(Record, frozen=True, kw_only=True):
-    """The plan, the name of the cluster's policy that it follows, and what the policies' authors should know."""
+    """The plan, the name of the cluster's policy that it follows, and what the policies' authors should know.
+
+    `per_cluster` and `taint` are the operator's: what it may do beyond the node.
+    """
 
     plan: Plan
     cluster: str
     notes: tuple[Note, ...] = ()
+    per_cluster: int = 0
+    taint: TaintBehaviour = "Never"
 
 
 class _Ruling(msgspec.Struct, frozen=True):
@@ -73,7 +79,13 @@ def compile_plan(
     rules.append(_rule(Match(), ruling.spec.defaults, ruling.title))
     if advice.emergency_stop or any(policy.spec is None for policy in cluster):
         rules = [_observed(rule) for rule in rules]
-    return Compiled(plan=_plan(ruling.spec, rules, advice), cluster=ruling.name, notes=tuple(notes))
+    return Compiled(
+        plan=_plan(ruling.spec, rules, advice),
+        cluster=ruling.name,
+        notes=tuple(notes),
+        per_cluster=ruling.spec.budget.per_cluster,
+        taint=ruling.spec.taint,
+    )
 
 
 def _name(policy: Cluster) -> str:
@@ -166,6 +178,8 @@ def _rule(match: Match, treatment: Treatment, policy: str) -> Rule:
         notify_directory=treatment.notify.directory,
         actions=treatment.actions,
         budget=None if own == RuleBudget() else own,
+        override_disruption_budget=treatment.override_disruption_budget,
+        largest_limit_bytes=treatment.limit.maximum_bytes,
         policy=policy,
     )
 
@@ -176,7 +190,12 @@ def _observed(rule: Rule) -> Rule:
 
 def _plan(spec: ClusterMemoryGuardPolicySpec, rules: Sequence[Rule], advice: Advice) -> Plan:
     budget = msgspec.convert(spec.budget, Budget, from_attributes=True)
-    plan = Plan(settings=_settings(spec.settings), rules=tuple(rules), budget=budget, bias=dict(advice.bias))
+    lent = {
+        key: Disruptions(count=one.count, since=one.since, until=one.until) for key, one in advice.disruptions.items()
+    }
+    plan = Plan(
+        settings=_settings(spec.settings), rules=tuple(rules), budget=budget, bias=dict(advice.bias), disruptions=lent
+    )
     return msgspec.structs.replace(plan, version=_fingerprint(plan))
 
 

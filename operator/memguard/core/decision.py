@@ -6,11 +6,14 @@ exemplar all carry it, so a record that is sent twice is written once.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
-from memguard.core.model import Bytes, Container, Count, Number, Record, Seconds
+from memguard.core.model import Bytes, Container, Count, Number, Qos, Record, Seconds
 from memguard.core.policy import Action, Mode, workload
-from memguard.core.score import Points
+from memguard.core.replay import LISTED
+from memguard.core.score import Points, factor_points
+from memguard.core.select import Candidate, Ranking
 
 
 class Victim(Record, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class Ranked(Record, frozen=True, kw_only=True):
     badness: float
     freed_bytes: Bytes = 0
     growth_ratio: float = 0.0
+    qos: Qos | None = None
+    owner_kind: str | None = None
     excluded: str | None = None
 
 
@@ -83,6 +88,55 @@ class Decision(Record, frozen=True, kw_only=True):
     def shared(self) -> bool:
         """Was it about a boundary that others stand in as well, and not about the victim's own limit or its pod's?"""
         return not self.domain.startswith(("container:", "pod:"))
+
+
+def decision_of(
+    ranking: Ranking,
+    *,
+    id: str,  # noqa: A002 - as the field is called
+    mode: Mode,
+    action: Action,
+    trigger: str,
+    told: Iterable[Candidate] | None = None,
+    **facts: Any,
+) -> Decision:
+    """The decision that the first of a ranking goes; `told`: of the candidates those that say something to people."""
+    victim, pressure = ranking.candidates[0], ranking.pressure
+    return Decision(
+        id=id,
+        mode=mode,
+        action=action,
+        domain=ranking.domain.key,
+        trigger=trigger,
+        victim=victim_of(victim.container),
+        pressure=round(pressure.pressure, 4),
+        threshold_score=round(pressure.threshold_score, 1),
+        available_bytes=ranking.domain.available_bytes,
+        reserve_bytes=ranking.domain.reserve_bytes,
+        fall_bytes_per_second=round(pressure.fall_bytes_per_second),
+        need_bytes=pressure.need_bytes,
+        expected_bytes=victim.freed_bytes,
+        score=victim.scored.score,
+        badness=round(victim.badness, 4),
+        factors=factor_points(victim.scored),
+        candidates=tuple(map(_ranked, tuple(ranking.candidates if told is None else told)[:LISTED])),
+        **facts,
+    )
+
+
+def _ranked(candidate: Candidate) -> Ranked:
+    container = candidate.container
+    return Ranked(
+        id=container.id,
+        title=container.title,
+        score=candidate.scored.score,
+        badness=round(candidate.badness, 4),
+        freed_bytes=candidate.freed_bytes,
+        growth_ratio=round(candidate.growth_ratio, 3),
+        qos=container.qos,
+        owner_kind=container.owner.kind if container.owner else None,
+        excluded=candidate.excluded,
+    )
 
 
 class Outcome(Record, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome, Victim
-from memguard.core.model import Bytes, Count, Identity, Moment, Number, Record, Seconds, Stall
+from memguard.core.model import Bytes, Count, Identity, Level, Moment, Number, Record, Seconds, Stall
 from memguard.core.policy import Mode, Plan
 from memguard.errors import LinkError
 
@@ -24,8 +24,6 @@ PROTOCOL = 1
 #: 500 containers with 8 labels each are some 400 KiB; more than this is no message of ours.
 LARGEST_MESSAGE_BYTES = 4 << 20
 LENGTH_BYTES = 4
-
-Level = Literal["Calm", "Tight", "Critical"]
 
 
 class Hello(Record, frozen=True, kw_only=True, tag="hello", tag_field="type"):
@@ -80,7 +78,10 @@ class Capability(Record, frozen=True, kw_only=True):
 
 
 class Top(Record, frozen=True, kw_only=True):
-    """One of the containers nearest to being chosen. `limit_seconds`: until its own limit, at this pace."""
+    """One of the containers nearest to being chosen. `limit_seconds`: until its own limit, at this pace.
+
+    `largest_limit_bytes`: how far its policy lets that be raised in place; None where it is not to be.
+    """
 
     id: str
     score: int
@@ -90,6 +91,8 @@ class Top(Record, frozen=True, kw_only=True):
     name: str | None = None
     limit_bytes: Bytes | None = None
     limit_seconds: Seconds | None = None
+    shmem_bytes: Bytes = 0
+    largest_limit_bytes: Bytes | None = None
     excluded: str | None = None
 
 
@@ -124,6 +127,7 @@ class Status(Record, frozen=True, kw_only=True, tag="status", tag_field="type"):
     capabilities: tuple[Capability, ...] = ()
     kernel_oom_kills: Count = 0
     budget_refusals: Count = 0
+    budget_overrides: Count = 0
     brake_seconds: Seconds = 0.0
     turns: Count = 0
     awake_seconds: Seconds = 0.0

@@ -132,6 +132,8 @@ class MemoryVolume(Record, frozen=True, kw_only=True):
     bytes: Bytes | None = None
 
 
+#: How a node stands: less than four reserves left above the reserve is Tight, within the reserve is Critical.
+Level = Literal["Calm", "Tight", "Critical"]
 ContainerType = Literal["container", "init", "sidecar", "ephemeral", "sandbox"]
 Qos = Literal["Guaranteed", "Burstable", "BestEffort"]
 RestartPolicy = Literal["Always", "OnFailure", "Never"]

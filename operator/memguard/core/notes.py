@@ -43,12 +43,13 @@ class Named(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
 class Note(Record, frozen=True, kw_only=True):
     """One thing to know about a policy.
 
-    Broken: it cannot be read. Clipped: a field (`asked`, `granted`) is beyond the guard-rails. The two reasons of the
-    condition Conflict are Tied: another of the same precedence comes before it, and Idle: it never counts.
+    Broken: it cannot be read. Clipped: a field (`asked`, `granted`) is beyond the guard-rails. Where two select the
+    same: Idle, it never counts; Tied, another of the same precedence comes before it; Later, another of a higher one
+    does; First, it comes before another.
     """
 
     policy: str
-    kind: Literal["Broken", "Clipped", "Tied", "Idle"]
+    kind: Literal["Broken", "Clipped", "Tied", "Idle", "Later", "First"]
     reason: str
     field: str = ""
     asked: str = ""
@@ -88,18 +89,29 @@ def clipped(title: str, asked: MemoryGuardPolicySpec, granted: MemoryGuardPolicy
 
 
 def conflicts(ordered: Sequence[tuple[str, MemoryGuardPolicySpec]]) -> Iterator[Note]:
-    """Policies (title and spec) of one namespace that never count, or whose name decides, the first of them first."""
+    """Policies (title and spec) of one namespace that select the same, the first of them first: both are told."""
     compared = ordered[:MOST_COMPARED]
     for index, (title, spec) in enumerate(compared):
         before = compared[:index]
         first = next((one for one, other in before if _covers(other, spec)), None)
         if first is not None:
             yield idle(title, f"{first} comes first and selects all that it selects")
+            yield _first(first, title)
             continue
-        equal = ((one, other) for one, other in before if other.precedence == spec.precedence)
-        first = next((one for one, other in equal if _overlap(other, spec)), None)
-        if first is not None:
-            yield tied(title, first, spec.precedence)
+        meeting = ((one, other) for one, other in before if _overlap(other, spec))
+        for one, other in meeting:
+            yield tied(title, one, spec.precedence) if other.precedence == spec.precedence else _later(title, one)
+            yield _first(one, title)
+            break
+
+
+def _later(title: str, first: str) -> Note:
+    reason = f"{first} has a higher precedence: it counts where both could"
+    return Note(policy=title, kind="Later", reason=reason)
+
+
+def _first(title: str, second: str) -> Note:
+    return Note(policy=title, kind="First", reason=f"it comes before {second}, and counts where both could")
 
 
 def _shown(value: object) -> str:

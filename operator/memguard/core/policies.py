@@ -15,6 +15,7 @@ from memguard.core.model import Record
 from memguard.core.policy import DEFAULT_ACTIONS, GUARD_SETTINGS, Action, Budget, Mode, Ratio, RuleBudget
 from memguard.core.quantity import PATTERN, parse_bytes
 from memguard.core.selector import LabelSelector
+from memguard.core.taint import TaintBehaviour
 from memguard.errors import InputError
 
 #: Signals that a process can answer.
@@ -50,6 +51,24 @@ class Limit(Record, frozen=True, kw_only=True):
             "killer does. Only for limits of 128 MiB and more."
         ),
     ] = False
+    maximum: Annotated[
+        Quantity | None,
+        Meta(
+            description="With the action resize: how far the limit of a Burstable container may be raised in place "
+            "when it is about to be reached and the node has room. Without one it is not raised."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.maximum_bytes
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def maximum_bytes(self) -> int:
+        """The maximum in bytes; 0 where there is none."""
+        return 0 if self.maximum is None else parse_bytes(str(self.maximum), "limit", "maximum")
 
 
 class Stop(Record, frozen=True, kw_only=True):
@@ -117,6 +136,14 @@ class Treatment(Record, frozen=True, kw_only=True):
     budget: Annotated[
         RuleBudget, Meta(description="How many of these containers may be ended in a window, within the node's budget.")
     ] = RuleBudget()
+    override_disruption_budget: Annotated[
+        bool,
+        Meta(
+            description="In an emergency (half of the node's reserve is gone) end these containers in place although "
+            "their PodDisruptionBudget has nothing to spare, rather than leave the choice to the kernel. Never by "
+            "eviction; each time is counted."
+        ),
+    ] = False
 
 
 class MemoryGuardPolicySpec(Treatment, frozen=True, kw_only=True):
@@ -237,6 +264,10 @@ class NodeBudget(Record, frozen=True, kw_only=True):
     per_node: Annotated[Annotated[int, Meta(ge=0, le=1000)], Meta(description="The most for the node.")] = (
         Budget().per_node
     )
+    per_cluster: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000)],
+        Meta(description="The most that the operator may evict, or have ended, in the whole cluster."),
+    ] = 50
 
 
 class ClusterMemoryGuardPolicySpec(Record, frozen=True, kw_only=True):
@@ -263,3 +294,11 @@ class ClusterMemoryGuardPolicySpec(Record, frozen=True, kw_only=True):
     budget: Annotated[NodeBudget, Meta(description="How many containers a node's guard may end within a window.")] = (
         NodeBudget()
     )
+    taint: Annotated[
+        TaintBehaviour,
+        Meta(
+            description="Which taint memguard.io/memory-pressure the operator may put on a node that is short of "
+            "memory. PreferNoSchedule: when it will run out within minutes. NoSchedule: that too, when the reserve is "
+            "touched. It is taken off after five calm minutes."
+        ),
+    ] = "Never"

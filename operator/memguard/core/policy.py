@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from memguard.core.model import Bytes, Container, Count, Record, Seconds
+from memguard.core.model import Bytes, Container, Count, Moment, Record, Seconds
 from memguard.core.selector import Requirement
 
 Mode = Literal["Observe", "Enforce"]
@@ -139,12 +139,21 @@ class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify_directory: str | None = None
     actions: tuple[Action, ...] = DEFAULT_ACTIONS
     budget: RuleBudget | None = None
+    #: end it in place although its PodDisruptionBudget has nothing to spare, rather than leave it to the kernel
+    override_disruption_budget: bool = False
+    #: how far an in-place resize may raise the container's limit; 0: it may not
+    largest_limit_bytes: Bytes = 0
     #: the policy that the rule comes from: `namespace/name`, or `cluster/name`
     policy: str = ""
 
     def allows(self, action: Action) -> bool:
         """May this be done?"""
         return action in self.actions
+
+    @property
+    def knows_limit(self) -> bool:
+        """Is anything done at the container's own limit?"""
+        return self.guard_limit or self.largest_limit_bytes > 0
 
 
 class Budget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +179,14 @@ class Budget(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+class Disruptions(Record, frozen=True, kw_only=True):
+    """How many pods of a workload this node may disrupt between two moments, by its PodDisruptionBudget."""
+
+    count: Count
+    since: Moment
+    until: Moment
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """Everything that a decision needs to know beyond the readings."""
 
@@ -180,6 +197,8 @@ class Plan(Record, frozen=True, kw_only=True):
     budget: Budget = Budget()
     #: learned points per workload (feedback), added to the score
     bias: dict[str, Annotated[int, msgspec.Meta(ge=-LEARNED_POINTS, le=LEARNED_POINTS)]] = {}
+    #: what of PodDisruptionBudgets was lent to this node, by workload; of the others nothing is known
+    disruptions: dict[str, Disruptions] = {}
 
     @property
     def acts(self) -> bool:

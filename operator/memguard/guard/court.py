@@ -18,7 +18,7 @@ from memguard.core.ladder import choose_action, choose_deed, may_terminate, only
 from memguard.core.link import Order
 from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
-from memguard.core.policy import Action, Plan
+from memguard.core.policy import Action, Plan, workload
 from memguard.core.select import UNCONDITIONAL_LEVEL, Ranking, judge, rank, rank_node
 from memguard.core.trace import LEARNING, Event, Outcome, Reading
 from memguard.guard.aside import aside
@@ -52,6 +52,8 @@ class Court:
         self.courses: dict[str, Course] = {}
         #: how often an act was refused because a budget was spent
         self.budget_refusals = 0
+        #: how often one was ended although its PodDisruptionBudget had nothing to spare, as its policy asks
+        self.budget_overrides = 0
         self._scene, self._watch, self._hold = scene, watch, hold
         self._ears, self._report, self._clock = ears, report, clock
 
@@ -164,7 +166,8 @@ class Court:
         return over
 
     def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
-        if not self._recent.kills and self._plan.budget.generous:
+        plan = self._plan
+        if not self._recent.kills and plan.budget.generous and not plan.disruptions:
             return {}
         asked = ((ward.id, self._refusal(ward)) for ward in wards)
         refused = {key: reason for key, reason in asked if reason is not None}
@@ -172,9 +175,23 @@ class Court:
         return refused
 
     def _refusal(self, ward: Ward) -> str | None:
-        """Why the budget forbids it now."""
+        """Why the budget, or what was lent of a PodDisruptionBudget, forbids it now."""
         budget = self._plan.budget.narrowed(ward.rule.budget)
-        return self._recent.refusal(ward.container, budget, self._clock.monotonic())
+        reason = self._recent.refusal(ward.container, budget, self._clock.monotonic())
+        if reason is None and self._plan.disruptions and not (ward.rule.override_disruption_budget and self._emergency):
+            reason = self._undisruptable(ward)
+        return reason
+
+    def _undisruptable(self, ward: Ward) -> str | None:
+        lent = self._plan.disruptions.get(workload(ward.container))
+        if lent is None:
+            return None
+        return self._recent.undisruptable(ward.container, lent, self._clock.now(), self._clock.monotonic())
+
+    @property
+    def _emergency(self) -> bool:
+        """Is half of the reserve gone?"""
+        return self._scene.headroom() <= -UNCONDITIONAL_LEVEL * self._scene.reserve_bytes
 
     def _act_on_the_guilty(
         self, ranking: Ranking, snapshot: Snapshot, present: dict[str, Ward], trigger: Trigger, *, guilty_only: bool
@@ -215,6 +232,9 @@ class Court:
             return course.refusal
         trigger.mark("acted")
         self._hold.release()
+        if overridden := self._plan.disruptions and self._undisruptable(ward):
+            self.budget_overrides += 1
+            self._report.say("override", victim=ward.container.title, reason=overridden)
         self._recent = self._recent.spend(ward.container, self._plan.budget, now)
         self.courses[ward.id] = course
         if spent := self._refusal(ward):

@@ -6,7 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from memguard.core.link import Level, Mapping, NewPlan, Order, Status, ToGuard
+from memguard.core.link import Mapping, NewPlan, Order, Status, ToGuard, Top
+from memguard.core.model import Level
+from memguard.core.policy import DEFAULT_RULE
 from memguard.core.select import Candidate, Ranking
 from memguard.errors import LinkError
 from memguard.guard.config import wrong_signals
@@ -104,10 +106,11 @@ class Dialogue:
             domain=guard.scene.nearest,
             stall=guard.scene.stall(),
             lines=guard.limits.states,
-            top=tuple(top(candidate, guard.court.history) for candidate in self._nearest(ranking)[:LISTED]),
+            top=tuple(self._top(candidate) for candidate in self._nearest(ranking)[:LISTED]),
             capabilities=guard.capabilities(),
             kernel_oom_kills=guard.kills.total,
             budget_refusals=guard.court.budget_refusals,
+            budget_overrides=guard.court.budget_overrides,
             brake_seconds=guard.limits.brake_seconds,
             turns=guard.turns,
             awake_seconds=round(guard.awake_seconds, 6),
@@ -116,6 +119,10 @@ class Dialogue:
             dropped_lines=guard.report.dropped_lines,
             dropped_news=self._outbox.dropped_news,
         )
+
+    def _top(self, candidate: Candidate) -> Top:
+        ward = self._guard.watch.wards.get(candidate.container.cgroup)
+        return top(candidate, self._guard.court.history, ward.rule if ward else DEFAULT_RULE)
 
     def _nearest(self, ranking: Ranking) -> list[Candidate]:
         """Those that people know of, the nearest to being chosen first; who may never be chosen comes last."""

@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from memguard import __version__
-from memguard.core.decision import Alarm, AlarmKind, Answer, Decision, KernelKill, Outcome, Ranked, victim_of
+from memguard.core.decision import Alarm, AlarmKind, Answer, KernelKill, Outcome, decision_of, victim_of
 from memguard.core.explain import sentence
 from memguard.core.policy import Action, Mode
-from memguard.core.replay import LISTED
-from memguard.core.score import factor_points
 from memguard.core.select import Candidate, Ranking
 from memguard.core.trace import Line, encode_line
 from memguard.errors import ConfigError
@@ -102,25 +100,13 @@ class Report:
         self._tell(outcome=outcome)
 
     def _decision(self, ranking: Ranking, action: Action, trigger: Trigger, *, mode: Mode, **facts: Any) -> str:
-        victim = ranking.candidates[0]
-        decision = Decision(
-            id=_decision_id(self._now(), victim.container.id),
+        decision = decision_of(
+            ranking,
+            id=_decision_id(self._now(), ranking.candidates[0].container.id),
             mode=mode,
             action=action,
-            domain=ranking.domain.key,
             trigger=trigger.source,
-            victim=victim_of(victim.container),
-            pressure=round(ranking.pressure.pressure, 4),
-            threshold_score=round(ranking.pressure.threshold_score, 1),
-            available_bytes=ranking.domain.available_bytes,
-            reserve_bytes=ranking.domain.reserve_bytes,
-            fall_bytes_per_second=round(ranking.pressure.fall_bytes_per_second),
-            need_bytes=ranking.pressure.need_bytes,
-            expected_bytes=victim.freed_bytes,
-            score=victim.scored.score,
-            badness=round(victim.badness, 4),
-            factors=factor_points(victim.scored),
-            candidates=tuple(_ranked(candidate) for candidate in filter(_tells, ranking.candidates))[:LISTED],
+            told=filter(_tells, ranking.candidates),
             **facts,
         )
         self._journal.write("decision", decision)
@@ -230,18 +216,6 @@ def _append(fd: int, text: bytes) -> None:
 def _tells(candidate: Candidate) -> bool:
     """Does it belong into a list for people? A sandbox does not."""
     return candidate.container.mapped or candidate.container.memory.current_bytes > SANDBOX_BYTES
-
-
-def _ranked(candidate: Candidate) -> Ranked:
-    return Ranked(
-        id=candidate.container.id,
-        title=candidate.container.title,
-        score=candidate.scored.score,
-        badness=round(candidate.badness, 4),
-        freed_bytes=candidate.freed_bytes,
-        growth_ratio=round(candidate.growth_ratio, 3),
-        excluded=candidate.excluded,
-    )
 
 
 def _decision_id(now: datetime, container_id: str) -> str:

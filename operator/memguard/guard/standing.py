@@ -5,8 +5,9 @@ from __future__ import annotations
 from memguard.core.footprint import footprint, unreclaimable
 from memguard.core.forecast import rise, seconds_until
 from memguard.core.history import History
-from memguard.core.link import Level, Top
-from memguard.core.model import Container
+from memguard.core.link import Top
+from memguard.core.model import Container, Level
+from memguard.core.policy import Rule
 from memguard.core.select import Candidate
 
 #: Less than so many reserves above the reserve are no longer calm; more than the second are calm again, so that a node
@@ -25,9 +26,10 @@ def level(headroom_bytes: int, reserve_bytes: int, before: Level | None = None) 
     return "Tight" if headroom_bytes <= tight * reserve_bytes else "Calm"
 
 
-def top(candidate: Candidate, history: History) -> Top:
-    """One container: its score, and how long until its own limit."""
+def top(candidate: Candidate, history: History, rule: Rule) -> Top:
+    """One container: its score, how long until its own limit, and whether that may be raised."""
     container = candidate.container
+    raised = rule.allows("resize") and rule.largest_limit_bytes > (container.limit_bytes or rule.largest_limit_bytes)
     return Top(
         id=container.id,
         namespace=container.namespace,
@@ -35,8 +37,10 @@ def top(candidate: Candidate, history: History) -> Top:
         name=container.name,
         score=candidate.scored.score,
         footprint_bytes=footprint(container.memory),
+        shmem_bytes=container.memory.shmem_bytes or 0,
         limit_bytes=container.limit_bytes,
         limit_seconds=limit_seconds(container, history),
+        largest_limit_bytes=rule.largest_limit_bytes if raised else None,
         excluded=candidate.excluded,
     )
 

@@ -105,7 +105,7 @@ class Ward:
         self._terms = terms or self._terms
         plan = self._terms.plan
         self.rule = plan.rule_for(self.container)
-        self.cgroup.file("memory.max").keep = self.rule.guard_limit  # then it is read with every decision
+        self.cgroup.file("memory.max").keep = self.rule.knows_limit  # then it is read with every decision
         self.forbidden = exclusion(self.container, self.rule, plan) or self._spared()
 
     def _spared(self) -> str | None:
@@ -159,7 +159,7 @@ class Ward:
         used = footprint(memory)
         self.risen_bytes = used - self.base_bytes
         self.current_bytes, self.footprint_bytes, self.discount_bytes = current, used, current - used
-        limit = self.cgroup.max() if self.rule.guard_limit else None  # it may be resized in place at any moment
+        limit = self.cgroup.max() if self.rule.knows_limit else None  # it may be resized in place at any moment
         self.container = msgspec.structs.replace(
             self.container,
             memory=memory,

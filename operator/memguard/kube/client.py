@@ -6,7 +6,7 @@ server closed meanwhile, a token that was replaced. Every call raises KubeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +30,9 @@ TIMEOUT_SECONDS = 10.0
 #: The API server tries an eviction that conflicts 20 times, each half a second (measured: 10.0 s for another's UID).
 EVICTION_TIMEOUT_SECONDS = 20.0
 MANAGER = "memguard"
+_JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
+_STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 #: JSON is YAML.
 _APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -76,6 +78,28 @@ class Client:
         """
         path = resource.path(namespace, name, subresource)
         return self._object(resource, Request(verb="PATCH", path=path, body=encode(body), content_type=_MERGE_PATCH))
+
+    def strategic_patch(
+        self, resource: Resource[T], name: str, body: object, namespace: str | None = None, *, subresource: str = ""
+    ) -> T:
+        """The object with these fields changed, lists merged by name: of Kubernetes' own kinds only."""
+        path = resource.path(namespace, name, subresource)
+        request = Request(verb="PATCH", path=path, body=encode(body), content_type=_STRATEGIC_PATCH)
+        return self._object(resource, request)
+
+    def json_patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        steps: Sequence[Mapping[str, object]],
+        namespace: str | None = None,
+        *,
+        subresource: str = "",
+    ) -> T:
+        """The object after these steps (RFC 6902); none is taken when one fails, InvalidError for a failed test."""
+        path = resource.path(namespace, name, subresource)
+        request = Request(verb="PATCH", path=path, body=encode(steps), content_type=_JSON_PATCH, again=False)
+        return self._object(resource, request)
 
     def apply(
         self,

@@ -191,11 +191,71 @@ class NodeStatus(KubeObject, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
 
 
+class Taint(KubeObject, frozen=True, kw_only=True):
+    """What keeps pods from a node that do not tolerate it."""
+
+    key: str
+    effect: str
+    value: str = ""
+    time_added: str | None = None
+
+
+class NodeSpec(KubeObject, frozen=True, kw_only=True):
+    """Of a node's spec: its taints, None where it has none."""
+
+    taints: tuple[Taint, ...] | None = None
+
+
 class Node(KubeObject, frozen=True, kw_only=True):
     """A node."""
 
     metadata: ObjectMeta
+    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
+
+
+class ConfigMap(KubeObject, frozen=True, kw_only=True):
+    """Texts by name."""
+
+    metadata: ObjectMeta
+    api_version: str = ""
+    kind: str = ""
+    data: dict[str, str] = {}
+
+
+class LabelSelectorRequirement(KubeObject, frozen=True, kw_only=True):
+    """One condition of a selector."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(KubeObject, frozen=True, kw_only=True):
+    """Kubernetes' own selector."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class DisruptionBudgetSpec(KubeObject, frozen=True, kw_only=True):
+    """Which pods a PodDisruptionBudget is for; one without a selector is for none."""
+
+    selector: LabelSelector | None = None
+
+
+class DisruptionBudgetStatus(KubeObject, frozen=True, kw_only=True):
+    """How many of them may be disrupted now."""
+
+    disruptions_allowed: int = 0
+
+
+class PodDisruptionBudget(KubeObject, frozen=True, kw_only=True):
+    """How many pods of a workload may be away at once."""
+
+    metadata: ObjectMeta
+    spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
+    status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
 class Namespace(KubeObject, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from memguard.kube.objects import Event, Lease, Namespace, Node, Pod
+from memguard.kube.objects import ConfigMap, Event, Lease, Namespace, Node, Pod, PodDisruptionBudget
 
 T = TypeVar("T")
 
@@ -62,5 +62,9 @@ class Selection(msgspec.Struct, Generic[T], frozen=True):
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod", type=Pod)
 NODES = Resource(group="", version="v1", plural="nodes", kind="Node", type=Node, namespaced=False)
 NAMESPACES = Resource(group="", version="v1", plural="namespaces", kind="Namespace", type=Namespace, namespaced=False)
+CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap", type=ConfigMap)
+DISRUPTION_BUDGETS = Resource(
+    group="policy", version="v1", plural="poddisruptionbudgets", kind="PodDisruptionBudget", type=PodDisruptionBudget
+)
 EVENTS = Resource(group="events.k8s.io", version="v1", plural="events", kind="Event", type=Event)
 LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", type=Lease)

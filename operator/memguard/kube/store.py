@@ -36,6 +36,11 @@ class Store(Generic[T]):
         """Those that decode."""
         return {key: item.object for key, item in self._items.items() if isinstance(item, Found)}
 
+    def find(self, key: Key) -> T | None:
+        """One that decodes."""
+        item = self._items.get(key)
+        return item.object if isinstance(item, Found) else None
+
     def broken(self) -> dict[Key, Broken]:
         """Those that do not."""
         return {key: item for key, item in self._items.items() if isinstance(item, Broken)}

@@ -74,6 +74,11 @@ class Watcher(Generic[T]):
         with self._lock:
             return self._store.objects()
 
+    def find(self, key: Key) -> T | None:
+        """One of them, if it is there and decodes."""
+        with self._lock:
+            return self._store.find(key)
+
     def broken(self) -> dict[Key, Broken]:
         """All objects that do not decode."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""The agent's threads: all of them are needed, so when one ends by itself the process is to end, and begins anew."""
+"""The process's threads: all of them are needed, so when one ends by itself the process is to end, and begins anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from memguard.agent.journal import Journal
+from memguard.service.journal import Journal
 
 #: For all threads together to end in good order; kubelet's grace is 30 s.
 PARTING_SECONDS = 8.0

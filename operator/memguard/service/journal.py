@@ -1,4 +1,4 @@
-"""The agent's log: one JSON line per thing that happened, of the guard's shape."""
+"""The log: one JSON line per thing that happened, of the guard's shape."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Journal:
                 line = line[os.write(self._fd, line) :]
 
     def trouble(self, reason: str) -> None:
-        """Something could not be read or written; told now and then, and the agent goes on."""
+        """Something could not be read or written; told now and then, and we go on."""
         now = self._clock()
         with self._lock:
             self._told = {what: at for what, at in self._told.items() if now - at < REPEAT_SECONDS}

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 
-from memguard.agent.web import MOST_CONNECTIONS, Web
 from memguard.errors import ConfigError
+from memguard.service.board import Board
+from memguard.service.web import MOST_CONNECTIONS, Web
 
 DEADLINE_SECONDS = 20.0
 
@@ -25,7 +26,7 @@ class Site:
     def __init__(self, listen: str = "127.0.0.1:0") -> None:
         self.unhealthy: tuple[str, ...] = ()
         self.unready: tuple[str, ...] = ()
-        self.registry = CollectorRegistry()
+        self.registry = Board().registry
         Counter("seen_total", "Seen", registry=self.registry).inc()
         self.web = Web(listen, self.registry, healthy=lambda: self.unhealthy, ready=lambda: self.unready)
 

@@ -1,0 +1,1 @@
+"""The operator: thinks minutes ahead, with what only the cluster knows."""

@@ -1,0 +1,131 @@
+"""What the operator does to the cluster, each deed once and by name: evict, order, resize, taint, advise, record.
+
+Who calls a second time, because it died in between, finds what it did: an eviction is of one pod's UID, a record has
+the name of its decision, an order its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from memguard.api.decision import MemoryGuardDecisionStatus, record
+from memguard.api.wire import body
+from memguard.controller.resources import DECISIONS, NODE_MEMORIES, ReportedNode
+from memguard.core.advice import MOST_ORDERS, AdvisedOrder
+from memguard.core.decision import Decision
+from memguard.core.taint import KEY, Effect
+from memguard.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    TooManyRequestsError,
+)
+from memguard.kube.client import Client
+from memguard.kube.objects import Node, Pod, Taint
+from memguard.kube.resources import NODES, PODS, Selection
+
+
+class Deeds:
+    """Raises KubeError for what may succeed later; returns why not for what will not."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def pods_on(self, node: str) -> tuple[Pod, ...]:
+        """Those of a node."""
+        return self._client.list_all(Selection(PODS, fields=f"spec.nodeName={node}")).objects
+
+    def pod(self, namespace: str, name: str, uid: str) -> Pod | None:
+        """This very pod, if it is still there."""
+        with suppress(NotFoundError):
+            found = self._client.get(PODS, name, namespace)
+            return found if found.metadata.uid == uid else None
+        return None
+
+    def evict(self, pod: Pod, *, dry_run: bool = False) -> str | None:
+        """Evict it with its own grace, or ask whether it could be; why it may not be now."""
+        meta = pod.metadata
+        grace = 1 if pod.spec.termination_grace_period_seconds == 0 else None  # with 0 its name is free before it ends
+        try:
+            self._client.evict(meta.name, meta.namespace, uid=meta.uid, grace_seconds=grace, dry_run=dry_run)
+        except TooManyRequestsError as error:
+            if not error.budget:
+                raise
+            return "its PodDisruptionBudget allows no eviction now"
+        except (NotFoundError, ConflictError):
+            return "its pod is no longer there"
+        except KubeError as error:
+            if error.passing and not _vetoed(error):
+                raise
+            return f"the eviction is refused: {error.problem}"
+        return None
+
+    def order(self, reported: ReportedNode, order: AdvisedOrder, now: datetime) -> None:
+        """Ask the node's guard to end a container; orders that were answered or ran out make room."""
+        answered = {one.id for one in reported.status.orders}
+        kept = [one for one in reported.spec.orders if one.id not in answered and one.expires_at > now]
+        orders = [*(one for one in kept if one.id != order.id), order][-MOST_ORDERS:]
+        self.advise(reported, {"orders": [body(one) for one in orders]})
+
+    def advise(self, reported: ReportedNode, advice: Mapping[str, Any]) -> ReportedNode:
+        """Change what the node's agent is told; ConflictError where it was changed since."""
+        metadata = {"resourceVersion": reported.metadata.resource_version}
+        return self._client.merge_patch(
+            NODE_MEMORIES, reported.metadata.name, {"metadata": metadata, "spec": dict(advice)}
+        )
+
+    def resize(self, pod: Pod, container: str, limit_bytes: int) -> str | None:
+        """Raise a container's limit in place; why that cannot be."""
+        limits = {"limits": {"memory": str(limit_bytes)}}
+        change = {"spec": {"containers": [{"name": container, "resources": limits}]}}
+        try:
+            self._client.strategic_patch(PODS, pod.metadata.name, change, pod.metadata.namespace, subresource="resize")
+        except (NotFoundError, ConflictError):
+            return "its pod is no longer there"
+        except (InvalidError, ForbiddenError) as error:
+            return f"the resize is refused: {error.problem}"
+        return None
+
+    def taint(self, node: Node, wanted: Effect | None) -> None:
+        """Have our taint be this one, or none; nothing where somebody else changed the list meanwhile."""
+        taints = node.spec.taints or ()
+        others = tuple(one for one in taints if one.key != KEY)
+        changed = others if wanted is None else (*others, Taint(key=KEY, effect=wanted))
+        # `test` knows no missing field: where there is no list, adding one is all that can be done.
+        before = [{"op": "test", "path": "/spec/taints", "value": taints}] if taints else []
+        step: dict[str, object] = {"op": "add", "path": "/spec/taints", "value": changed}
+        with suppress(InvalidError, NotFoundError):  # the next look sees what stands there
+            self._client.json_patch(NODES, node.metadata.name, [*before, step])
+
+    def record(self, decision: Decision, *, namespace: str, node: str, at: datetime, policy: str) -> None:
+        """Write it down, once."""
+        content = record(decision, namespace=namespace, node=node, taken_at=at, policy=policy)
+        with suppress(AlreadyExistsError):
+            self._client.create(DECISIONS, content, namespace)
+
+    def find_report(self, node: str) -> ReportedNode | None:
+        """The node's NodeMemory as it is now: its agent writes it all the time."""
+        with suppress(NotFoundError):
+            return self._client.get(NODE_MEMORIES, node)
+        return None
+
+    def amend(self, namespace: str, name: str, status: MemoryGuardDecisionStatus) -> None:
+        """What became of it."""
+        with suppress(NotFoundError):  # its namespace is gone
+            self._client.merge_patch(DECISIONS, name, {"status": body(status)}, namespace, subresource="status")
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Delete a record whose time is over."""
+        with suppress(NotFoundError):
+            self._client.delete(DECISIONS, name, namespace)
+
+
+def _vetoed(error: KubeError) -> bool:
+    """A webhook that fails says 500 for itself; the server would say so of everything."""
+    return "webhook" in error.problem

@@ -1,0 +1,85 @@
+"""All nodes: how they stand by their reports, and their Node objects. Only those in trouble are told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from memguard.api.node_memory import near_limit
+from memguard.controller.reports import doubt
+from memguard.controller.resources import NODE_MEMORIES, ReportedNode
+from memguard.controller.taints import present
+from memguard.kube.client import Client
+from memguard.kube.objects import Node
+from memguard.kube.resources import NODES, Selection
+from memguard.kube.store import Change
+from memguard.kube.watch import Watcher
+
+
+class Fleet:
+    """`troubled` hears the name of each node that reports trouble, or no longer does; `doubted` of a report that is not
+    believed, with the reason. Two watchers, each to be run in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        troubled: Callable[[str], None],
+        doubted: Callable[[str, str], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.nodes = Watcher(client, Selection(NODES), self._nodes_changed, page=500)
+        self.reports = Watcher(client, Selection(NODE_MEMORIES), self._reported, page=500)
+        self._troubled, self._doubted, self._now = troubled, doubted, now
+        self._in_trouble: set[str] = set()
+        self._believed: dict[str, str] = {}
+
+    def node(self, name: str) -> Node | None:
+        """The Node of this name."""
+        return self.nodes.find(("", name))
+
+    def report(self, name: str) -> ReportedNode | None:
+        """What the node of this name says, as far as it is believed."""
+        found = self.reports.find(("", name))
+        believed = found is not None and self._believed.get(name) == found.metadata.resource_version
+        return found if believed else None
+
+    @property
+    def in_trouble(self) -> frozenset[str]:
+        """The nodes that are to be looked at."""
+        return frozenset(self._in_trouble)
+
+    def _nodes_changed(self, change: Change[Node]) -> None:
+        for node in change.upserted:
+            if present(node) is not None:
+                self._look_at(node.metadata.name)
+
+    def _reported(self, change: Change[ReportedNode]) -> None:
+        for one in change.deleted:
+            self._believed.pop(one.metadata.name, None)
+        for one in change.upserted:
+            self._take(one, listed=change.listed)
+
+    def _take(self, one: ReportedNode, *, listed: bool) -> None:
+        """A report that was listed may be old; then its clock says nothing."""
+        name = one.metadata.name
+        reason = doubt(one, self.node(name), self._now() if not listed else one.status.observed_at or self._now())
+        if reason is not None:
+            if reason != "empty":
+                self._doubted(name, reason)
+            self._believed.pop(name, None)
+            return
+        self._believed[name] = one.metadata.resource_version
+        if one.status.level != "Calm" or any(map(near_limit, one.status.top)):
+            self._look_at(name)
+        elif name in self._in_trouble:
+            self._troubled(name)
+
+    def _look_at(self, name: str) -> None:
+        self._in_trouble.add(name)
+        self._troubled(name)
+
+    def settled(self, name: str) -> None:
+        """It need not be looked at any more, until it says so."""
+        self._in_trouble.discard(name)

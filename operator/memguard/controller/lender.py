@@ -1,0 +1,91 @@
+"""What of each PodDisruptionBudget is lent to which node: never more, to all of them, than the budget has to spare.
+
+A loan stands in the node's NodeMemory with its end, so whoever leads next knows of it; until its end nobody else may
+spend it. A workload that has a budget and got no loan may not be disrupted on that node, which a loan of 0 says.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from memguard.controller.resources import ReportedNode
+from memguard.core.advice import LentDisruptions
+from memguard.core.model import Identity, unread
+from memguard.core.policy import workload
+from memguard.core.selector import LabelSelector
+from memguard.kube.client import Client
+from memguard.kube.objects import PodDisruptionBudget
+from memguard.kube.resources import DISRUPTION_BUDGETS, Selection
+
+#: Long enough for a node in trouble, short enough to be lent to another soon.
+LOAN = timedelta(seconds=60)
+#: With less than this left it is given anew, if the node still needs it.
+RENEW = timedelta(seconds=20)
+
+
+class Lender:
+    """`reports`: all nodes' NodeMemories, in which loans stand. One thread lends at a time."""
+
+    def __init__(self, client: Client, reports: Callable[[], Iterable[ReportedNode]]) -> None:
+        self._client, self._reports = client, reports
+        self._lock = threading.Lock()
+        self._given: dict[tuple[str, str], LentDisruptions] = {}
+
+    def loans(
+        self, node: str, known: Iterable[Identity], before: Mapping[str, LentDisruptions], now: datetime
+    ) -> dict[str, LentDisruptions]:
+        """What this node has from now on, by workload; as before where that still holds. Raises KubeError."""
+        needed = {workload(unread(one)): one for one in known if one.namespace and one.labels is not None}
+        fresh = {key: loan for key, loan in before.items() if key in needed and loan.until - now > RENEW}
+        if fresh.keys() >= needed.keys():
+            return dict(before)
+        with self._lock:
+            budgets = self._budgets({one.namespace or "" for one in needed.values()})
+            found = dict(fresh)
+            for key, one in needed.items():
+                budget = next((budget for budget in budgets if _is_for(budget, one)), None)
+                if key not in found and budget is not None:
+                    found[key] = self._lend(node, key, budget, now)
+        return found
+
+    def _budgets(self, namespaces: Iterable[str]) -> list[PodDisruptionBudget]:
+        return [
+            budget
+            for namespace in sorted(namespaces)
+            for budget in self._client.list_all(Selection(DISRUPTION_BUDGETS, namespace)).objects
+        ]
+
+    def _lend(self, node: str, key: str, budget: PodDisruptionBudget, now: datetime) -> LentDisruptions:
+        """One at most: who needs a second asks again."""
+        title = f"{budget.metadata.namespace}/{budget.metadata.name}"
+        spare = budget.status.disruptions_allowed - self._lent_elsewhere(node, key, title, now)
+        loan = LentDisruptions(count=int(spare > 0), since=now, until=now + LOAN, budget=title)
+        self._given[node, key] = loan
+        return loan
+
+    def _lent_elsewhere(self, node: str, key: str, title: str, now: datetime) -> int:
+        """By what we gave, which the reports may not show yet, and by what whoever led before us gave."""
+        self._given = {place: loan for place, loan in self._given.items() if loan.until > now}
+        loans = {
+            (one.metadata.name, name): loan for one in self._reports() for name, loan in one.spec.disruptions.items()
+        } | self._given
+        return sum(
+            loan.count
+            for place, loan in loans.items()
+            if loan.budget == title and loan.until > now and place != (node, key)
+        )
+
+
+def _is_for(budget: PodDisruptionBudget, one: Identity) -> bool:
+    selector = budget.spec.selector
+    if selector is None or budget.metadata.namespace != one.namespace:
+        return False
+    try:
+        ours = msgspec.convert(msgspec.to_builtins(selector), LabelSelector)
+    except msgspec.ValidationError:  # a selector that we do not understand is taken to be for everybody
+        return True
+    return ours.selects(one.labels or {})

@@ -1,0 +1,342 @@
+"""The operator, put together: who hears what from whom, and in which thread."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from memguard import __version__
+from memguard.api.wire import body
+from memguard.controller.archive import Archive, Keep
+from memguard.controller.case import Case
+from memguard.controller.deeds import Deeds
+from memguard.controller.desk import Desk
+from memguard.controller.edge import Edge
+from memguard.controller.experience import Learner
+from memguard.controller.fleet import Fleet
+from memguard.controller.lender import Lender
+from memguard.controller.main import Arguments
+from memguard.controller.metrics import Metrics, View, busiest
+from memguard.controller.policy_book import PolicyBook
+from memguard.controller.policy_clerk import PolicyClerk
+from memguard.controller.reports import silent
+from memguard.controller.resources import RecordedDecision, ReportedNode
+from memguard.controller.taints import Taints, present
+from memguard.core.cluster_budget import weary
+from memguard.core.decision import Decision
+from memguard.core.fairness import fairness
+from memguard.core.feedback import bias
+from memguard.core.scorecard import Tally
+from memguard.errors import KubeError
+from memguard.kube.client import Client
+from memguard.kube.connection import Connection
+from memguard.kube.events import Recorder
+from memguard.kube.lease import Elector
+from memguard.kube.objects import Node, ObjectReference
+from memguard.service.crew import Crew
+from memguard.service.journal import Journal, utc_now
+from memguard.service.notices import decided
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES
+from memguard.service.web import Web
+
+LEASE = "memguard-operator"
+#: Requests take milliseconds, an eviction that conflicts ten seconds; more hands would only queue at the API server.
+HANDS = 4
+#: Nodes in trouble are looked at this often even if they say nothing: who is on its way may be gone.
+LOOK_SECONDS = 2.0
+KEEP_SECONDS = 30.0
+#: Deleted in one go: the API server has other things to do.
+MOST_EXPIRED = 100
+#: A watch that is this silent is stale (agent/watches).
+FRESH_SECONDS = 150.0
+#: The lease's client must not hang longer than there is time for another try.
+LEASE_TIMEOUT_SECONDS = 3.0
+
+
+class Operator:
+    """One replica. Raises ConfigError for what cannot be had."""
+
+    def __init__(self, wanted: Arguments, connection: Connection, journal: Journal) -> None:
+        self._wanted, self._journal = wanted, journal
+        self._crew = Crew(journal)
+        self._metrics = Metrics(self._view)
+        self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
+        self._client = Client(connection)
+        self._lease_client = Client(connection, timeout_seconds=LEASE_TIMEOUT_SECONDS)
+        self._elector = Elector(self._lease_client, LEASE, wanted.namespace, wanted.identity)
+        self._recorder = Recorder(self._client, instance=wanted.identity, trouble=journal.trouble)
+        self._book = PolicyBook(self._client, self._policies_changed)
+        self._edge = Edge(self._book, in_cluster=wanted.kubeconfig is None)
+        self._deeds = Deeds(self._client)
+        self._archive = Archive(self._client, self._recorded)
+        self._fleet = Fleet(self._client, troubled=self._troubled, doubted=self._doubted, now=utc_now)
+        self._learner = Learner(self._client, wanted.namespace, journal.trouble)
+        self._lender = Lender(self._client, lambda: self._fleet.reports.objects().values())
+        self._taints = Taints(self._deeds, time.monotonic)
+        self._desk = Desk(self._attend, self._failed, random=random.random)
+        self._clerk = PolicyClerk(
+            self._client,
+            self._book,
+            self._fleet,
+            self._archive,
+            leading=self._elector.leading,
+            now=utc_now,
+            trouble=journal.trouble,
+        )
+        self._cases: dict[str, Case] = {}
+        self._heard: dict[str, float] = {}
+        self._stopping = False
+        self._led = False
+
+    # --- its life
+
+    @property
+    def lost(self) -> str | None:
+        """A thread that ended by itself: without it the operator is of no use."""
+        return self._crew.lost
+
+    def start(self) -> None:
+        """All of it; it acts once it leads."""
+        self._journal.write("start", version=__version__, identity=self._wanted.identity, port=self.web.port)
+        self._crew.start("web", self.web.run)
+        self._crew.start("lease", self._elector.run)
+        self._crew.start("policies", self._book.run)
+        self._crew.start("kopf", self._edge.run)
+        for name, watcher in self._watchers.items():
+            self._crew.start(name, watcher.run)
+        self._crew.start("events", self._recorder.run)
+        self._crew.start("policy status", self._clerk.run)
+        self._crew.start("chores", self._do_chores)
+        for number in range(HANDS):
+            self._crew.start(f"hand {number}", self._desk.run)
+
+    def stop(self) -> None:
+        """In good order: the lease is given back, so that another need not wait."""
+        self._stopping = True
+        self._crew.leave()
+        parts = (self._desk, self._clerk, self._recorder, self._edge, self._book, *self._watchers.values(), self.web)
+        for part in (*parts, self._elector):
+            part.stop()
+        hanging = self._crew.part()
+        self._client.close()
+        self._lease_client.close()
+        self._journal.write("stop", lost=self._crew.lost, hanging=hanging)
+
+    @property
+    def _watchers(self) -> dict[str, Any]:
+        return {
+            "nodes": self._fleet.nodes,
+            "nodememories": self._fleet.reports,
+            "memoryguarddecisions": self._archive.watcher,
+        }
+
+    def unhealthy(self) -> tuple[str, ...]:
+        """What makes this process not worth keeping."""
+        return tuple(f"the thread {name} does not run" for name in self._crew.idle)
+
+    def unready(self) -> tuple[str, ...]:
+        """What it does not know."""
+        found = [f"{name}: not heard of for too long" for name in self._stale]
+        if not self._book.fresh:
+            found.append(f"policies: {self._book.problem or 'not listed for too long'}")
+        if not self._edge.ready.is_set():
+            found.append("kopf: it does not listen yet")
+        return tuple(found)
+
+    @property
+    def _stale(self) -> tuple[str, ...]:
+        return tuple(name for name, watcher in self._watchers.items() if watcher.fresh_seconds() > FRESH_SECONDS)
+
+    @property
+    def _acts(self) -> bool:
+        """Only who leads, and only on what is known to be so."""
+        return self._led and self._elector.leading() and not self._stale and self._book.fresh
+
+    # --- what is heard
+
+    def _policies_changed(self) -> None:
+        self._clerk.poke()
+
+    def _troubled(self, name: str) -> None:
+        self._heard[name] = time.monotonic()
+        self._desk.noticed(name)
+
+    def _doubted(self, name: str, reason: str) -> None:
+        self._metrics.doubted(reason)
+        self._journal.trouble(f"the report of {name} is not acted on: {reason}")
+
+    def _recorded(self, record: RecordedDecision) -> None:
+        self._learner.teach(record)
+        ours = record.spec.mode == "Enforce" and record.spec.action in ("kill", "terminate")
+        if ours and record.status.phase in ("Acted", "Done"):
+            self._desk.noticed(record.spec.node)
+
+    def _failed(self, name: str, error: KubeError) -> None:
+        self._metrics.failed(type(error).__name__.removesuffix("Error").lower())
+        self._journal.trouble(f"node {name}: {error}")
+
+    # --- what is done
+
+    def _attend(self, name: str) -> None:
+        """One node's turn."""
+        node, reported = self._fleet.node(name), self._fleet.report(name)
+        if not self._acts or node is None:
+            return
+        heard, now = self._heard.pop(name, None), utc_now()
+        case = self._cases.setdefault(name, self._case(name))
+        tired = self._tired(name, now)
+        report = None if reported is None or silent(reported.status, now) else reported
+        case.follow(report.status if report else None, now)
+        if report is not None:
+            case.attend(report, node, now)
+            for record in tired:
+                case.relocate(record, report, node, now)
+            self._advise(case, report, now)
+        self._taint(case, node, report, weary=bool(tired))
+        if heard is not None:
+            self._metrics.reacted(time.monotonic() - heard)
+        if case.flight is None and present(node) is None and (report is None or report.status.level == "Calm"):
+            self._fleet.settled(name)
+            self._cases.pop(name, None)
+
+    def _case(self, name: str) -> Case:
+        return Case(
+            name,
+            self._book,
+            self._archive,
+            self._deeds,
+            decided=self._decided,
+            ended=self._metrics.ended,
+            refused=self._metrics.refused,
+        )
+
+    def _taint(self, case: Case, node: Node, report: ReportedNode | None, *, weary: bool) -> None:
+        compiled = case.compiled or self._book.plan(node.metadata.labels, ())
+        if compiled is not None:
+            self._taints.settle(node, report.status if report else None, compiled.taint, weary=weary)
+
+    def _tired(self, name: str, now: datetime) -> list[RecordedDecision]:
+        """The last end of each workload that was ended in place on this node again and again."""
+        at = now.timestamp()
+        ends = [end for end in self._archive.ends(at) if end.node == name and end.in_place]
+        names = {end.workload for end in ends if weary(ends, end.workload, name, at)}
+        latest = {one.spec.victim.workload: one for one in sorted(self._archive.all(), key=_taken)} if names else {}
+        return [latest[one] for one in sorted(names) if one in latest]
+
+    def _advise(self, case: Case, reported: ReportedNode, now: datetime) -> None:
+        """What the node's own reflex is to know, while it is in trouble."""
+        if reported.status.level == "Calm":
+            return
+        points = self._learner.points(case.workloads, now.timestamp())
+        loans = self._lender.loans(case.name, case.identities, reported.spec.disruptions, now)
+        if points != reported.spec.bias or loans != reported.spec.disruptions:
+            fresh = self._deeds.find_report(case.name) or reported
+            self._deeds.advise(
+                fresh,
+                {
+                    "bias": {**dict.fromkeys(fresh.spec.bias), **points},
+                    "disruptions": {
+                        **dict.fromkeys(fresh.spec.disruptions),
+                        **{key: body(loan) for key, loan in loans.items()},
+                    },
+                },
+            )
+
+    def _decided(self, decision: Decision, policy: str) -> None:
+        self._metrics.decided(decision)
+        self._journal.write("decision", decision=decision, policy=policy)
+        for notice in decided(decision, self._reference(policy)):
+            self._recorder.emit(notice)
+
+    def _reference(self, title: str) -> ObjectReference | None:
+        """The object of a policy; None for the one that is compiled in."""
+        for resource, items in ((POLICIES, self._book.tenants()), (CLUSTER_POLICIES, self._book.clusters())):
+            for one in items:
+                if f"{one.namespace or 'cluster'}/{one.name}" == title:
+                    return ObjectReference(
+                        api_version=resource.api_version,
+                        kind=resource.kind,
+                        namespace=one.namespace,
+                        name=one.name,
+                        uid=one.uid,
+                    )
+        return None
+
+    # --- from time to time
+
+    def _do_chores(self) -> None:
+        """Look after whoever is on its way, take over when we begin to lead, keep what was learned, delete the old."""
+        kept_at = float("-inf")
+        while not self._stopping:
+            time.sleep(LOOK_SECONDS)
+            if not self._elector.leading():
+                self._led = False
+                continue
+            try:
+                if not self._led:
+                    self._take_over()
+                if time.monotonic() - kept_at >= KEEP_SECONDS:
+                    kept_at = time.monotonic()
+                    self._learner.keep()
+                    self._expire()
+            except KubeError as error:
+                self._failed("(chores)", error)
+            for name in self._fleet.in_trouble | set(self._cases):
+                self._desk.noticed(name)
+
+    def _take_over(self) -> None:
+        """Go on with what another began: all that it was doing stands in the cluster."""
+        if self._stale or not self._book.fresh:
+            return
+        self._learner.recall()
+        for record in self._archive.all():
+            self._learner.teach(record)
+        self._cases.clear()
+        for record in self._archive.evictions_under_way():
+            case = self._cases.setdefault(record.spec.node, self._case(record.spec.node))
+            case.resume(record, utc_now())
+        self._led = True
+        self._journal.write("leading", resumed=len(self._cases))
+        self._clerk.poke()
+
+    def _expire(self) -> None:
+        keep = Keep(days=self._wanted.keep_days, count=self._wanted.keep_decisions)
+        outdated = self._archive.outdated(utc_now(), keep)[:MOST_EXPIRED]
+        for one in outdated:
+            self._deeds.forget(one.namespace, one.name)
+        self._metrics.expired(len(outdated))
+
+    # --- what is shown
+
+    def _view(self) -> View:
+        reports = self._fleet.reports.objects().values()
+        now = utc_now().timestamp()
+        return View(
+            leading=self._elector.leading(),
+            levels=Counter(one.status.level for one in reports),
+            attended=len(self._cases),
+            decisions=len(self._archive.all()),
+            tainted=sum(present(node) is not None for node in self._fleet.nodes.objects().values()),
+            tally=_total(reports),
+            fairness={one.group: one.ratio for one in fairness(self._archive.shares()) if one.ratio is not None},
+            points=busiest(bias(self._learner.experience, now)),
+            watch_ages={name: watcher.fresh_seconds() for name, watcher in self._watchers.items()},
+            watch_failures={name: watcher.failures for name, watcher in self._watchers.items()},
+            events_dropped=self._recorder.dropped,
+        )
+
+
+def _taken(record: RecordedDecision) -> datetime:
+    return record.spec.taken_at
+
+
+def _total(reports: Any) -> Tally:
+    cards = [one.status.scorecard for one in reports if one.status.scorecard]
+    return Tally(
+        hits=sum(card.hits for card in cards),
+        false_alarms=sum(card.false_alarms for card in cards),
+        misses=sum(card.misses for card in cards),
+    )

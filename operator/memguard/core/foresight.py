@@ -1,0 +1,90 @@
+"""The slow horizon: what to do minutes before a node's line, with what only the cluster knows. Pure.
+
+The chain is the guard's (judge), on snapshots that are made of a node's reports, with a plan that looks a quarter of an
+hour ahead. What differs is the way out: a pod that somebody makes anew elsewhere is evicted, with its own grace and
+within its PodDisruptionBudget; what would come back on the same node, or never again, is ended in place by the guard.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from memguard.core.history import History, after_victim
+from memguard.core.ladder import is_virtual_machine, may_terminate, only_evictable
+from memguard.core.model import Container, Record, Snapshot
+from memguard.core.policy import Plan, Rule
+from memguard.core.select import NO_REFUSALS, Ranking, Refusals, judge
+
+#: With this horizon, and as much patience, a culprit of 700 points is acted on when some 115 s are left: time for the
+#: usual grace of 30 s, for a second try, and all of it before the guard's line. Threshold: docs/score.md.
+FORESIGHT_SECONDS = 900.0
+#: Controllers whose pods come back on the same node.
+BOUND_KINDS = frozenset({"DaemonSet", "Node"})
+
+Way = Literal["evict", "terminate", "kill"]
+
+
+class Remedy(Record, frozen=True, kw_only=True):
+    """What is to be done with a victim; without a `way`, `reason` says why nothing."""
+
+    way: Way | None
+    reason: str = ""
+
+
+def ahead(plan: Plan) -> Plan:
+    """The plan as it is looked at from minutes away."""
+    settings = msgspec.structs.replace(
+        plan.settings, horizon_seconds=FORESIGHT_SECONDS, patience_seconds=FORESIGHT_SECONDS
+    )
+    return msgspec.structs.replace(plan, settings=settings)
+
+
+def look(history: History, snapshot: Snapshot, plan: Plan, refusals: Refusals = NO_REFUSALS) -> tuple[History, Ranking]:
+    """Take one more report in; who is to go, if anybody. `plan` is as `ahead` makes it."""
+    return judge(history, snapshot, plan, refusals)
+
+
+def settled(history: History, snapshot: Snapshot, *, foreign: bool) -> History:
+    """The history once somebody went: what that gives back is no trend."""
+    return after_victim(history, snapshot.seconds, foreign=foreign)
+
+
+def remedy(container: Container, rule: Rule, *, weary: bool = False) -> Remedy:
+    """How it is to go. `weary`: ended in place again and again, so that one more restart there is of no use."""
+    if is_virtual_machine(container):
+        return _evicted(rule, "it is a virtual machine, and its policy does not allow to evict it")
+    if only_evictable(container) and not movable(container):
+        return Remedy(way=None, reason=f"its memory outlives it, and {_why_not_evicted(container)}")
+    if only_evictable(container):
+        return _evicted(rule, "its memory outlives it, and its policy does not allow to evict it")
+    if movable(container) and rule.allows("evict"):
+        return Remedy(way="evict")
+    if weary:
+        why = _why_not_evicted(container) if rule.allows("evict") else "its policy does not allow to evict it"
+        return Remedy(way=None, reason=f"it was ended in place again and again, and {why}")
+    return _in_place(container, rule)
+
+
+def movable(container: Container) -> bool:
+    """Does somebody make its pod anew, and may that be on another node?"""
+    return container.owner is not None and container.owner.kind not in BOUND_KINDS
+
+
+def _why_not_evicted(container: Container) -> str:
+    if container.owner is None:
+        return "nobody would make the pod anew"
+    return f"a {container.owner.kind}'s pod comes back on the same node"
+
+
+def _evicted(rule: Rule, otherwise: str) -> Remedy:
+    return Remedy(way="evict") if rule.allows("evict") else Remedy(way=None, reason=otherwise)
+
+
+def _in_place(container: Container, rule: Rule) -> Remedy:
+    if rule.allows("terminate") and rule.grace_seconds > 0 and may_terminate(container):
+        return Remedy(way="terminate")
+    if rule.allows("kill"):
+        return Remedy(way="kill")
+    return Remedy(way=None, reason=f"its policy allows no kill, and {_why_not_evicted(container)}")
