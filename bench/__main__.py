@@ -1,4 +1,5 @@
-"""`python -m bench [kernel | ablation | benign | victims]`: every figure that memguard claims; without a word, all."""
+"""`python -m bench [kernel | ablation | benign | victims | scale]`: every figure that memguard claims; without a
+word, all."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
 from bench.kernel.docs import document
+from bench.scale import main as scale
 from bench.victims.__main__ import main as victims
 
 
@@ -26,6 +28,7 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
     "ablation": ablations,
     "benign": benign,
     "victims": victims,
+    "scale": scale,
     "docs": lambda _: document(),
 }
 

@@ -22,7 +22,7 @@ COMMON = (REPOSITORY / "crds", DEPLOY / "common", DEPLOY / "admission")
 SECCOMP = DEPLOY / "seccomp" / "memguard-guard.json"
 #: Where kubelet looks for it.
 SECCOMP_DIRECTORY = "/var/lib/kubelet/seccomp"
-_IMAGE = re.compile(r"image: memguard-node:\S+")
+_IMAGE = re.compile(r"image: memguard-(node|operator):\S+")
 
 
 class Deployment:
@@ -32,7 +32,7 @@ class Deployment:
         self.cluster = cluster
 
     def install(self, profile: Profile = "enforce") -> None:
-        """All of it, anew or over what is there; returns when every node's pod is ready."""
+        """All of it, anew or over what is there; returns when every pod is ready."""
         for path in COMMON:
             self._apply(path)
             if path == COMMON[0]:
@@ -40,12 +40,24 @@ class Deployment:
         file = f"{SECCOMP_DIRECTORY}/{SECCOMP.name}"
         for node in self.cluster.nodes:
             node.run(f"mkdir -p {SECCOMP_DIRECTORY} && cat > {file} <<'E'\n{SECCOMP.read_text()}\nE")
-        self.cluster.kubectl("apply", "-f", "-", stdin=manifest(profile))
+        self.cluster.kubectl("apply", "-f", "-", stdin=manifest(f"{profile}/node.yaml"))
+        self.cluster.kubectl("apply", "-f", "-", stdin=manifest("operator/operator.yaml"))
         self.wait()
+        self.wait_for_operator()
 
     def wait(self) -> None:
         """Until every node's pod is the newest, and ready."""
         self.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "daemonset/memguard-node", "--timeout=300s")
+
+    def wait_for_operator(self) -> None:
+        """Until every replica is the newest, and ready."""
+        self.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/memguard-operator", "--timeout=300s")
+
+    def scale_operator(self, replicas: int) -> None:
+        """So many replicas, and those ready."""
+        self.cluster.kubectl("-n", NAMESPACE, "scale", "deployment/memguard-operator", f"--replicas={replicas}")
+        gone = ("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", "--timeout=120s")
+        self.wait_for_operator() if replicas else self.cluster.kubectl("-n", NAMESPACE, *gone)
 
     def pod(self, node: str) -> str:
         """The name of the pod on a node."""
@@ -89,10 +101,10 @@ class Deployment:
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", str(path))
 
 
-def manifest(profile: Profile) -> str:
-    """The DaemonSet with the image that was built."""
-    text = (DEPLOY / profile / "node.yaml").read_text()
-    changed, count = _IMAGE.subn(f"image: {images.reference('node')}", text)
+def manifest(name: str) -> str:
+    """One of deploy/, with the image that was built."""
+    text = (DEPLOY / name).read_text()
+    changed, count = _IMAGE.subn(lambda found: f"image: {images.reference(found[1])}", text)
     if not count:
-        raise LabError(f"deploy/{profile}/node.yaml names no image of ours")
+        raise LabError(f"deploy/{name} names no image of ours")
     return changed

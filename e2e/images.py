@@ -48,8 +48,9 @@ def build_images(targets: Sequence[str] = TARGETS) -> dict[str, Path]:
 
 
 def reference(target: str) -> str:
-    """What the image is called in its archive, and after an import."""
-    return f"localhost/memguard-{target}:dev"
+    """What the image is called in its archive, and after an import: another name for other contents, so that a cluster
+    that was left running takes the new one."""
+    return f"localhost/memguard-{target}:{_key(target)}"
 
 
 def wheels(machine: str = platform.machine()) -> Path:
@@ -61,7 +62,7 @@ def wheels(machine: str = platform.machine()) -> Path:
 
 def requirements() -> Iterator[tuple[Path, str]]:
     """The files that pip installs from, with what uv.lock says they should hold."""
-    for target, extras in {"node": ("--extra", "agent"), "operator": ()}.items():
+    for target, extras in {"node": ("--extra", "agent"), "operator": ("--extra", "operator")}.items():
         plain = ("--no-header", "--no-annotate", "--no-dev", "--no-emit-project")
         yield RECIPES / f"{target}.txt", run(_uv(), "export", "--frozen", "--quiet", *plain, *extras, cwd=REPOSITORY)
 

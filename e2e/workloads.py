@@ -95,7 +95,7 @@ class Shop:
 
     def close(self) -> None:
         """All of it is gone after this."""
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=600s")
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=1200s")
 
     def kubectl(self, *words: str) -> str:
         """kubectl in the namespace."""

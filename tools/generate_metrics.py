@@ -1,18 +1,19 @@
-"""docs/metrics.md, from the catalogue that agent and guard expose."""
+"""docs/metrics.md, from the catalogue that agent, guard and operator expose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from memguard.core.catalogue import REACTION_BUCKETS, SECTIONS, Metric
+from memguard.core.catalogue import SECTIONS, Metric
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 HEAD = """# Metrics
 
 Generated from operator/memguard/core/catalogue.py by `make generate`.
 
-In a cluster the agent of each node serves these at `:9465/metrics`, as Prometheus' text or, for who asks for it, as
+In a cluster the agent of each node serves these at `:9465/metrics` (the operator its own, and those of the watches, at
+`:9466`), as Prometheus' text or, for who asks for it, as
 OpenMetrics; beside them stand Python's usual `process_*`. A standalone guard writes those with an entry in the column
 *textfile* for node_exporter's textfile collector ([guard.md](guard.md)). The conventions are those of Prometheus and
 cAdvisor: base units, counters end in `_total`, labels are called as cAdvisor and kube-state-metrics call them.
@@ -40,8 +41,8 @@ def _section(title: str, metrics: tuple[Metric, ...]) -> str:
 
 def _row(metric: Metric) -> str:
     values = f": {', '.join(metric.values)}" if metric.values else ""
-    buckets = f" (buckets of {', '.join(f'{bound:g}' for bound in REACTION_BUCKETS)} s)"
+    buckets = f" (buckets of {', '.join(f'{bound:g}' for bound in metric.buckets)} s)"
     labels = ", ".join(f"`{label}`" for label in metric.labels) + values
     textfile = "" if metric.textfile is None else ", ".join(f"`{label}`" for label in metric.textfile) or "yes"
-    words = metric.help + (buckets if metric.kind == "histogram" else "")
+    words = metric.help + (buckets if metric.buckets else "")
     return f"| `{metric.name}` | {metric.kind} | {labels} | {textfile} | {words} |\n"

@@ -152,6 +152,10 @@ class AgentProcess:
         wait_until(lambda: self.logged("start"))
         return int(self.logged("start")[0]["port"])
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def logged(self, kind: str) -> list[dict[str, Any]]:
         return [line for line in list(self.log) if line["kind"] == kind]
 
@@ -211,10 +215,10 @@ def figure(name: str, value: float) -> None:
     path.write_text(json.dumps(known | {name: round(value, 4)}, indent=1) + "\n")
 
 
-def seconds_until(true: Callable[[], object]) -> float:
+def seconds_until(true: Callable[[], object], deadline_seconds: float = DEADLINE_SECONDS) -> float:
     """How long it takes until something is true that is looked at all the time."""
     began = time.monotonic()
     while not true():
-        assert time.monotonic() - began < DEADLINE_SECONDS
+        assert time.monotonic() - began < deadline_seconds
         time.sleep(0.002)
     return time.monotonic() - began

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +15,19 @@ from typing import Any
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.pods import running
 from tests.cluster.agents import DEPLOY, AgentProcess, deploy
-from tests.cluster.clients import wait_until
+from tests.cluster.clients import client_of, connect, wait_until
 from tests.cluster.kinds import SYSTEM_NAMESPACE
 
 from memguard.api.meta import API_VERSION
+from memguard.controller.resources import DECISIONS
+from memguard.kube.connection import FixedToken
 
 ACCOUNT = "memguard-operator"
 MIB = 1 << 20
 TOTAL = 2048 * MIB
 RESERVE = 123 * MIB
+#: An eviction is decided at the fifth to seventh look (core/foresight); Decline's clock must stay near the real one.
+ENOUGH_LOOKS, MOST_LOOKS = 8, 20
 _numbers = itertools.count(1)
 
 
@@ -35,13 +39,23 @@ def deploy_operator(plane: ControlPlane) -> None:
 
 
 def key(number: int) -> str:
-    """A container's id."""
-    return f"{number:064x}"
+    """A container's id: its first twelve digits are enough to tell it from others."""
+    return f"{number:012x}".ljust(64, "0")
 
 
 def patched(plane: ControlPlane, what: str, status: dict[str, Any], *options: str) -> None:
     """The object's status, as whoever keeps it writes it."""
     plane.kubectl("patch", what, *options, "--type=merge", "--subresource=status", "-p", json.dumps({"status": status}))
+
+
+def _token(plane: ControlPlane) -> FixedToken:
+    """Whose it is decides who may write decisions."""
+    return FixedToken(plane.service_account_token(SYSTEM_NAMESPACE, ACCOUNT))
+
+
+def stamp(at: datetime) -> str:
+    """A moment as the API writes it."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 class Node:
@@ -78,7 +92,7 @@ class Node:
     ) -> None:
         """Say how things stand."""
         status = {
-            "observedAt": (at or datetime.now(UTC)).isoformat().replace("+00:00", "Z"),
+            "observedAt": stamp(at or datetime.now(UTC)),
             "level": level,
             "mode": "Enforce",
             "totalBytes": TOTAL,
@@ -89,14 +103,11 @@ class Node:
             **({} if exhaustion is None else {"exhaustionSeconds": exhaustion}),
             **more,
         }
-        self.plane.kubectl(
-            "patch",
-            f"nodememory/{self.name}",
-            "--type=merge",
-            "--subresource=status",
-            "-p",
-            json.dumps({"status": status}),
-        )
+        patched(self.plane, f"nodememory/{self.name}", status)
+
+    def advise(self, **spec: Any) -> None:
+        """What an administrator, or another operator, tells the node."""
+        self.plane.kubectl("patch", f"nodememory/{self.name}", "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def shrink(self, *leaks: tuple[str, int], others: tuple[tuple[str, int], ...] = (), looks: int = 8) -> None:
         """A leak as its reports show it: 5 s apart by their dates, 25 MiB each time, down to 60 s before the end."""
@@ -122,6 +133,39 @@ def entry(container: str, mib: int, **more: Any) -> dict[str, Any]:
     return {"id": container, "score": 500, "footprintBytes": mib * MIB, **more}
 
 
+class Decline:
+    """A node that loses 5 MiB a second, as its reports show it: 5 s apart by their dates, whenever a test looks.
+
+    `growing`: entries of its top, of which each grows by as many MiB a look as it is told.
+    """
+
+    def __init__(self, node: Node, operator: OperatorProcess, *growing: tuple[dict[str, Any], int]) -> None:
+        self._node, self._operator, self.growing = node, operator, list(growing)
+        self._looks, self._at = 0, datetime.now(UTC) - timedelta(seconds=40)
+
+    def look(self, *, left_mib: int | None = None, **more: Any) -> None:
+        """One more report, which the operator has taken in when this returns."""
+        self._looks, self._at = self._looks + 1, self._at + timedelta(seconds=5)
+        left = max(60, 550 - 25 * self._looks) if left_mib is None else left_mib
+        top = [one | {"footprintBytes": one["footprintBytes"] + mib * MIB * self._looks} for one, mib in self.growing]
+        attended = self._operator.attended()
+        self._node.report(left, *top, at=self._at, **{"exhaustion": left / 5, **more})
+        wait_until(lambda: self._operator.attended() > attended)
+
+    def look_until(self, true: Callable[[], object], **more: Any) -> None:
+        """Look until something is so, which needs four looks for a trend and one for each who is refused."""
+        for _ in range(MOST_LOOKS):
+            self.look(**more)
+            if true():
+                return
+        raise AssertionError(f"not after {MOST_LOOKS} looks")
+
+    def look_on(self, **more: Any) -> None:
+        """More looks than it takes to act, where that is to be done."""
+        for _ in range(ENOUGH_LOOKS):
+            self.look(**more)
+
+
 class Space:
     """A namespace with pods that somebody makes anew elsewhere."""
 
@@ -143,20 +187,16 @@ class Space:
             "phase": "Running",
             "containerStatuses": [running("app", "a") | {"containerID": f"containerd://{key(number)}"}],
         }
-        status["containerStatuses"][0] |= {"image": "pause", "imageID": "", "ready": True}
+        granted = body["containers"][0].get("resources", {})  # without it the node is taken to know no resize
+        status["containerStatuses"][0] |= {"image": "pause", "imageID": "", "ready": True, "resources": granted}
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-29T00:00:00Z"}
         status["conditions"] = [ready]
-        self.node.plane.kubectl(
-            "patch",
-            f"pod/{name}",
-            "-n",
-            self.name,
-            "--type=merge",
-            "--subresource=status",
-            "-p",
-            json.dumps({"status": status}),
-        )
+        patched(self.node.plane, f"pod/{name}", status, "-n", self.name)
         return key(number)
+
+    def uid(self, name: str) -> str:
+        found: str = self.node.get("pod", name, "-n", self.name)["metadata"]["uid"]
+        return found
 
     def _owner(self, name: str) -> dict[str, Any]:
         """Any controller of ours would end a pod that it does not know: a ConfigMap has none."""
@@ -168,11 +208,42 @@ class Space:
         metadata = {"name": name, "namespace": self.name}
         self.node.apply({"apiVersion": API_VERSION, "kind": "MemoryGuardPolicy", "metadata": metadata, "spec": spec})
 
-    def budget(self, name: str, allowed: int, **labels: str) -> None:
-        """A PodDisruptionBudget; how many it has to spare is its controller's to find."""
-        spec = {"maxUnavailable": allowed, "selector": {"matchLabels": labels}}
+    def budget(self, name: str, spare: int, **labels: str) -> None:
+        """A PodDisruptionBudget of the pods that run now, once its controller found so many to spare.
+
+        By a minimum: a number of unavailable ones is reckoned from the owner's scale, and a ConfigMap has none.
+        """
+        selected = ",".join(f"{label}={value}" for label, value in labels.items())
+        pods = len(self.node.get("pods", "-n", self.name, "-l", selected)["items"])
+        spec = {"minAvailable": pods - spare, "selector": {"matchLabels": labels}}
         metadata = {"name": name, "namespace": self.name}
         self.node.apply({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec})
+
+        def counted() -> bool:
+            status = self.node.get("pdb", name, "-n", self.name).get("status", {})
+            return bool(status.get("currentHealthy") == pods and status.get("disruptionsAllowed") == spare)
+
+        wait_until(counted)
+
+    def decided(self, pod: str, container: str, name: str, status: dict[str, Any] | None = None, **spec: Any) -> str:
+        """A decision on this pod as one of ours records it, by default a guard's kill a moment ago; its name."""
+        victim = {"id": container, "namespace": self.name, "pod": pod, "podUid": self.uid(pod), "name": "app"}
+        workload = f"{self.name}/ConfigMap/{pod}/app"
+        facts = {
+            "id": name, "node": self.node.name, "takenAt": stamp(datetime.now(UTC)), "mode": "Enforce",
+            "action": "kill", "domain": "node", "trigger": "line", "reason": "It grew.", "pressure": 1.0,
+            "thresholdScore": 0.0, "availableBytes": RESERVE, "reserveBytes": RESERVE, "fallBytesPerSecond": 0,
+            "needBytes": 0, "expectedBytes": 100 * MIB, "score": 700, "badness": 0.7,
+            "victim": victim | {"workload": workload}, "policy": f"{self.name}/all",
+        }  # fmt: skip
+        metadata = {"name": name, "namespace": self.name}
+        content = {"apiVersion": API_VERSION, "kind": "MemoryGuardDecision", "metadata": metadata, "spec": facts | spec}
+        with client_of(connect(self.node.plane, token=_token(self.node.plane))) as client:
+            client.create(DECISIONS, content, self.name)
+            client.merge_patch(
+                DECISIONS, name, {"status": status or {"phase": "Done"}}, self.name, subresource="status"
+            )
+        return name
 
     def ending(self, name: str) -> bool:
         """Was it evicted? Nobody ends it here."""
@@ -180,6 +251,10 @@ class Space:
             return "deletionTimestamp" in self.node.get("pod", name, "-n", self.name)["metadata"]
         except Exception:
             return True
+
+    def exists(self, name: str) -> bool:
+        """Is its object there?"""
+        return bool(self.node.get("pod", "-n", self.name, f"--field-selector=metadata.name={name}")["items"])
 
     def gone(self, name: str) -> None:
         """As kubelet says when it has ended."""
@@ -198,6 +273,15 @@ class OperatorProcess(AgentProcess):
 
     def wait_leading(self) -> None:
         wait_until(lambda: self.logged("leading"))
+
+    def total(self, sample: str) -> float:
+        """Of all samples that begin like this."""
+        lines = self.http("/metrics")[1].splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample))
+
+    def attended(self) -> float:
+        """How often it took in what a node in trouble says."""
+        return self.total("memguard_operator_reaction_seconds_count")
 
 
 @contextmanager

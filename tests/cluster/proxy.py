@@ -3,7 +3,8 @@
     with Proxy(control_plane.url, authority, certificate) as proxy:
         proxy.fail(is_watch, Cut(lines=2), times=3)
 
-What no rule matches passes as it is. Every request is remembered in `seen`, with the number of its connection.
+What no rule matches passes as it is. Every request is remembered in `seen`, with the number of its connection; those
+that the server was asked, in `passed`, too. `muted` is released when a server has done what a `Mute` says nothing of.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Seen:
     query: dict[str, str]
     authorization: str
     connection: int
+    body: bytes = field(default=b"", repr=False)
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def is_watch(self) -> bool:
@@ -62,6 +65,11 @@ class Refuse:
 @dataclass(frozen=True)
 class Hang:
     """Say nothing, ever."""
+
+
+@dataclass(frozen=True)
+class Mute:
+    """Let the server do it, and say nothing, ever."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Until:
     status: int
 
 
-Fault = Refuse | Hang | Lose | Hangup | Cut | Insert | Until
+Fault = Refuse | Hang | Mute | Lose | Hangup | Cut | Insert | Until
 
 EXPIRED = {
     "kind": "Status",
@@ -127,7 +135,9 @@ class Proxy:
         self._rules: list[_Rule] = []
         self._sockets: set[socket.socket] = set()
         self.seen: list[Seen] = []
+        self.passed: list[Seen] = []
         self.connections = 0
+        self.muted = threading.Semaphore(0)
         self.closing = threading.Event()
         self._server = _Server(self, host, certificate)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,))
@@ -185,7 +195,10 @@ class Proxy:
             for rule in self._rules:
                 if rule.times and rule.when(seen):
                     rule.times -= 1
+                    if not isinstance(rule.fault, Refuse | Hang):
+                        self.passed.append(seen)
                     return rule.fault
+            self.passed.append(seen)
             return None
 
     def opened(self, one: socket.socket, *, by_client: bool) -> int:
@@ -246,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
         authorization = self.headers.get("Authorization", "")
-        seen = Seen(self.command, url.path, query, authorization, self.number)
+        seen = Seen(self.command, url.path, query, authorization, self.number, body)
         self._suffer(self.proxy.take(seen), body)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
@@ -286,6 +299,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self, response: HTTPResponse, fault: Fault | None) -> None:
         if isinstance(fault, Lose):
             self.close_connection = True
+        elif isinstance(fault, Mute):
+            self.close_connection = True
+            self.proxy.muted.release()
+            self.proxy.closing.wait()
         elif response.status < 300 and "watch=true" in self.path:
             self._pass_watch(response, fault)
         else:

@@ -12,6 +12,7 @@ from tools import generate_docs
 
 import memguard
 from memguard.cli.reports import RankReport
+from memguard.core.catalogue import CATALOGUE, OPERATOR
 from memguard.core.explain import sentence, size
 from memguard.core.history import History
 from memguard.core.model import Snapshot
@@ -20,7 +21,6 @@ from memguard.core.replay import Report
 from memguard.core.score import FACTORS, factor_points
 from memguard.core.select import Ranking, judge
 from memguard.core.trace import Event, Header, Outcome, Reading, decode_line, decode_snapshot
-from memguard.guard.metrics import HELP
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PACKAGE = Path(memguard.__file__).parent
@@ -236,6 +236,6 @@ def test_what_a_row_points_at_exists(row: list[str]) -> None:
     for path in code.split(", "):
         assert (PACKAGE / path).is_file(), path
     for metric in re.findall(r"memguard_\w+", seen):
-        assert metric in HELP
+        assert metric in {one.name for one in (*CATALOGUE, *OPERATOR)}
     for factor in re.findall(r"`factors\.(\w+)`", seen):
         assert factor in {known.name for known in FACTORS} | {"adjustment"}

@@ -14,11 +14,14 @@ import memguard
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
-#: What is a package to import in which image: the operator's own comes later.
-PACKAGES = {"node": ("core", "kernel", "guard", "api", "kube", "agent"), "operator": ("core", "kernel", "api", "kube")}
+#: What is a package to import in which image.
+PACKAGES = {
+    "node": ("core", "kernel", "guard", "api", "kube", "service", "agent"),
+    "operator": ("core", "kernel", "api", "kube", "service", "controller"),
+}
 #: Nothing of this belongs in an image: package managers, compilers, shells, what pulls half of the registry in.
 UNWANTED = re.compile(
-    r"(^|/)(pip|ensurepip|setuptools|wheel|apt|dpkg|gcc|cc|sh|bash|dash|perl|kubernetes|pydantic|kopf|typer|rich"
+    r"(^|/)(pip|ensurepip|setuptools|wheel|apt|dpkg|gcc|cc|sh|bash|dash|perl|kubernetes|pydantic|typer|rich"
     r"|idlelib|tkinter|test)([-_.][^/]*)?(/|$)"
 )
 #: An interpreter alone and the guard: kept by what it locks (docs/images.md has the figures).

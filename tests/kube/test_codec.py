@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -69,3 +71,27 @@ def test_any_bytes_are_read_or_refused_in_one_way(data: bytes) -> None:
 
 def test_what_is_empty_is_not_written() -> None:
     assert encode(ObjectMeta(name="a")) == b'{"name":"a"}'
+
+
+#: Without the lock in codec.py every second one ended with a segmentation fault.
+RACE = """
+import sys, threading
+from memguard.kube.codec import Codec
+from memguard.kube.objects import ConfigMap, Event, Lease, Node, Pod, PodDisruptionBudget
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(12)
+def make(kind):
+    together.wait()
+    Codec(kind).object(b'{"metadata":{"name":"a","ownerReferences":[{"kind":"x"}]}}')
+kinds = (Pod, Node, Lease, Pod, PodDisruptionBudget, Event) * 2
+threads = [threading.Thread(target=make, args=(kind,)) for kind in kinds]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_may_begin_at_once() -> None:
+    for _ in range(12):
+        subprocess.run([sys.executable, "-c", RACE], check=True)

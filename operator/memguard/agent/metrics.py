@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from memguard import __version__
 from memguard.agent.oom import Death
-from memguard.core.catalogue import CATALOGUE, REACTION_BUCKETS, metric
+from memguard.core.catalogue import CATALOGUE, metric
 from memguard.core.decision import AlarmKind, Decision, Outcome
 from memguard.core.link import Status, Top
 from memguard.core.scorecard import Tally
@@ -75,7 +75,7 @@ class Metrics:
         self._alarms = board.counter("memguard_alarms_total")
         self._orders = board.counter("memguard_orders_total")
         reaction = metric("memguard_reaction_seconds")
-        self._reaction = Histogram(reaction.name, reaction.help, buckets=REACTION_BUCKETS, registry=self.registry)
+        self._reaction = Histogram(reaction.name, reaction.help, buckets=reaction.buckets, registry=self.registry)
         self._rises = Rises()
         self.registry.register(_Standing(view, self._rises))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from memguard.controller.resources import DECISIONS, RecordedDecision
-from memguard.core.cluster_budget import End
+from memguard.core.cluster_budget import End, weary
 from memguard.core.fairness import Share
 from memguard.core.model import Record
 from memguard.core.retention import Kept, outdated
 from memguard.kube.client import Client
+from memguard.kube.codec import Key
 from memguard.kube.resources import Selection
 from memguard.kube.store import Change
 from memguard.kube.watch import Watcher
@@ -18,8 +20,9 @@ from memguard.kube.watch import Watcher
 ENDS = ("kill", "terminate", "evict")
 #: What the operator itself decided, by the trigger: a report that looks bad, restarts in place that are of no use.
 FORESIGHT, STORM = "report", "storm"
-#: Nothing that is asked of the past reaches further back.
-HOUR_SECONDS = 3600.0
+IN_PLACE = ("kill", "terminate")
+#: The longest window that a budget may have (core/policies): what was ended within it is asked for, and kept.
+LONGEST_SECONDS = 86_400.0
 
 
 class Keep(Record, frozen=True, kw_only=True):
@@ -35,12 +38,23 @@ class Archive:
     def __init__(self, client: Client, told: Callable[[RecordedDecision], None]) -> None:
         self.watcher = Watcher(client, Selection(DECISIONS), self._changed)
         self._told = told
-        self._ends: tuple[End, ...] = ()
+        self._lock = threading.Lock()
+        self._ends: dict[Key, End] = {}
 
     def _changed(self, change: Change[RecordedDecision]) -> None:
-        self._ends = tuple(map(_end, filter(_ended, self.watcher.objects().values())))
+        with self._lock:
+            for one in change.deleted:
+                self._ends.pop(_key(one), None)
+            for one in change.upserted:
+                self._take(one)
         for one in change.upserted:
             self._told(one)
+
+    def _take(self, one: RecordedDecision) -> None:
+        if _ended(one):
+            self._ends[_key(one)] = _end(one)
+        else:
+            self._ends.pop(_key(one), None)
 
     def all(self) -> tuple[RecordedDecision, ...]:
         """Every record that can be read."""
@@ -48,7 +62,18 @@ class Archive:
 
     def ends(self, now: float) -> tuple[End, ...]:
         """What was ended lately, all over the cluster."""
-        return tuple(end for end in self._ends if now - end.at < HOUR_SECONDS)
+        with self._lock:
+            return tuple(end for end in self._ends.values() if now - end.at < LONGEST_SECONDS)
+
+    def tired(self, node: str, now: float) -> tuple[RecordedDecision, ...]:
+        """The last end of each workload that was ended in place on this node again and again."""
+        own = tuple(end for end in self.ends(now) if end.node == node)
+        names = {end.workload for end in own if weary(own, end.workload, node, now)}
+        if not names:
+            return ()
+        there = (one for one in self.all() if _ended(one) and one.spec.action in IN_PLACE and one.spec.node == node)
+        latest = {one.spec.victim.workload: one for one in sorted(there, key=lambda one: one.spec.taken_at)}
+        return tuple(latest[name] for name in sorted(names))
 
     def evictions_under_way(self) -> Iterator[RecordedDecision]:
         """Those that we wrote, and of which it was not written what became of them."""
@@ -62,7 +87,7 @@ class Archive:
         )
 
     def outdated(self, now: datetime, keep: Keep) -> tuple[Kept, ...]:
-        """What has had its time."""
+        """What has had its time; an end that budgets may still count has not."""
         kept = (
             Kept(
                 namespace=one.metadata.namespace,
@@ -71,6 +96,7 @@ class Archive:
                 open=one.status.phase == "Acted",
             )
             for one in self.all()
+            if not (_ended(one) and (now - one.spec.taken_at).total_seconds() < LONGEST_SECONDS)
         )
         return outdated(kept, now, age=timedelta(days=keep.days), count=keep.count)
 
@@ -79,8 +105,12 @@ class Archive:
         return (_shares(one) for one in self.all() if _ended(one))
 
 
+def _key(one: RecordedDecision) -> Key:
+    return one.metadata.namespace, one.metadata.name
+
+
 def _ended(one: RecordedDecision) -> bool:
-    return one.spec.mode == "Enforce" and one.spec.action in ENDS
+    return one.enforced and one.spec.action in ENDS
 
 
 def _end(one: RecordedDecision) -> End:

@@ -25,7 +25,7 @@ from memguard.core.cluster_budget import ClusterBudget, weary
 from memguard.core.compile import Compiled
 from memguard.core.decision import Decision, Outcome, Victim, decision_of, victim_of
 from memguard.core.explain import sentence, size
-from memguard.core.foresight import FORESIGHT_SECONDS, Way, ahead, look, remedy, settled
+from memguard.core.foresight import FORESIGHT_SECONDS, Way, ahead, culprit, look, remedy, settled
 from memguard.core.history import History
 from memguard.core.model import Container, Identity, unread
 from memguard.core.policy import Plan, workload
@@ -52,7 +52,10 @@ Ended = Callable[[Outcome], None]
 
 
 class Flight(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod that was evicted. `before_bytes`: what was available then; `gone_at`: when it was no longer there."""
+    """A pod that was evicted. `before_bytes`: what was available then; `gone_at`: when it was no longer there.
+
+    `told`: its record says that it is on its way.
+    """
 
     decision: str
     victim: Victim
@@ -61,6 +64,7 @@ class Flight(msgspec.Struct, frozen=True, kw_only=True):
     began_at: datetime
     ends_at: datetime
     gone_at: datetime | None = None
+    told: bool = False
 
 
 class Case:
@@ -76,19 +80,27 @@ class Case:
         decided: Decided,
         ended: Ended,
         refused: Callable[[str], None],
+        acts: Callable[[], bool],
     ) -> None:
         self.name = name
         self._book, self._archive, self._deeds = book, archive, deeds
-        self._decided, self._ended, self._refusing = decided, ended, refused
+        self._decided, self._ended, self._refusing, self._acts = decided, ended, refused, acts
         self._history = History()
         self._taken_at: datetime | None = None
         self._known: dict[str, Identity] = {}
         self._pods: dict[str, Pod] = {}
         self._refused: dict[str, tuple[str, datetime]] = {}
         self._observed: set[str] = set()
-        self._order: tuple[str, datetime] | None = None
+        self._order: AdvisedOrder | None = None
+        #: Nothing may be ended on the node: its profile, or that it is not fit. Then we only observe there, too.
+        self._watches_only = True
         self.flight: Flight | None = None
         self.compiled: Compiled | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to remember: nobody on the way, nobody who was asked a moment ago?"""
+        return self.flight is None and self._order is None and not self._refused
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -105,10 +117,12 @@ class Case:
     def attend(self, reported: ReportedNode, node: Node, now: datetime) -> None:
         """Take in a report, and do what is to be done. Raises KubeError for what may succeed later."""
         report = reported.status
+        self._watches_only = report.mode == "Observe"
         if report.observed_at == self._taken_at:
             return
         cramped = tuple(filter(near_limit, report.top))
-        soon = report.level != "Calm" and (report.exhaustion_seconds or FORESIGHT_SECONDS + 1) <= FORESIGHT_SECONDS
+        left = report.exhaustion_seconds
+        soon = report.level != "Calm" and left is not None and left <= FORESIGHT_SECONDS
         if soon or cramped:
             self._recognise(report)
         self.compiled = self._book.plan(node.metadata.labels, (one.namespace or "" for one in self._known.values()))
@@ -116,10 +130,7 @@ class Case:
             return
         for one in cramped:
             self._raise_limit(one, report, now)
-        if report.level == "Calm":
-            self._history = History()
-        else:
-            self._judge(reported, now, soon=soon)
+        self._history = History() if report.level == "Calm" else self._judge(reported, now, soon=soon)
         self._taken_at = report.observed_at
 
     def _recognise(self, report: Report) -> None:
@@ -130,29 +141,30 @@ class Case:
         self._pods = {pod.metadata.uid: pod for pod in pods}
         self._known = {identity.id: identity for pod in pods for identity in identities(pod)}
 
-    def _judge(self, reported: ReportedNode, now: datetime, *, soon: bool) -> None:
-        """Take it into the history; where it will run short soon, act on who is chosen, or on the next who may be."""
-        if self.compiled is None:
-            return
+    def _judge(self, reported: ReportedNode, now: datetime, *, soon: bool) -> History:
+        """Where it will run short soon, act on who is chosen, or on the next who may be.
+
+        The history with this report; after an error it is not taken in, since it comes again.
+        """
         taken = snapshot(self.name, reported.status, self._known)
-        plan = ahead(msgspec.structs.replace(self.compiled.plan, bias=dict(reported.spec.bias)))
-        self._refused = {key: (why, until) for key, (why, until) in self._refused.items() if until > now}
+        plan = ahead(msgspec.structs.replace(self._plan, bias=dict(reported.spec.bias)))
         refusals = {key: why for key, (why, _) in self._refused.items()}
-        self._history, ranking = look(self._history, taken, plan, refusals)
-        if not soon or self.flight is not None or self._order is not None:
-            return
+        history, ranking = look(self._history, taken, plan, refusals)
+        if not soon or self.flight is not None or self._ordered(reported, now):
+            return history
         for _ in range(MOST_ASKED):
-            if ranking.victim is None:
-                return
+            victim = culprit(history, ranking)
+            if victim is None:
+                break
             why_not = self._act(reported, ranking, now)
             if why_not is None:
-                self._history = settled(self._history, taken, foreign=ranking.foreign_growth)
-                return
+                return settled(history, taken, foreign=ranking.foreign_growth)
             self._refusing(why_not)
-            key = ranking.victim.container.id
+            key = victim.container.id
             self._refused[key] = (why_not, now + REFUSED)
             refusals[key] = why_not
-            ranking = rank(self._history, taken, plan, ranking.domain, ranking.pressure, refusals=refusals)
+            ranking = rank(history, taken, plan, ranking.domain, ranking.pressure, refusals=refusals)
+        return history
 
     # --- what is done
 
@@ -163,13 +175,14 @@ class Case:
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return "its pod is ending already"
         rule, at = self._plan.rule_for(container), now.timestamp()
-        found = remedy(container, rule, weary=weary(self._archive.ends(at), workload(container), self.name, at))
+        tired = weary(self._archive.ends(at), workload(container), self.name, at)
+        found = remedy(container, rule, weary=tired)
         if found.way is None:
             return found.reason
         if self._observes(container):
             self._would(ranking, found.way, now)
             return None
-        spent = self._spent(container, at)
+        spent = self._spent(container, at, moving=tired and found.way == "evict")
         if spent is not None:
             return spent
         if found.way != "evict":
@@ -187,23 +200,30 @@ class Case:
 
     def _evict(self, pod: Pod, decision: Decision, policy: str, report: Report, now: datetime) -> str | None:
         """Ask first, write it down, then do it: whoever comes after us finds what was meant. Why not, if it may not."""
+        meta = pod.metadata
+        seen = self._deeds.pod(meta.namespace, meta.name, meta.uid)
+        if seen is None or seen.metadata.deletion_timestamp is not None:  # by somebody else, since we looked
+            return "its pod is ending already"
         why_not = self._deeds.evict(pod, dry_run=True)
+        if why_not is None and not self._acts():  # an answer may take longer than the lease lasts
+            why_not = "another replica leads now"
+        if why_not is None:
+            why_not = self._deeds.record(decision, namespace=meta.namespace, node=self.name, at=now, policy=policy)
         if why_not is not None:
             return why_not
-        namespace = pod.metadata.namespace
-        self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
+        # Before it is asked for: where no answer comes it may have been done, and `follow` looks.
+        self.flight = _flight(pod, decision, report.available_bytes, now)
         why_not = self._deeds.evict(pod)
         if why_not is not None:
-            self._deeds.amend(namespace, decision.id, MemoryGuardDecisionStatus(phase="Incomplete", finished_at=now))
+            self._give_up(self.flight, now)
             return why_not
-        self.flight = _flight(pod, decision, report.available_bytes, now)
-        self._deeds.amend(namespace, decision.id, first_status(decision))
         self._decided(decision, policy)
         return None
 
     def _have_ended(self, reported: ReportedNode, container: Container, way: Way, now: datetime) -> None:
         """The guard does it, if its own plan allows; its agent writes the record."""
-        name = f"{way}-{container.id[:12]}-{now:%Y%m%d%H%M%S}"
+        # The same within its time, whoever gives it: where no answer came, it may stand there.
+        name = f"{way}-{container.id[:12]}-{int(now.timestamp() // ORDER.total_seconds())}"
         order = AdvisedOrder(
             id=name,
             action="kill" if way == "kill" else "terminate",
@@ -212,7 +232,7 @@ class Case:
             expires_at=now + ORDER,
         )
         self._deeds.order(reported, order, now)
-        self._order = (name, now + ORDER)
+        self._order = order
 
     def _would(self, ranking: Ranking, way: Way, now: datetime) -> None:
         """Only observed: told once in a while."""
@@ -227,16 +247,18 @@ class Case:
             action=way,
             trigger=FORESIGHT,
             reason=sentence(ranking),
-            not_done_because="its policy says Observe",
+            not_done_because="its node only observes" if self._watches_only else "its policy says Observe",
         )
         self._tell(decision, self._plan.rule_for(container).policy, first_status(decision), now)
         self._observed.add(name)
 
     def relocate(self, record: RecordedDecision, reported: ReportedNode, node: Node, now: datetime) -> None:
         """It was ended in place again and again: one more restart there is of no use, but another node may be."""
-        seen = record.spec.victim
+        seen, key = record.spec.victim, f"relocate {record.spec.victim.pod_uid}"
+        if self.flight is not None or key in self._refused:
+            return
         pod = self._deeds.pod(seen.namespace, seen.pod, seen.pod_uid)
-        if pod is None or pod.metadata.deletion_timestamp is not None or self.flight is not None:
+        if pod is None or pod.metadata.deletion_timestamp is not None:
             return
         identity = next((one for one in identities(pod) if one.name == seen.name), None)
         self.compiled = self._book.plan(node.metadata.labels, [seen.namespace])
@@ -244,13 +266,16 @@ class Case:
             return
         container = unread(identity)
         rule, at = self._plan.rule_for(container), now.timestamp()
-        refused = exclusion(container, rule, self.compiled.plan) or self._spent(container, at)
+        refused = exclusion(container, rule, self.compiled.plan) or self._spent(container, at, moving=True)
         if refused or self._observes(container) or remedy(container, rule, weary=True).way != "evict":
             return
         reason = f"{container.title} was ended in place again and again: another restart on {self.name} is of no use."
         name = f"evict-{pod.metadata.uid}"
         decision = _decision(container, reported.status, STORM, id=name, action="evict", reason=reason)
-        self._evict(pod, decision, rule.policy, reported.status, now)
+        why_not = self._evict(pod, decision, rule.policy, reported.status, now)
+        if why_not is not None:
+            self._refusing(why_not)
+            self._refused[key] = (why_not, now + REFUSED)
 
     def _raise_limit(self, one: TopContainer, report: Report, now: datetime) -> None:
         """Where its policy wants it, and the node has room."""
@@ -274,13 +299,9 @@ class Case:
     # --- what becomes of it
 
     def resume(self, record: RecordedDecision, now: datetime) -> None:
-        """An eviction that another operator began, or we before a restart."""
+        """An eviction that another operator began, or we before a restart; whether it was done, `follow` finds out."""
         seen = record.spec.victim
         pod = self._deeds.pod(seen.namespace, seen.pod, seen.pod_uid)
-        if pod is not None and pod.metadata.deletion_timestamp is None:  # written down, and never done
-            status = MemoryGuardDecisionStatus(phase="Incomplete", finished_at=now)
-            self._deeds.amend(record.metadata.namespace, record.metadata.name, status)
-            return
         self.flight = Flight(
             decision=record.metadata.name,
             victim=msgspec.convert(msgspec.to_builtins(seen), Victim),
@@ -288,24 +309,55 @@ class Case:
             before_bytes=record.spec.available_bytes,
             began_at=record.spec.taken_at,
             ends_at=now + EVICTION + timedelta(seconds=_grace_seconds(pod)),
+            told=record.status.phase == "Acted",
         )
 
     def follow(self, report: Report | None, now: datetime) -> None:
         """Is who is on its way gone, and what came back? That the next report tells, if there is one."""
-        if self._order is not None:
-            name, until = self._order
-            if now > until or (report is not None and any(one.id == name for one in report.orders)):
-                self._order = None
+        self._refused = {key: (why, until) for key, (why, until) in self._refused.items() if until > now}
+        self._follow_order(report, now)
         flight = self.flight
         if flight is None:
             return
         seen = flight.victim
-        if flight.gone_at is None and self._deeds.pod(seen.namespace or "", seen.pod or "", seen.pod_uid or "") is None:
-            flight = self.flight = msgspec.structs.replace(flight, gone_at=now)
+        if flight.gone_at is None:
+            pod = self._deeds.pod(seen.namespace or "", seen.pod or "", seen.pod_uid or "")
+            if pod is None:
+                flight = self.flight = msgspec.structs.replace(flight, gone_at=now)
+            elif pod.metadata.deletion_timestamp is None:  # written down, and never done
+                self._give_up(flight, now)
+                return
+        if not flight.told:  # not at once: other nodes wait for their turn
+            self._deeds.amend(seen.namespace or "", flight.decision, MemoryGuardDecisionStatus(phase="Acted"))
+            flight = self.flight = msgspec.structs.replace(flight, told=True)
         observed_at = report.observed_at if report else None
         told = flight.gone_at is not None and observed_at is not None and observed_at > flight.gone_at
         if told or now > flight.ends_at:
             self._finish(flight, report, now)
+
+    def _give_up(self, flight: Flight, now: datetime) -> None:
+        status = MemoryGuardDecisionStatus(phase="Incomplete", finished_at=now)
+        self._deeds.amend(flight.victim.namespace or "", flight.decision, status)
+        self.flight = None
+
+    def _ordered(self, reported: ReportedNode, now: datetime) -> bool:
+        """Is an order of ours still to be answered? Whoever led before us may have given one, too."""
+        answered = {one.id for one in reported.status.orders}
+        standing = (one for one in reported.spec.orders if one.id not in answered and one.expires_at > now)
+        return self._order is not None or any(standing)
+
+    def _follow_order(self, report: Report | None, now: datetime) -> None:
+        """Was it answered? Whom the guard does not end, by its own plan, is not ordered to end again at once."""
+        order = self._order
+        if order is None:
+            return
+        answer = next((one for one in report.orders if one.id == order.id), None) if report else None
+        if answer is not None and not answer.accepted:
+            why_not = f"the order is refused: {answer.reason}"
+            self._refusing(why_not)
+            self._refused[order.container_id] = (why_not, now + REFUSED)
+        if answer is not None or now > order.expires_at:
+            self._order = None
 
     def _finish(self, flight: Flight, report: Report | None, now: datetime) -> None:
         freed_bytes = report.available_bytes - flight.before_bytes if report and flight.gone_at else 0
@@ -319,7 +371,10 @@ class Case:
             freed_bytes=max(0, freed_bytes),
             headroom_bytes=report.available_bytes - report.reserve_bytes if report else 0,
         )
-        self._deeds.amend(flight.victim.namespace or "", flight.decision, outcome_status(outcome, now))
+        status = outcome_status(outcome, now)
+        if report is None:  # what came back is not known, which is not nothing
+            status = msgspec.structs.replace(status, freed_bytes=None, freed=None)
+        self._deeds.amend(flight.victim.namespace or "", flight.decision, status)
         self.flight = None
         self._ended(outcome)
 
@@ -330,17 +385,20 @@ class Case:
         return self.compiled.plan if self.compiled else Plan()
 
     def _observes(self, container: Container) -> bool:
-        return self._plan.mode_for(container) == "Observe"
+        return self._watches_only or self._plan.mode_for(container) == "Observe"
 
-    def _spent(self, container: Container, at: float) -> str | None:
+    def _spent(self, container: Container, at: float, *, moving: bool) -> str | None:
         budget = ClusterBudget(budget=self._plan.budget, per_cluster=self.compiled.per_cluster if self.compiled else 0)
         own = self._plan.rule_for(container).budget
-        return budget.refusal(self._archive.ends(at), container, self.name, at, own)
+        return budget.refusal(self._archive.ends(at), container, self.name, at, own, moving=moving)
 
     def _tell(self, decision: Decision, policy: str, status: MemoryGuardDecisionStatus, now: datetime) -> None:
         namespace = decision.victim.namespace or ""
-        self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
-        self._deeds.amend(namespace, decision.id, status)
+        why_not = self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
+        if why_not is None:
+            self._deeds.amend(namespace, decision.id, status)
+        else:
+            self._refusing(why_not)
         self._decided(decision, policy)
 
 

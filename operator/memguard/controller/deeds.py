@@ -24,7 +24,9 @@ from memguard.errors import (
     InvalidError,
     KubeError,
     NotFoundError,
+    ServerError,
     TooManyRequestsError,
+    UnauthorizedError,
 )
 from memguard.kube.client import Client
 from memguard.kube.objects import Node, Pod, Taint
@@ -60,6 +62,8 @@ class Deeds:
             return "its PodDisruptionBudget allows no eviction now"
         except (NotFoundError, ConflictError):
             return "its pod is no longer there"
+        except UnauthorizedError:  # that is about us
+            raise
         except KubeError as error:
             if error.passing and not _vetoed(error):
                 raise
@@ -97,17 +101,26 @@ class Deeds:
         taints = node.spec.taints or ()
         others = tuple(one for one in taints if one.key != KEY)
         changed = others if wanted is None else (*others, Taint(key=KEY, effect=wanted))
-        # `test` knows no missing field: where there is no list, adding one is all that can be done.
-        before = [{"op": "test", "path": "/spec/taints", "value": taints}] if taints else []
+        before: dict[str, object] = {"op": "test", "path": "/spec/taints", "value": taints}
+        if not taints:  # `test` knows no missing field
+            before = {"op": "test", "path": "/metadata/resourceVersion", "value": node.metadata.resource_version}
         step: dict[str, object] = {"op": "add", "path": "/spec/taints", "value": changed}
         with suppress(InvalidError, NotFoundError):  # the next look sees what stands there
-            self._client.json_patch(NODES, node.metadata.name, [*before, step])
+            self._client.json_patch(NODES, node.metadata.name, [before, step])
 
-    def record(self, decision: Decision, *, namespace: str, node: str, at: datetime, policy: str) -> None:
-        """Write it down, once."""
+    def record(self, decision: Decision, *, namespace: str, node: str, at: datetime, policy: str) -> str | None:
+        """Write it down, once; why that cannot be: a webhook, a quota, a namespace that ends."""
         content = record(decision, namespace=namespace, node=node, taken_at=at, policy=policy)
-        with suppress(AlreadyExistsError):
-            self._client.create(DECISIONS, content, namespace)
+        try:
+            with suppress(AlreadyExistsError):
+                self._client.create(DECISIONS, content, namespace)
+        except (ForbiddenError, InvalidError, NotFoundError) as error:
+            return f"its record is refused: {error.problem}"
+        except ServerError as error:
+            if not _vetoed(error):
+                raise
+            return f"its record is refused: {error.problem}"
+        return None
 
     def find_report(self, node: str) -> ReportedNode | None:
         """The node's NodeMemory as it is now: its agent writes it all the time."""

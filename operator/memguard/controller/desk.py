@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 from memguard.errors import KubeError
 from memguard.kube.retry import BACKOFF
 
+#: A hand with nothing to do is woken when there is; so long at most it sleeps.
+IDLE_SECONDS = 60.0
 #: What attends to one node; raises KubeError for what may succeed later.
 Attend = Callable[[str], None]
-
-
-class _Later(NamedTuple):
-    at: float
-    name: str
 
 
 class Desk:
     """`attend` is called with a node's name after somebody `noticed` it. `run` it in as many threads as it has hands.
 
-    `failed` hears of what went wrong; the node is looked at again, later and later.
+    `failed` hears of what went wrong; the node is looked at again, later and later, whoever notices it meanwhile: the
+    server may have said when.
     """
 
     def __init__(
@@ -36,9 +32,9 @@ class Desk:
     ) -> None:
         self._attend, self._failed, self._random, self._clock = attend, failed, random, clock
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[str, None] = OrderedDict()
+        self._waiting: dict[str, None] = {}  # in the order in which they came
         self._busy: set[str] = set()
-        self._later: list[_Later] = []
+        self._not_before: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._stopped = False
 
@@ -54,8 +50,10 @@ class Desk:
             self._stopped = True
             self._changed.notify_all()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    def rest(self, seconds: float) -> bool:
+        """Wait so long at most until every hand has put down what it had in hand; has it?"""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy, seconds)
 
     def run(self) -> None:
         """One hand's work, until stopped."""
@@ -73,31 +71,28 @@ class Desk:
     def _next(self) -> str | None:
         with self._changed:
             while not self._stopped:
-                self._come_due()
-                name = next((one for one in self._waiting if one not in self._busy), None)
+                now = self._clock()
+                name = next((one for one in self._idle() if self._not_before.get(one, now) <= now), None)
                 if name is not None:
                     del self._waiting[name]
+                    self._not_before.pop(name, None)
                     self._busy.add(name)
                     return name
-                self._changed.wait(self._seconds())
+                due = min((self._not_before[one] for one in self._idle()), default=now + IDLE_SECONDS)
+                self._changed.wait(due - now)
         return None
 
     def _done(self, name: str) -> None:
         with self._changed:
             self._busy.discard(name)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _put_off(self, name: str, error: KubeError) -> None:
         with self._changed:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             delay = BACKOFF.delay_seconds(failures, self._random, error.retry_after_seconds)
-            self._later.append(_Later(self._clock() + delay, name))
+            self._not_before[name] = self._clock() + delay
+            self._waiting[name] = None
 
-    def _come_due(self) -> None:
-        now = self._clock()
-        for one in [one for one in self._later if one.at <= now]:
-            self._later.remove(one)
-            self._waiting.setdefault(one.name)
-
-    def _seconds(self) -> float:
-        return max(0.0, min((one.at for one in self._later), default=self._clock() + 60.0) - self._clock())
+    def _idle(self) -> list[str]:
+        return [one for one in self._waiting if one not in self._busy]

@@ -15,6 +15,7 @@ from typing import Any
 import kopf
 
 from memguard.controller.policy_book import PolicyBook
+from memguard.kube.connection import SERVICE_ACCOUNT, TokenFile
 from memguard.kube.resources import Resource
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
@@ -22,11 +23,12 @@ from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 class Edge:
     """`run` it in a thread of its own, `stop` ends it from any. `ready` once kopf listens.
 
-    `in_cluster`: with the pod's service account; otherwise as the KUBECONFIG of the environment says.
+    `server`: where the pod's service account is known; None: as the KUBECONFIG of the environment says. `identity`:
+    without one kopf asks for the user's name, and in a pod the user has none.
     """
 
-    def __init__(self, book: PolicyBook, *, in_cluster: bool) -> None:
-        self._book, self._in_cluster = book, in_cluster
+    def __init__(self, book: PolicyBook, *, server: str | None, identity: str) -> None:
+        self._book, self._server, self._identity = book, server, identity
         self._stopped = threading.Event()
         self.ready = threading.Event()
 
@@ -39,6 +41,7 @@ class Edge:
                 settings=_settings(),
                 clusterwide=True,
                 standalone=True,
+                identity=self._identity,  # type: ignore[arg-type]  # a str of a name that kopf keeps to itself
                 stop_flag=self._stopped,
                 ready_flag=self.ready,
             )
@@ -50,11 +53,15 @@ class Edge:
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        login = kopf.login_with_service_account if self._in_cluster else kopf.login_with_kubeconfig
-        kopf.on.login(registry=registry)(login)
+        kopf.on.login(registry=registry)(self._login if self._server else kopf.login_with_kubeconfig)
         for resource in (POLICIES, CLUSTER_POLICIES):
             kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(self._teller(resource))
         return registry
+
+    def _login(self, **_: Any) -> kopf.ConnectionInfo:
+        """Asked again when a token is no longer accepted. kopf's own would need the cluster's DNS."""
+        token = TokenFile(f"{SERVICE_ACCOUNT}/token").read()
+        return kopf.ConnectionInfo(server=self._server or "", ca_path=f"{SERVICE_ACCOUNT}/ca.crt", token=token)
 
     def _teller(self, resource: Resource[Any]) -> Any:
         async def told(event: Any, **_: Any) -> None:

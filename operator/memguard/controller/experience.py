@@ -17,7 +17,7 @@ from memguard.controller.resources import RecordedDecision
 from memguard.core.feedback import Experience, Result, bias_points, learn, reset
 from memguard.core.model import Record
 from memguard.core.select import YOUTH_FORFEIT
-from memguard.errors import AlreadyExistsError, NotFoundError
+from memguard.errors import NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.objects import ConfigMap, ObjectMeta
 from memguard.kube.resources import CONFIG_MAPS
@@ -25,8 +25,8 @@ from memguard.kube.resources import CONFIG_MAPS
 NAME = "memguard-experience"
 RESET = "memguard.io/reset"
 EVERYTHING = "all"
-#: Decisions that are told again after a restart are the last ones: those of an hour on a cluster in a bad way.
-MOST_LESSONS = 2048
+#: No fewer than there are records (main.MOST_DECISIONS), which are told again after a restart; 270 KB of a ConfigMap.
+MOST_LESSONS = 6000
 
 
 class Memory(Record, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Learner:
     def teach(self, record: RecordedDecision) -> None:
         """One decision, once it is known what became of it."""
         name, spec, status = record.metadata.name, record.spec, record.status
-        if spec.mode != "Enforce" or status.phase not in ("Done", "Incomplete") or not spec.victim.workload:
+        if not record.enforced or status.phase not in ("Done", "Incomplete") or not spec.victim.workload:
             return
         first = spec.candidates[0] if spec.candidates else None
         outcome = Result(
@@ -94,9 +94,11 @@ class Learner:
                 forgotten = reset(self._memory.experience, None if wish == EVERYTHING else wish)
                 self._memory = msgspec.structs.replace(self._memory, experience=forgotten)
             memory, changed = self._memory, self._changed or bool(wish)
-            self._changed = False
-        if changed:
-            self._write(kept, memory)
+        if not changed:
+            return
+        self._write(kept, memory)
+        with self._lock:
+            self._changed = self._memory is not memory  # something was learned meanwhile
 
     def _kept(self) -> ConfigMap | None:
         with suppress(NotFoundError):
@@ -114,8 +116,7 @@ class Learner:
         data = {"memory.json": msgspec.json.format(msgspec.json.encode(memory)).decode()}
         if kept is None:
             content = ConfigMap(api_version="v1", kind="ConfigMap", metadata=ObjectMeta(name=NAME), data=data)
-            with suppress(AlreadyExistsError):
-                self._client.create(CONFIG_MAPS, content, self._namespace)
+            self._client.create(CONFIG_MAPS, content, self._namespace)
             return
         metadata = {"resourceVersion": kept.metadata.resource_version, "annotations": {RESET: None}}
         self._client.merge_patch(CONFIG_MAPS, NAME, {"metadata": metadata, "data": data}, self._namespace)

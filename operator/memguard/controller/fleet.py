@@ -33,7 +33,7 @@ class Fleet:
         self.reports = Watcher(client, Selection(NODE_MEMORIES), self._reported, page=500)
         self._troubled, self._doubted, self._now = troubled, doubted, now
         self._in_trouble: set[str] = set()
-        self._believed: dict[str, str] = {}
+        self._believed: dict[str, tuple[str, datetime | None]] = {}
 
     def node(self, name: str) -> Node | None:
         """The Node of this name."""
@@ -42,8 +42,7 @@ class Fleet:
     def report(self, name: str) -> ReportedNode | None:
         """What the node of this name says, as far as it is believed."""
         found = self.reports.find(("", name))
-        believed = found is not None and self._believed.get(name) == found.metadata.resource_version
-        return found if believed else None
+        return found if found is not None and self._believed.get(name) == _version(found) else None
 
     @property
     def in_trouble(self) -> frozenset[str]:
@@ -52,8 +51,11 @@ class Fleet:
 
     def _nodes_changed(self, change: Change[Node]) -> None:
         for node in change.upserted:
+            name = node.metadata.name
+            if name not in self._believed and (reported := self.reports.find(("", name))) is not None:
+                self._take(reported, listed=True)  # it came before its node
             if present(node) is not None:
-                self._look_at(node.metadata.name)
+                self._look_at(name)
 
     def _reported(self, change: Change[ReportedNode]) -> None:
         for one in change.deleted:
@@ -62,15 +64,18 @@ class Fleet:
             self._take(one, listed=change.listed)
 
     def _take(self, one: ReportedNode, *, listed: bool) -> None:
-        """A report that was listed may be old; then its clock says nothing."""
-        name = one.metadata.name
-        reason = doubt(one, self.node(name), self._now() if not listed else one.status.observed_at or self._now())
+        """One that was listed may be old, and one that we know is changed by others, too; its clock says nothing."""
+        if not self.nodes.lists:
+            return  # with the nodes
+        name, at = one.metadata.name, one.status.observed_at
+        old = listed or self._believed.get(name, ("", None))[1] == at
+        reason = doubt(one, self.node(name), at if old and at is not None else self._now())
         if reason is not None:
             if reason != "empty":
                 self._doubted(name, reason)
             self._believed.pop(name, None)
             return
-        self._believed[name] = one.metadata.resource_version
+        self._believed[name] = _version(one)
         if one.status.level != "Calm" or any(map(near_limit, one.status.top)):
             self._look_at(name)
         elif name in self._in_trouble:
@@ -83,3 +88,7 @@ class Fleet:
     def settled(self, name: str) -> None:
         """It need not be looked at any more, until it says so."""
         self._in_trouble.discard(name)
+
+
+def _version(one: ReportedNode) -> tuple[str, datetime | None]:
+    return one.metadata.resource_version, one.status.observed_at

@@ -34,6 +34,7 @@ class Lender:
         self._client, self._reports = client, reports
         self._lock = threading.Lock()
         self._given: dict[tuple[str, str], LentDisruptions] = {}
+        self._without: dict[str, datetime] = {}
 
     def loans(
         self, node: str, known: Iterable[Identity], before: Mapping[str, LentDisruptions], now: datetime
@@ -41,16 +42,20 @@ class Lender:
         """What this node has from now on, by workload; as before where that still holds. Raises KubeError."""
         needed = {workload(unread(one)): one for one in known if one.namespace and one.labels is not None}
         fresh = {key: loan for key, loan in before.items() if key in needed and loan.until - now > RENEW}
-        if fresh.keys() >= needed.keys():
-            return dict(before)
         with self._lock:
-            budgets = self._budgets({one.namespace or "" for one in needed.values()})
-            found = dict(fresh)
-            for key, one in needed.items():
+            # Most have none: they are not asked for again each time.
+            self._without = {key: until for key, until in self._without.items() if until > now}
+            missing = {key: one for key, one in needed.items() if key not in fresh and key not in self._without}
+            if not missing:
+                return dict(before)
+            budgets = self._budgets({one.namespace or "" for one in missing.values()})
+            for key, one in missing.items():
                 budget = next((budget for budget in budgets if _is_for(budget, one)), None)
-                if key not in found and budget is not None:
-                    found[key] = self._lend(node, key, budget, now)
-        return found
+                if budget is None:
+                    self._without[key] = now + RENEW
+                else:
+                    fresh[key] = self._lend(node, key, budget, now)
+        return fresh
 
     def _budgets(self, namespaces: Iterable[str]) -> list[PodDisruptionBudget]:
         return [

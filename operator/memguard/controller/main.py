@@ -19,12 +19,14 @@ memory, tells the nodes what it learned, keeps the status of policies. Of severa
   --identity NAME       who this replica is (the host's name)
   --kubeconfig FILE     how to reach the API server; without it as every pod does
   --keep-days DAYS      records of decisions are deleted when they are so old (7)
-  --keep-decisions N    and the oldest, where there are more than this (5000)
+  --keep-decisions N    and the oldest, where there are more than this (5000; 6000 at most)
 
 SIGTERM stops, and gives the lease back.
 exit codes: 0 stopped as asked, 1 something failed, 2 the command line or a configuration is wrong.
 """
 SEE_HELP = "See memguard operator --help."
+#: All of them are held in memory, 2 KiB each.
+MOST_DECISIONS = 6000
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,6 +70,8 @@ def arguments(argv: list[str]) -> Arguments:
     days, count = found.pop("keep_days", "7"), found.pop("keep_decisions", "5000")
     if not (days.replace(".", "", 1).isdecimal() and count.isdecimal()):
         raise _wrong(f"--keep-days and --keep-decisions take numbers, not {days!r} and {count!r}")
+    if int(count) > MOST_DECISIONS:
+        raise _wrong(f"--keep-decisions takes {MOST_DECISIONS} at most")
     return Arguments(**found, keep_days=float(days), keep_decisions=int(count))
 
 

@@ -15,9 +15,6 @@ from memguard.core.decision import Decision, Outcome
 from memguard.core.scorecard import Tally
 from memguard.service.board import Board
 
-#: A report is answered within a second (p99) at 5,000 nodes.
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand when somebody asks."""
@@ -50,7 +47,7 @@ class Metrics:
         self._failures = board.counter("memguard_operator_failures_total")
         self._expired = board.counter("memguard_operator_expired_decisions_total")
         reaction = metric("memguard_operator_reaction_seconds")
-        self._reaction = Histogram(reaction.name, reaction.help, buckets=BUCKETS, registry=self.registry)
+        self._reaction = Histogram(reaction.name, reaction.help, buckets=reaction.buckets, registry=self.registry)
         self.registry.register(_Standing(view))
 
     def decided(self, decision: Decision) -> None:
@@ -95,9 +92,9 @@ def cause(reason: str) -> str:
 
 _CAUSES = {
     "PodDisruptionBudget": "disruption_budget",
+    "is refused": "refused",  # in the server's words, which may be anything
     "budget of": "budget",
     "policy": "policy",
-    "is refused": "refused",
     "ending already": "gone",
     "no longer there": "gone",
 }
@@ -121,8 +118,9 @@ class _Standing(Collector):
         yield _gauge("memguard_operator_attended_nodes", {(): float(view.attended)})
         yield _gauge("memguard_operator_decisions", {(): float(view.decisions)})
         yield _gauge("memguard_tainted_nodes", {(): float(view.tainted)})
-        tally = msgspec.structs.asdict(view.tally)
-        yield _gauge("memguard_scorecard", {(name.removesuffix("s"),): float(count) for name, count in tally.items()})
+        tally = view.tally
+        verdicts = {"hit": tally.hits, "false_alarm": tally.false_alarms, "miss": tally.misses}
+        yield _gauge("memguard_scorecard", {(verdict,): float(count) for verdict, count in verdicts.items()})
         yield _gauge("memguard_fairness_ratio", {(group,): ratio for group, ratio in view.fairness.items()})
         yield _gauge("memguard_learned_points", {(name,): float(points) for name, points in view.points.items()})
         yield _gauge("memguard_watch_age_seconds", {(name,): age for name, age in view.watch_ages.items()})

@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 from memguard import __version__
-from memguard.api.wire import body
+from memguard.controller.advisor import Advisor
 from memguard.controller.archive import Archive, Keep
 from memguard.controller.case import Case
 from memguard.controller.deeds import Deeds
@@ -25,7 +24,6 @@ from memguard.controller.policy_clerk import PolicyClerk
 from memguard.controller.reports import silent
 from memguard.controller.resources import RecordedDecision, ReportedNode
 from memguard.controller.taints import Taints, present
-from memguard.core.cluster_budget import weary
 from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
 from memguard.core.feedback import bias
@@ -36,7 +34,7 @@ from memguard.kube.connection import Connection
 from memguard.kube.events import Recorder
 from memguard.kube.lease import Elector
 from memguard.kube.objects import Node, ObjectReference
-from memguard.service.crew import Crew
+from memguard.service.crew import PARTING_SECONDS, Crew
 from memguard.service.journal import Journal, utc_now
 from memguard.service.notices import decided
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
@@ -44,9 +42,11 @@ from memguard.service.web import Web
 
 LEASE = "memguard-operator"
 #: Requests take milliseconds, an eviction that conflicts ten seconds; more hands would only queue at the API server.
-HANDS = 4
+HANDS, CARING_HANDS = 8, 2
 #: Nodes in trouble are looked at this often even if they say nothing: who is on its way may be gone.
 LOOK_SECONDS = 2.0
+#: Who stands by looks more often whether it is its turn.
+STANDBY_SECONDS = 0.5
 KEEP_SECONDS = 30.0
 #: Deleted in one go: the API server has other things to do.
 MOST_EXPIRED = 100
@@ -64,19 +64,21 @@ class Operator:
         self._crew = Crew(journal)
         self._metrics = Metrics(self._view)
         self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
-        self._client = Client(connection)
+        self._client = Client(connection, idle_connections=HANDS + CARING_HANDS)
         self._lease_client = Client(connection, timeout_seconds=LEASE_TIMEOUT_SECONDS)
         self._elector = Elector(self._lease_client, LEASE, wanted.namespace, wanted.identity)
         self._recorder = Recorder(self._client, instance=wanted.identity, trouble=journal.trouble)
         self._book = PolicyBook(self._client, self._policies_changed)
-        self._edge = Edge(self._book, in_cluster=wanted.kubeconfig is None)
+        self._edge = Edge(self._book, server=None if wanted.kubeconfig else connection.server, identity=wanted.identity)
         self._deeds = Deeds(self._client)
         self._archive = Archive(self._client, self._recorded)
         self._fleet = Fleet(self._client, troubled=self._troubled, doubted=self._doubted, now=utc_now)
         self._learner = Learner(self._client, wanted.namespace, journal.trouble)
-        self._lender = Lender(self._client, lambda: self._fleet.reports.objects().values())
+        lender = Lender(self._client, lambda: self._fleet.reports.objects().values())
+        self._advisor = Advisor(self._deeds, self._learner, lender)
         self._taints = Taints(self._deeds, time.monotonic)
         self._desk = Desk(self._attend, self._failed, random=random.random)
+        self._aftercare = Desk(self._care, self._failed, random=random.random)
         self._clerk = PolicyClerk(
             self._client,
             self._book,
@@ -112,14 +114,19 @@ class Operator:
         self._crew.start("chores", self._do_chores)
         for number in range(HANDS):
             self._crew.start(f"hand {number}", self._desk.run)
+        for number in range(CARING_HANDS):
+            self._crew.start(f"caring hand {number}", self._aftercare.run)
 
     def stop(self) -> None:
-        """In good order: the lease is given back, so that another need not wait."""
+        """In good order: the lease is given back, so that another need not wait, once nobody here does anything."""
         self._stopping = True
         self._crew.leave()
-        parts = (self._desk, self._clerk, self._recorder, self._edge, self._book, *self._watchers.values(), self.web)
-        for part in (*parts, self._elector):
+        desks = (self._desk, self._aftercare)
+        for part in (*desks, self._clerk, self._recorder, self._edge, self._book, *self._watchers.values(), self.web):
             part.stop()
+        for desk in desks:
+            desk.rest(PARTING_SECONDS)
+        self._elector.stop()
         hanging = self._crew.part()
         self._client.close()
         self._lease_client.close()
@@ -181,26 +188,41 @@ class Operator:
     # --- what is done
 
     def _attend(self, name: str) -> None:
-        """One node's turn."""
-        node, reported = self._fleet.node(name), self._fleet.report(name)
-        if not self._acts or node is None:
+        """One node's turn: what cannot wait."""
+        if not self._acts:
             return
+        try:
+            self._see_to(name)
+        finally:
+            self._aftercare.noticed(name)
+
+    def _see_to(self, name: str) -> None:
+        node, reported = self._fleet.node(name), self._fleet.report(name)
         heard, now = self._heard.pop(name, None), utc_now()
         case = self._cases.setdefault(name, self._case(name))
-        tired = self._tired(name, now)
-        report = None if reported is None or silent(reported.status, now) else reported
+        tired = self._archive.tired(name, now.timestamp())
+        report = None if node is None or reported is None or silent(reported.status, now) else reported
         case.follow(report.status if report else None, now)
-        if report is not None:
+        if node is not None and report is not None:
             case.attend(report, node, now)
             for record in tired:
                 case.relocate(record, report, node, now)
-            self._advise(case, report, now)
-        self._taint(case, node, report, weary=bool(tired))
         if heard is not None:
             self._metrics.reacted(time.monotonic() - heard)
-        if case.flight is None and present(node) is None and (report is None or report.status.level == "Calm"):
+        tainted = node is not None and present(node) is not None
+        if case.idle and not tainted and (report is None or report.status.level == "Calm"):
             self._fleet.settled(name)
             self._cases.pop(name, None)
+
+    def _care(self, name: str) -> None:
+        """What can, until all nodes have had their turn: what the node's own reflex is to know, and its taint."""
+        case, node, reported, now = self._cases.get(name), self._fleet.node(name), self._fleet.report(name), utc_now()
+        if not self._acts or case is None or node is None:
+            return
+        report = None if reported is None or silent(reported.status, now) else reported
+        if report is not None and report.status.level != "Calm":
+            self._advisor.tell(case, report, now)
+        self._taint(case, node, report, weary=bool(self._archive.tired(name, now.timestamp())))
 
     def _case(self, name: str) -> Case:
         return Case(
@@ -211,39 +233,13 @@ class Operator:
             decided=self._decided,
             ended=self._metrics.ended,
             refused=self._metrics.refused,
+            acts=lambda: self._acts,
         )
 
     def _taint(self, case: Case, node: Node, report: ReportedNode | None, *, weary: bool) -> None:
         compiled = case.compiled or self._book.plan(node.metadata.labels, ())
         if compiled is not None:
             self._taints.settle(node, report.status if report else None, compiled.taint, weary=weary)
-
-    def _tired(self, name: str, now: datetime) -> list[RecordedDecision]:
-        """The last end of each workload that was ended in place on this node again and again."""
-        at = now.timestamp()
-        ends = [end for end in self._archive.ends(at) if end.node == name and end.in_place]
-        names = {end.workload for end in ends if weary(ends, end.workload, name, at)}
-        latest = {one.spec.victim.workload: one for one in sorted(self._archive.all(), key=_taken)} if names else {}
-        return [latest[one] for one in sorted(names) if one in latest]
-
-    def _advise(self, case: Case, reported: ReportedNode, now: datetime) -> None:
-        """What the node's own reflex is to know, while it is in trouble."""
-        if reported.status.level == "Calm":
-            return
-        points = self._learner.points(case.workloads, now.timestamp())
-        loans = self._lender.loans(case.name, case.identities, reported.spec.disruptions, now)
-        if points != reported.spec.bias or loans != reported.spec.disruptions:
-            fresh = self._deeds.find_report(case.name) or reported
-            self._deeds.advise(
-                fresh,
-                {
-                    "bias": {**dict.fromkeys(fresh.spec.bias), **points},
-                    "disruptions": {
-                        **dict.fromkeys(fresh.spec.disruptions),
-                        **{key: body(loan) for key, loan in loans.items()},
-                    },
-                },
-            )
 
     def _decided(self, decision: Decision, policy: str) -> None:
         self._metrics.decided(decision)
@@ -271,7 +267,7 @@ class Operator:
         """Look after whoever is on its way, take over when we begin to lead, keep what was learned, delete the old."""
         kept_at = float("-inf")
         while not self._stopping:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS if self._led else STANDBY_SECONDS)
             if not self._elector.leading():
                 self._led = False
                 continue
@@ -327,10 +323,6 @@ class Operator:
             watch_failures={name: watcher.failures for name, watcher in self._watchers.items()},
             events_dropped=self._recorder.dropped,
         )
-
-
-def _taken(record: RecordedDecision) -> datetime:
-    return record.spec.taken_at
 
 
 def _total(reports: Any) -> Tally:

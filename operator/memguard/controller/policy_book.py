@@ -22,6 +22,8 @@ from memguard.kube.resources import Resource, Selection
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 LIST_SECONDS = 60.0
+#: After a failure: at the start nothing can be done before they are known.
+AGAIN_SECONDS = 5.0
 #: Older than two lists that failed, and it is not known what stands in them.
 FRESH_SECONDS = 150.0
 #: Plans that are kept; nodes with the same labels have the same.
@@ -60,7 +62,7 @@ class PolicyBook:
             if deleted:
                 news = known is not None and known.uid == item.uid and items.pop(item.key) is not None
             else:
-                news = known is None or known.resource_version != item.resource_version
+                news = known is None or _version(known) != _version(item)
                 items[item.key] = item
             self._turn(news=news)
         if news:
@@ -70,7 +72,7 @@ class PolicyBook:
         """List both kinds, now and each minute, until stopped."""
         while not self._stopped.is_set():
             self.refresh()
-            self._stopped.wait(LIST_SECONDS)
+            self._stopped.wait(AGAIN_SECONDS if self.problem else LIST_SECONDS)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -129,8 +131,13 @@ class PolicyBook:
             self._plans.clear()
 
 
-def _versions(items: Mapping[str, Mapping[Key, Item]]) -> set[tuple[str, str, str]]:
-    return {(plural, item.uid, item.resource_version) for plural, some in items.items() for item in some.values()}
+def _versions(items: Mapping[str, Mapping[Key, Item]]) -> set[tuple[str, ...]]:
+    return {(plural, *_version(item)) for plural, some in items.items() for item in some.values()}
+
+
+def _version(item: Item) -> tuple[str, str]:
+    """Which policy, and which spec of it: that its status was written, by ourselves above all, is no news."""
+    return item.uid, item.resource_version if isinstance(item, Broken) else f"spec {item.object.metadata.generation}"
 
 
 def _named(item: Item) -> Any:

@@ -22,7 +22,7 @@ from memguard.api.wire import body
 from memguard.controller.archive import Archive
 from memguard.controller.fleet import Fleet
 from memguard.controller.policy_book import PolicyBook, named
-from memguard.controller.policy_status import Known, clusters_status, differs, tenants_status
+from memguard.controller.policy_status import Known, clusters_status, tenants_status
 from memguard.controller.resources import RecordedDecision
 from memguard.core.compile import DEFAULT, Compiled, compile_plan
 from memguard.core.model import Record, unread
@@ -135,7 +135,7 @@ class PolicyClerk:
         start = self._turn * MOST_COUNTED % max(1, len(namespaces))
         self._turn += 1
         counts: Counter[str] = Counter()
-        for namespace in namespaces[start : start + MOST_COUNTED]:
+        for namespace in [*namespaces[start:], *namespaces[:start]][:MOST_COUNTED]:
             try:
                 counts.update(self._matched(namespace, plans))
             except KubeError as error:
@@ -182,7 +182,7 @@ class PolicyClerk:
         known = msgspec.convert(before, _Status).conditions
         wanted = body(msgspec.structs.replace(status, conditions=updated(known, status.conditions)))
         wanted = {**before, **wanted} if "matchedContainers" not in wanted else wanted
-        if before and not differs(before, wanted):
+        if wanted == before:
             return True
         try:
             with suppress(NotFoundError):

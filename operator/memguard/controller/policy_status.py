@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
-
-import msgspec
 
 from memguard.api.meta import Condition, condition
 from memguard.api.policies import (
@@ -56,11 +54,6 @@ def clusters_status(notes: Iterable[Note], known: Known, now: datetime) -> Clust
         last_decision=known.last,
         scorecard=known.scorecard,
     )
-
-
-def differs(before: Mapping[str, object], now: Mapping[str, object]) -> bool:
-    """Is there something new to write, beside when it was found?"""
-    return msgspec.json.encode(before, order="deterministic") != msgspec.json.encode(now, order="deterministic")
 
 
 def _of(notes: Iterable[Note], *kinds: str) -> tuple[Note, ...]:

@@ -55,7 +55,7 @@ def snapshot(name: str, report: Report, known: Mapping[str, Identity]) -> Snapsh
 
 def _container(one: TopContainer, identity: Identity | None) -> Container:
     """Its footprint counts shared memory less than private memory; here it is taken apart again."""
-    private = max(0, one.footprint_bytes - round(SHMEM_WEIGHT * one.shmem_bytes))
+    private = max(0, one.footprint_bytes - int(SHMEM_WEIGHT * one.shmem_bytes))
     memory = Memory(
         current_bytes=private + one.shmem_bytes, anon_bytes=private, shmem_bytes=one.shmem_bytes, kernel_bytes=0
     )

@@ -91,6 +91,12 @@ class RecordedDecision(Record, frozen=True, kw_only=True):
     spec: RecordedSpec
     status: RecordedStatus = RecordedStatus()
 
+    @property
+    def enforced(self) -> bool:
+        """Was it done? What was written down, and then refused, has no outcome: nobody knows what came back."""
+        undone = self.status.phase == "Incomplete" and self.status.freed_bytes is None
+        return self.spec.mode == "Enforce" and not undone
+
 
 NODE_MEMORIES = resource_of(NODE_MEMORY, ReportedNode)
 DECISIONS = resource_of(DECISION, RecordedDecision)

@@ -13,7 +13,9 @@ from memguard.core.model import Level
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-#: The fast path is well under a millisecond on real hardware; buckets in seconds.
+#: Seconds. The operator answers a report within one (p99, 5,000 nodes); a guard's fast path takes well under a
+#: millisecond on real hardware.
+ATTENDING_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 REACTION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
 
 
@@ -29,6 +31,7 @@ class Metric(NamedTuple):
     labels: tuple[str, ...] = ()
     textfile: tuple[str, ...] | None = None
     values: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
 
 
 _ENDS = ("kill", "terminate")
@@ -49,7 +52,13 @@ DECIDED = (
         textfile=("action",),
         values=_ENDS,
     ),
-    Metric("memguard_reaction_seconds", "histogram", "From wake-up to the action taken", textfile=()),
+    Metric(
+        "memguard_reaction_seconds",
+        "histogram",
+        "From wake-up to the action taken",
+        textfile=(),
+        buckets=REACTION_BUCKETS,
+    ),
     Metric(
         "memguard_release_seconds_total",
         "counter",
@@ -241,7 +250,12 @@ OPERATOR = (
         labels=("cause",),
         values=("unknown_node", "clock", "sizes", "containers"),
     ),
-    Metric("memguard_operator_reaction_seconds", "histogram", "From a report to what was done about it"),
+    Metric(
+        "memguard_operator_reaction_seconds",
+        "histogram",
+        "From a report to what was done about it",
+        buckets=ATTENDING_BUCKETS,
+    ),
     Metric("memguard_operator_failures_total", "counter", "Requests that failed and are tried again", labels=("what",)),
     Metric("memguard_operator_expired_decisions_total", "counter", "Records that were deleted: too old, or too many"),
     Metric("memguard_operator_decisions", "gauge", "Records that are kept"),

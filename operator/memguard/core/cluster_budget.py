@@ -33,14 +33,25 @@ class ClusterBudget(Record, frozen=True, kw_only=True):
     per_cluster: int
 
     def refusal(
-        self, ends: Iterable[End], container: Container, node: str, now: float, own: RuleBudget | None
+        self,
+        ends: Iterable[End],
+        container: Container,
+        node: str,
+        now: float,
+        own: RuleBudget | None,
+        *,
+        moving: bool = False,
     ) -> str | None:
-        """Why this container of that node may not be ended now; None if it may."""
+        """Why this container of that node may not be ended now; None if it may.
+
+        `moving`: it is to leave the node because restarts there are of no use, so that those are not held against it.
+        """
         allowed = self.budget.narrowed(own)
         recent = [end for end in ends if now - end.at < allowed.window_seconds]
         mine, where = workload(container), container.namespace or ""
+        own_ends = (end for end in recent if end.workload == mine and end.node == node)
         for spent, most, whose in (
-            (sum(end.workload == mine and end.node == node for end in recent), allowed.per_container, "its own"),
+            (sum(not (moving and end.in_place) for end in own_ends), allowed.per_container, "its own"),
             (sum(end.namespace == where and end.node == node for end in recent), allowed.per_namespace, f"{where}'s"),
             (sum(end.node == node for end in recent), allowed.per_node, "the node's"),
             (len(recent), self.per_cluster, "the cluster's"),

@@ -15,11 +15,13 @@ from memguard.core.history import History, after_victim
 from memguard.core.ladder import is_virtual_machine, may_terminate, only_evictable
 from memguard.core.model import Container, Record, Snapshot
 from memguard.core.policy import Plan, Rule
-from memguard.core.select import NO_REFUSALS, Ranking, Refusals, judge
+from memguard.core.select import BYSTANDER_GROWTH, NO_REFUSALS, TRUSTED_SAMPLES, Candidate, Ranking, Refusals, judge
 
 #: With this horizon, and as much patience, a culprit of 700 points is acted on when some 115 s are left: time for the
 #: usual grace of 30 s, for a second try, and all of it before the guard's line. Threshold: docs/score.md.
 FORESIGHT_SECONDS = 900.0
+#: Growth that is not seen in these is over.
+LATEST_REPORTS = 3
 #: Controllers whose pods come back on the same node.
 BOUND_KINDS = frozenset({"DaemonSet", "Node"})
 
@@ -42,8 +44,23 @@ def ahead(plan: Plan) -> Plan:
 
 
 def look(history: History, snapshot: Snapshot, plan: Plan, refusals: Refusals = NO_REFUSALS) -> tuple[History, Ranking]:
-    """Take one more report in; who is to go, if anybody. `plan` is as `ahead` makes it."""
+    """Take one more report in, and rank. `plan` is as `ahead` makes it."""
     return judge(history, snapshot, plan, refusals)
+
+
+def culprit(history: History, ranking: Ranking) -> Candidate | None:
+    """Who is to go, if anybody. `history` is that of the ranking.
+
+    The guard ends a bystander rather than lose the node. Here there is time, or it is the guard's affair: nobody goes
+    on a first impression (with two reports at hand the biggest went for what a leak of 20 MB/s did), nor for others,
+    nor for what is over (one jump of 200 MiB looked like a leak for a minute).
+    """
+    victim = ranking.victim
+    if victim is None or ranking.sample_count < TRUSTED_SAMPLES or victim.growth_ratio < BYSTANDER_GROWTH:
+        return None
+    (before, had), *_, (now, has) = history.tracks[victim.container.id].samples[-LATEST_REPORTS:]
+    goes_on = has - had >= BYSTANDER_GROWTH * ranking.pressure.fall_bytes_per_second * (now - before)
+    return victim if goes_on else None
 
 
 def settled(history: History, snapshot: Snapshot, *, foreign: bool) -> History:

@@ -10,7 +10,7 @@ ROOM_RESERVES = 5
 
 
 def raised_limit(limit_bytes: int, largest_bytes: int, available_bytes: int, reserve_bytes: int) -> int | None:
-    """The limit in whole MiB that it gets; None where it has all that it may have, or the node has no room."""
+    """The limit that it gets, in whole MiB or the largest; None where it has that, or the node has no room."""
     wanted = min(largest_bytes, -(-int(limit_bytes * STEP) // MIB) * MIB)
     room = available_bytes - ROOM_RESERVES * reserve_bytes
     return wanted if limit_bytes < wanted <= limit_bytes + room else None

@@ -36,12 +36,12 @@ def effect(before: Effect | None, trouble: Trouble | None, allowed: TaintBehavio
         return None
     if trouble.level == "Critical":
         return allowed
+    if before is not None and allowed == "PreferNoSchedule":  # a policy may allow less than it did
+        before = "PreferNoSchedule"
     if trouble.level == "Tight" and (_soon(trouble) or trouble.weary):
         return before or "PreferNoSchedule"
     calm = trouble.calm_seconds is not None and trouble.calm_seconds >= CALM_SECONDS
-    if calm or before is None:
-        return None
-    return before if allowed == "NoSchedule" else "PreferNoSchedule"
+    return None if calm else before
 
 
 def _soon(trouble: Trouble) -> bool:

@@ -18,7 +18,7 @@ from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listi
 from memguard.kube.connection import Connection
 from memguard.kube.objects import Status
 from memguard.kube.resources import PODS, Resource, Selection
-from memguard.kube.wire import Stream, Wire
+from memguard.kube.wire import IDLE_CONNECTIONS, Stream, Wire
 
 T = TypeVar("T")
 
@@ -40,11 +40,18 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 class Client:
     """Talks to one API server; any number of threads may use it.
 
-    `timeout_seconds`: to connect, to begin with an answer, and between two pieces of it.
+    `timeout_seconds`: to connect, to begin with an answer, and between two pieces of it. `idle_connections`: as many
+    stay open as threads ask at once; a new one costs more than the request.
     """
 
-    def __init__(self, connection: Connection, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._wire = Wire(connection, timeout_seconds=timeout_seconds)
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        idle_connections: int = IDLE_CONNECTIONS,
+    ) -> None:
+        self._wire = Wire(connection, timeout_seconds=timeout_seconds, idle_connections=idle_connections)
         self._codecs: dict[Any, Codec[Any]] = {}
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ reason, and whoever reads it decides.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -106,11 +107,17 @@ _versions = msgspec.json.Decoder(_Versioned)
 _statuses = msgspec.json.Decoder(Status)
 
 
+#: msgspec 0.22 keeps what it knows of a type with the type, and lets another thread see it half made: two that made
+#: decoders of kinds with a part in common (ObjectMeta) at once ended the process with a segmentation fault.
+_making = threading.Lock()
+
+
 class Codec(Generic[T]):
     """Decodes what is told about objects of one type. Everything raises msgspec.DecodeError or UnicodeDecodeError."""
 
     def __init__(self, kind: type[T]) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+        with _making:
+            self._decoder = msgspec.json.Decoder(kind)
 
     def object(self, body: bytes | bytearray) -> T:
         """One object."""

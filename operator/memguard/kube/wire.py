@@ -36,10 +36,16 @@ class Wire:
     """Sends requests; any thread may, each over a connection of its own."""
 
     def __init__(
-        self, connection: Connection, *, timeout_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        connection: Connection,
+        *,
+        timeout_seconds: float,
+        idle_connections: int = IDLE_CONNECTIONS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
         self._timeout_seconds = timeout_seconds
+        self._idle_connections = idle_connections
         self._clock = clock
         self._lock = threading.Lock()
         self._idle: list[tuple[HTTPConnection, float]] = []
@@ -151,7 +157,7 @@ class Wire:
 
     def _keep(self, connection: HTTPConnection) -> None:
         with self._lock:
-            if len(self._idle) < IDLE_CONNECTIONS:
+            if len(self._idle) < self._idle_connections:
                 self._idle.append((connection, self._clock()))
                 return
         connection.close()

@@ -1,0 +1,45 @@
+"""What a node in trouble is told, so that its guard's own reflex knows it: learned points, and loans of disruptions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from memguard.api.wire import body
+from memguard.controller.case import Case
+from memguard.controller.deeds import Deeds
+from memguard.controller.experience import Learner
+from memguard.controller.lender import Lender
+from memguard.controller.resources import ReportedNode
+
+#: An object has room for no more (core/advice).
+MOST_ENTRIES = 128
+
+
+class Advisor:
+    """Writes the spec of NodeMemories, where it is another than it was."""
+
+    def __init__(self, deeds: Deeds, learner: Learner, lender: Lender) -> None:
+        self._deeds, self._learner, self._lender = deeds, learner, lender
+
+    def tell(self, case: Case, reported: ReportedNode, now: datetime) -> None:
+        """Raises KubeError; ConflictError where somebody else wrote it meanwhile."""
+        spec = reported.spec
+        points = self._learner.points(case.workloads, now.timestamp())
+        loans = self._lender.loans(case.name, case.identities, spec.disruptions, now)
+        bias = _first(dict(sorted(points.items(), key=lambda pair: -abs(pair[1]))))
+        lent = _first(loans)
+        if bias == spec.bias and lent == spec.disruptions:
+            return
+        fresh = self._deeds.find_report(case.name) or reported
+        written = {key: body(loan) for key, loan in lent.items()}
+        # A merge takes away what is null.
+        advice = {
+            "bias": dict.fromkeys(fresh.spec.bias) | bias,
+            "disruptions": dict.fromkeys(fresh.spec.disruptions) | written,
+        }
+        self._deeds.advise(fresh, advice)
+
+
+def _first(entries: dict[str, Any]) -> dict[str, Any]:
+    return dict([*entries.items()][:MOST_ENTRIES])
