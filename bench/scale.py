@@ -95,7 +95,7 @@ def _measured(size: int, quiet_seconds: float, *, hour: bool) -> dict[str, float
         cluster.fill()
         print(f"{size} nodes in {time.monotonic() - began:.0f} s", flush=True)
         began = time.monotonic()
-        operator = stack.enter_context(operating(plane, directory, "--keep-decisions=20000"))
+        operator = stack.enter_context(operating(plane, directory))
         operator.wait_ready()
         operator.wait_leading()
         figures = {"ready_seconds": round(time.monotonic() - began, 2)}

@@ -9,6 +9,7 @@ import pytest
 from e2e import report
 from e2e.cluster import NODES
 from e2e.deployment import Deployment
+from e2e.recorder import recorded
 from e2e.workloads import Manifest, Shop, cgroup_of, container, eventually, kernel_oom_kills, once, opened, pod, policy
 
 NODE, OTHER = NODES
@@ -50,6 +51,18 @@ def evictions(shop: Shop) -> list[dict[str, Any]]:
     return [one for one in shop.items("memoryguarddecisions") if one["spec"]["action"] == "evict"]
 
 
+def running(shop: Shop, app: str, but: str = "") -> list[dict[str, Any]]:
+    """The pods of a workload that run, without the one of this UID."""
+    pods = (one for one in shop.items("pods") if one["metadata"]["labels"]["app"] == app)
+    return [one for one in pods if one["status"]["phase"] == "Running" and one["metadata"]["uid"] != but]
+
+
+def finished(shop: Shop, name: str) -> dict[str, Any]:
+    """What became of a decision, once that is known."""
+    status: dict[str, Any] = shop.get("mgd", name).get("status", {})
+    return status if status.get("phase") == "Done" else {}
+
+
 def fill(memguard: Deployment, shop: Shop, leave_mib: int) -> None:
     """A calm pod that leaves so much of the node's memory above its reserve."""
     now = memguard.report(NODE)
@@ -68,29 +81,21 @@ def test_a_slow_leak_is_evicted_well_before_the_line(memguard: Deployment, shop:
     try:
         fill(memguard, shop, 700)
         shop.make(leaking("leak", rate=5))
-        eventually(lambda: [one for one in shop.items("pods") if one["status"]["phase"] == "Running"], "it runs")
+        eventually(lambda: running(shop, "leak"), "it runs")
     finally:
         cluster.kubectl("uncordon", OTHER)
-    [record] = eventually(lambda: evictions(shop), "it is evicted", 400)
+    with recorded(cluster, NODE, "slow-leak"):
+        [record] = eventually(lambda: evictions(shop), "it is evicted", 400)
     spec = record["spec"]
     assert (spec["mode"], spec["trigger"]) == ("Enforce", "report")
     victim = shop.get("pod", spec["victim"]["pod"])
     conditions = {one["type"]: one.get("reason") for one in victim["status"]["conditions"]}
     assert conditions.get("DisruptionTarget") == "EvictionByEvictionAPI"
     eventually(lambda: cluster.node(NODE).run(f"cat {FAREWELL}/leak-end || true"), "its preStop hook has run")
-    elsewhere = eventually(
-        lambda: [
-            one
-            for one in shop.items("pods")
-            if one["metadata"]["labels"]["app"] == "leak"
-            and one["metadata"]["uid"] != spec["victim"]["podUid"]
-            and one["status"]["phase"] == "Running"
-        ],
-        "it runs again",
-    )
+    elsewhere = eventually(lambda: running(shop, "leak", but=spec["victim"]["podUid"]), "it runs again")
     assert elsewhere[0]["spec"]["nodeName"] == OTHER
     name = record["metadata"]["name"]
-    done = eventually(lambda: (s := shop.get("mgd", name)["status"]).get("phase") == "Done" and s, "it is done", 200)
+    done = eventually(lambda: finished(shop, name), "it is done", 200)
     assert kernel_oom_kills(cluster, NODE) == before
     assert spec["availableBytes"] > 2 * spec["reserveBytes"], "well before the line"
     report.record("slow leak", {"decision": spec, "status": done})
@@ -128,7 +133,7 @@ def test_memory_in_a_volume_comes_back_with_its_pod(memguard: Deployment, shop: 
     [record, *_] = eventually(lambda: evictions(shop), "it is evicted", 400)
     shop.kubectl("delete", "replicaset", "tmpfs", "--cascade=orphan")
     name = record["metadata"]["name"]
-    done = eventually(lambda: (s := shop.get("mgd", name)["status"]).get("phase") == "Done" and s, "it is done", 200)
+    done = eventually(lambda: finished(shop, name), "it is done", 200)
     assert done["freedBytes"] > record["spec"]["expectedBytes"] / 2
     report.record("memory-backed emptyDir", {"expected": record["spec"]["expectedBytes"], "freed": done["freedBytes"]})
 
@@ -145,7 +150,7 @@ def test_a_limit_is_raised_in_place_and_the_container_lives_on(memguard: Deploym
             actions=["notify", "resize", "terminate", "kill", "evict"],
         )
     )
-    grows = container("app", "warm", "rate=2", "max=150", request="32Mi", limit="128Mi")
+    grows = container("app", "warm", "rate=1", "max=150", request="32Mi", limit="128Mi")
     shop.create(pod("grows", NODE, grows, namespace=SPACE))
     eventually(
         lambda: [one for one in shop.items("memoryguarddecisions") if one["spec"]["action"] == "resize"], "raised", 300

@@ -100,6 +100,10 @@ class Scene:
     def record(self) -> dict[str, Any]:
         return self.space.decisions().get(f"evict-{self.uid}", {})
 
+    def judged(self) -> bool:
+        """Does its policy's status say how it stands?"""
+        return bool(self.space.status().get("conditions"))
+
     # --- which requests are about it
 
     def dry_run(self, seen: Seen) -> bool:
@@ -405,8 +409,8 @@ def test_retry_after_is_honoured(plane: ControlPlane, operator: OperatorProcess,
     assert second - first >= 6
 
 
-#: The policies are listed each minute.
-LISTED_SECONDS = 90.0
+#: The policies are listed twice a minute.
+LISTED_SECONDS = 60.0
 WATCHED = ("nodes", "nodememories", "memoryguarddecisions")
 
 
@@ -434,22 +438,23 @@ def test_a_watch_fails(plane: ControlPlane, operator: OperatorProcess, wire: Pro
 
 @pytest.mark.row("S10")
 @pytest.mark.parametrize(
-    "fault", [Cut(), GONE, Refuse(410, "Expired"), Refuse(401, "Unauthorized"), Refuse(500), Insert(b"nonsense\n")],
-    ids=["cut", "410 while it is read", "410 at once", "401", "500", "nonsense"],
+    "fault", [Cut(), Refuse(410, "Expired"), Insert(b"nonsense\n")], ids=["cut", "410 at once", "nonsense"]
 )  # fmt: skip
-def test_kopfs_watch_fails(plane: ControlPlane, operator: OperatorProcess, wire: Proxy, fault: Fault) -> None:
-    """A policy that is made afterwards counts, by the list of each minute where kopf gave up; the process lives."""
+def test_kopfs_watch_fails(plane: ControlPlane, proxy: Proxy, tmp_path: Path, fault: Fault) -> None:
+    """A policy that is made afterwards counts, by the next list where kopf gave up; the process lives."""
 
     def kopfs(seen: Seen) -> bool:
         return seen.is_watch and seen.path.endswith("/memoryguardpolicies")
 
-    wire.fail(kopfs, fault)
-    wire.cut_all()
-    for _ in range(2):
+    with operating(plane, tmp_path, url=proxy.url) as operator:
+        operator.wait_ready()
+        operator.wait_leading()
+        proxy.fail(kopfs, fault)
+        proxy.cut_all()
         scene = Scene(plane)
-        seconds_until(lambda scene=scene: scene.space.status().get("conditions"), LISTED_SECONDS)  # type: ignore[misc]
-        assert wire.pending == 0
-    assert operator.logged("lost") == []
+        seconds_until(scene.judged, LISTED_SECONDS)
+        assert proxy.pending == 0
+        assert operator.logged("lost") == []
 
 
 # --- its rights
@@ -550,7 +555,7 @@ def _observe_twice(plane: ControlPlane) -> None:
 
     scene.look_until(lambda: len(told_of()) == 1)
     [status] = scene.node.get("pod", "leak", "-n", scene.space.name)["status"]["containerStatuses"]
-    scene.leak = f"{int(scene.leak, 16) + (1 << 128):064x}"
+    scene.leak = f"f{scene.leak[1:]}"
     changed = {"containerStatuses": [status | {"containerID": f"containerd://{scene.leak}"}]}
     patched(plane, "pod/leak", changed, "-n", scene.space.name)
     scene.begin_again()

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.guard.conftest import Serve
@@ -16,7 +17,7 @@ from tests.guard.world import MIB, Duty, Load, World, highs, uid
 
 from memguard.core.link import Hello, Mapping, NewPlan, News, Order, Receipt, Status, ToAgent
 from memguard.core.model import Identity, Owner
-from memguard.core.policy import Budget, Match, Plan, Rule, Settings
+from memguard.core.policy import Budget, Disruptions, Match, Plan, Rule, Settings
 from memguard.guard.dialogue import Address
 from memguard.guard.supervisor import Post
 
@@ -128,6 +129,30 @@ def test_with_plan_and_names_the_culprit_dies(world: World, script: Script) -> N
     assert [outcome.id for outcome in ended] == [decision.id for decision in decided]
     [line] = one.duty.decisions()
     assert line["id"] == decided[0].id, "log and record carry the same id"
+
+
+LOANS = {
+    "one is lent": (1, {}, "cgroup.kill"),
+    "nothing is lent": (0, {}, "the kernel"),
+    "nothing is lent, and the policy overrides it": (0, {"override_disruption_budget": True}, "cgroup.kill"),
+    "nothing was lent, and that is over": (0, {"until": datetime(2000, 1, 2, tzinfo=UTC)}, "cgroup.kill"),
+}
+
+
+@pytest.mark.row("K6")
+@pytest.mark.parametrize(("count", "facts", "killed_by"), LOANS.values(), ids=LOANS)
+def test_a_guard_spends_what_was_lent_of_a_disruption_budget(
+    world: World, script: Script, count: int, facts: dict[str, Any], killed_by: str
+) -> None:
+    hog = world.container(1, anon=300 * MIB, rate=200 * MIB)
+    rule = Rule(mode="Enforce", override_disruption_budget=facts.get("override_disruption_budget", False))
+    until = facts.get("until", datetime(2100, 1, 1, tzinfo=UTC))
+    lent = {"shop/p1/app": Disruptions(count=count, since=datetime(2000, 1, 1, tzinfo=UTC), until=until)}
+    plan = Plan(version="1", settings=QUICK, rules=(rule,), disruptions=lent)
+    one = script(NewPlan(plan=plan), Mapping(containers=(who(hog, 1),), pods=(pod(1),)))
+    one.listen(20)
+    assert hog.killed_by == killed_by
+    assert one.status.budget_overrides == bool(rule.override_disruption_budget)
 
 
 def test_who_may_never_be_chosen_is_listed_last(world: World, script: Script) -> None:

@@ -43,12 +43,14 @@ class Gist(msgspec.Struct, frozen=True):
     plan: str | None
     orders: tuple[OrderAnswer, ...]
     conditions: tuple[tuple[str, str, str], ...]
+    cramped: tuple[str, ...]
 
 
 def gist(status: NodeMemoryStatus) -> Gist:
     """Of this one."""
     said = tuple((one.type, one.status, one.reason) for one in status.conditions)
-    return Gist(status.level, status.plan.version if status.plan else None, status.orders, said)
+    cramped = tuple(sorted(one.id for one in filter(near_limit, status.top)))
+    return Gist(status.level, status.plan.version if status.plan else None, status.orders, said, cramped)
 
 
 class Publisher:

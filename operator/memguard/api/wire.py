@@ -4,6 +4,7 @@ long (one sentence over its bound, and the server refuses the whole record).
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -17,8 +18,14 @@ def body(value: msgspec.Struct) -> dict[str, Any]:
 
 def fitted(plain: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Plain values cut to the lengths that a kind allows; nulls, and fields that it does not have, are left out."""
-    written: dict[str, Any] = _without_nulls(_fitted(plain, inspect.type_info(kind)))
+    written: dict[str, Any] = _without_nulls(_fitted(plain, _type_info(kind)))
     return written
+
+
+@functools.cache
+def _type_info(kind: type[msgspec.Struct]) -> inspect.Type:
+    """1.3 ms for a decision."""
+    return inspect.type_info(kind)
 
 
 def _fitted(value: Any, kind: inspect.Type) -> Any:

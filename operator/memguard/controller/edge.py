@@ -1,8 +1,8 @@
 """kopf, at the edge: it hands on what happens to the two policy kinds, and nothing else.
 
 It sees no other kind (5,000 objects in it cost 280 MiB), writes nothing, keeps no index, posts no Events. What a
-handler raises it would not try again, so the handlers only tell the book; the book's own list each minute makes good
-what was missed.
+handler raises it would not try again, so the handlers only tell the book; the book's own list twice a minute makes
+good what was missed, also where kopf gave up a watch for good.
 """
 
 from __future__ import annotations

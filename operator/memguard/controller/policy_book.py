@@ -1,4 +1,4 @@
-"""All policies, as they are now: kopf tells of each change at once, a list each minute makes sure that none was missed.
+"""All policies, as they are now: kopf tells of each change at once, a list twice a minute makes sure of it.
 
 A plan that lacks a policy might end what that protects, so nothing is planned before both kinds were listed, nor when
 the last list is too long ago.
@@ -21,11 +21,11 @@ from memguard.kube.codec import Broken, Found, Key
 from memguard.kube.resources import Resource, Selection
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
-LIST_SECONDS = 60.0
+LIST_SECONDS = 30.0
 #: After a failure: at the start nothing can be done before they are known.
 AGAIN_SECONDS = 5.0
 #: Older than two lists that failed, and it is not known what stands in them.
-FRESH_SECONDS = 150.0
+FRESH_SECONDS = 90.0
 #: Plans that are kept; nodes with the same labels have the same.
 MOST_PLANS = 64
 
@@ -69,7 +69,7 @@ class PolicyBook:
             self._changed()
 
     def run(self) -> None:
-        """List both kinds, now and each minute, until stopped."""
+        """List both kinds, now and twice a minute, until stopped."""
         while not self._stopped.is_set():
             self.refresh()
             self._stopped.wait(AGAIN_SECONDS if self.problem else LIST_SECONDS)
