@@ -131,6 +131,23 @@ def test_with_plan_and_names_the_culprit_dies(world: World, script: Script) -> N
     assert line["id"] == decided[0].id, "log and record carry the same id"
 
 
+def test_who_may_have_a_higher_limit_is_listed_with_the_time_until_it(world: World, script: Script) -> None:
+    """On a calm node nobody looks at who is small: the operator could not raise its limit in time."""
+    big = [world.container(number, anon=300 * MIB) for number in range(1, 4)]
+    grows = world.container(9, anon=20 * MIB, rate=MIB, limit=128 * MIB)
+    rules = (Rule(match=Match(pod="p9"), largest_limit_bytes=256 * MIB, actions=("resize", "kill")), Rule())
+    names = Mapping(
+        containers=(*(who(one, at) for at, one in enumerate(big, 1)), who(grows, 9)),
+        pods=(*(pod(at) for at in range(1, 4)), pod(9)),
+    )
+    one = script(NewPlan(plan=Plan(version="1", settings=QUICK, rules=rules)), names)
+    one.listen(65)
+    [found] = [found for found in one.status.top if found.pod == "p9"]
+    assert found.largest_limit_bytes == 256 * MIB
+    assert found.limit_seconds is not None
+    assert found.limit_seconds < 60
+
+
 LOANS = {
     "one is lent": (1, {}, "cgroup.kill"),
     "nothing is lent": (0, {}, "the kernel"),

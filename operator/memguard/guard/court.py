@@ -105,8 +105,12 @@ class Court:
         return ranking
 
     def outlook(self) -> Ranking:
-        """How those of the front stand on the node now; nothing is decided, nothing learned."""
-        return self._ranked(ward for ward in self._watch.front if ward.read())
+        """How those of the front stand on the node now, and those whose limit may be raised.
+
+        Nothing is decided, nothing learned.
+        """
+        asked = dict.fromkeys((*self._watch.front, *self._watch.raisable()))
+        return self._ranked(ward for ward in asked if ward.read())
 
     def obey(self, order: Order, ward: Ward | None) -> Answer:
         """End a container because the operator says so, if it is the one that is meant and the plan allows it."""

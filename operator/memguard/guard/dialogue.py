@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from memguard.core.link import Mapping, NewPlan, Order, Status, ToGuard, Top
 from memguard.core.model import Level
@@ -15,11 +18,13 @@ from memguard.guard.config import wrong_signals
 from memguard.guard.liaison import Liaison
 from memguard.guard.outbox import Outbox
 from memguard.guard.roster import Roster
-from memguard.guard.standing import LISTED, level, top
+from memguard.guard.standing import LISTED, Paces, level, top
 
 if TYPE_CHECKING:
     from memguard.guard.loop import Guard
 
+#: Of the list, kept for those whose limit may be raised.
+RAISABLE = 3
 #: Between two words on how things stand, by level; a change of the level is said at once.
 _PAUSES: Final[dict[Level, float]] = {"Calm": 30.0, "Tight": 5.0, "Critical": 1.0}
 
@@ -48,6 +53,7 @@ class Dialogue:
         self._started_at = guard.clock.today()
         self._plan: str | None = None
         self._level: Level | None = None
+        self._paces = Paces()
         self._told_at: float | None = None
 
     def speak(self, now: float) -> None:
@@ -106,7 +112,7 @@ class Dialogue:
             domain=guard.scene.nearest,
             stall=guard.scene.stall(),
             lines=guard.limits.states,
-            top=tuple(self._top(candidate) for candidate in self._nearest(ranking)[:LISTED]),
+            top=self._listed(ranking),
             capabilities=guard.capabilities(),
             kernel_oom_kills=guard.kills.total,
             budget_refusals=guard.court.budget_refusals,
@@ -120,9 +126,20 @@ class Dialogue:
             dropped_news=self._outbox.dropped_news,
         )
 
+    def _listed(self, ranking: Ranking) -> tuple[Top, ...]:
+        """The nearest to being chosen; those whose limit may be raised have a place, the nearest to it first."""
+        tops = [self._top(candidate) for candidate in self._nearest(ranking)]
+        self._paces.forget_others({one.id for one in tops})
+        raisable = sorted((one for one in tops[LISTED:] if one.largest_limit_bytes), key=_limit_seconds)[:RAISABLE]
+        return (*tops[: LISTED - len(raisable)], *raisable)
+
     def _top(self, candidate: Candidate) -> Top:
         ward = self._guard.watch.wards.get(candidate.container.cgroup)
-        return top(candidate, self._guard.court.history, ward.rule if ward else DEFAULT_RULE)
+        found = top(candidate, self._guard.court.history, ward.rule if ward else DEFAULT_RULE)
+        if found.largest_limit_bytes is None:
+            return found
+        seconds = self._paces.limit_seconds(found, self._guard.clock.monotonic())
+        return found if seconds is None else msgspec.structs.replace(found, limit_seconds=seconds)
 
     def _nearest(self, ranking: Ranking) -> list[Candidate]:
         """Those that people know of, the nearest to being chosen first; who may never be chosen comes last."""
@@ -130,6 +147,10 @@ class Dialogue:
         forbidden = {path for path, ward in wards.items() if ward.forbidden is not None}
         known = [candidate for candidate in ranking.candidates if candidate.container.mapped]
         return sorted(known, key=lambda candidate: candidate.container.cgroup in forbidden)
+
+
+def _limit_seconds(one: Top) -> float:
+    return math.inf if one.limit_seconds is None else one.limit_seconds
 
 
 def _resident_bytes() -> int:

@@ -45,6 +45,28 @@ def top(candidate: Candidate, history: History, rule: Rule) -> Top:
     )
 
 
+class Paces:
+    """How fast those grow whose limit may be raised, from one status to the next: nobody else looks at them when all is
+    calm.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def limit_seconds(self, one: Top, now: float) -> float | None:
+        """Until its limit at this pace; None where it did not grow, or was not seen before."""
+        seen = self._seen.get(one.id)
+        self._seen[one.id] = (now, one.footprint_bytes)
+        if seen is None or one.limit_bytes is None or now <= seen[0]:
+            return None
+        pace = (one.footprint_bytes - seen[1]) / (now - seen[0])
+        return seconds_until(one.limit_bytes - one.footprint_bytes, pace)
+
+    def forget_others(self, ids: set[str]) -> None:
+        """Only these are still there."""
+        self._seen = {key: seen for key, seen in self._seen.items() if key in ids}
+
+
 def limit_seconds(container: Container, history: History) -> float | None:
     """Until the container's own limit, at its pace; None without a limit or without growth."""
     if container.limit_bytes is None:

@@ -136,6 +136,10 @@ class Watch:
             ward.swept_bytes = ward.footprint_bytes
         return [ward for ward in wards if abs(ward.footprint_bytes - ward.sampled_bytes) >= MOVED_BYTES]
 
+    def raisable(self) -> list[Ward]:
+        """Those whose own limit their policy lets be raised: few, since somebody must have asked for it."""
+        return [ward for ward in self.wards.values() if ward.rule.largest_limit_bytes]
+
     def glance_at_front(self) -> list[Ward]:
         """The front as it is now, the fastest growers first."""
         return sorted([ward for ward in self.front if ward.glance()], key=_risen, reverse=True)
