@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down demo bench generate rows clean
+.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,9 @@ e2e: setup  ## the end-to-end tests, in the cluster that `make cluster` left run
 
 cluster-down: python  ## end that cluster and forget its data
 	@$(RUN) python -m e2e down
+
+chaos: setup check  ## minutes of faults: the operator killed at each step, every request failing in every way
+	$(RUN) pytest -m chaos $(PYTEST_ARGS)
 
 demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why
 	$(RUN) python -m demo

@@ -36,6 +36,10 @@ def deploy_operator(plane: ControlPlane) -> None:
     deploy(plane)
     manifests = (DEPLOY / "operator" / "operator.yaml").read_text().split("\n---\n")
     plane.kubectl("apply", "--validate=strict", "-f", "-", stdin="\n---\n".join(manifests[:-1]))
+    # An operator goes on with all of what other tests left, and their decisions are of the cluster's budget.
+    plane.kubectl("delete", "nodememories", "--all")
+    plane.kubectl("delete", "mgd", "--all", "--all-namespaces")
+    plane.kubectl("delete", "configmap", "memguard-experience", "-n", SYSTEM_NAMESPACE, "--ignore-not-found")
 
 
 def key(number: int) -> str:

@@ -41,11 +41,14 @@ def pod(node: str) -> dict[str, Any]:
 
 
 def scene() -> list[dict[str, Any]]:
-    """The service accounts with all rights over our group, two nodes, and an agent's pod on each."""
+    """The service accounts with all rights over our group and nodes, two nodes, and an agent's pod on each."""
     accounts = (AGENT, OPERATOR, STRANGER)
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM_NAMESPACE} for name in accounts]
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "memguard-everything"}
-    rules = [{"apiGroups": ["memguard.io"], "resources": ["*"], "verbs": ["*"]}]
+    rules = [
+        {"apiGroups": ["memguard.io"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["nodes", "nodes/status"], "verbs": ["*"]},
+    ]
     rbac = "rbac.authorization.k8s.io/v1"
     everything = {"name": "memguard-everything"}
     return [
@@ -316,3 +319,47 @@ def status_of(plane: ControlPlane, name: str) -> dict[str, Any]:
     found = json.loads(plane.kubectl("get", "validatingadmissionpolicy", name, "-o", "json"))
     status: dict[str, Any] = found.get("status", {})
     return status
+
+
+# --- nodes
+
+OURS = {"key": "memguard.io/memory-pressure", "effect": "NoSchedule"}
+FOREIGN = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+
+
+def test_the_operator_puts_its_own_taint_on_a_node_and_takes_it_off(operator: Writer, admin: Writer) -> None:
+    admin.patch(f"node/{THERE}", {"spec": {"taints": [FOREIGN]}})
+    operator.patch(f"node/{THERE}", {"spec": {"taints": [FOREIGN, OURS]}})
+    operator.patch(f"node/{THERE}", {"spec": {"taints": [FOREIGN]}})
+    admin.patch(f"node/{THERE}", {"spec": {"taints": None}})
+    operator.patch(f"node/{THERE}", {"spec": {"taints": [OURS]}})
+    admin.patch(f"node/{THERE}", {"spec": {"taints": None}})
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"spec": {"taints": [OURS]}}, "changes no taint but memguard.io/memory-pressure"),
+        ({"spec": {"taints": [FOREIGN | {"effect": "NoExecute"}, OURS]}}, "changes no taint but"),
+        ({"spec": {"unschedulable": True}}, "its taint and nothing else"),
+        ({"metadata": {"labels": {"pool": "mine"}}}, "its taint and nothing else"),
+        ({"metadata": {"annotations": {"a": "b"}}}, "its taint and nothing else"),
+    ],
+)
+def test_the_operator_does_nothing_else_to_nodes(
+    operator: Writer, admin: Writer, part: dict[str, Any], words: str
+) -> None:
+    admin.patch(f"node/{HERE}", {"spec": {"taints": [FOREIGN]}})
+    with forbidden(words):
+        operator.patch(f"node/{HERE}", part)
+    admin.patch(f"node/{HERE}", {"spec": {"taints": None}})
+
+
+def test_the_operator_makes_and_deletes_no_node(operator: Writer) -> None:
+    for deed in (
+        lambda: operator.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "another"}}),
+        lambda: operator.delete(f"node/{HERE}"),
+        lambda: operator.patch_status(f"node/{HERE}", {"phase": "Running"}),
+    ):
+        with forbidden("makes and deletes no node"):
+            deed()

@@ -153,6 +153,7 @@ STEPS: dict[str, tuple[str, Fault]] = {
 }
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3", "S10")
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_in_an_eviction(plane: ControlPlane, proxy: Proxy, tmp_path: Path, step: str) -> None:
@@ -165,6 +166,7 @@ def test_killed_in_an_eviction(plane: ControlPlane, proxy: Proxy, tmp_path: Path
     _goes_on(plane, proxy, tmp_path, scene)
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3", "S10")
 @pytest.mark.parametrize("gone", [False, True], ids=["while the pod ends", "after it is gone"])
 def test_killed_after_an_eviction(plane: ControlPlane, proxy: Proxy, tmp_path: Path, gone: bool) -> None:
@@ -178,6 +180,7 @@ def test_killed_after_an_eviction(plane: ControlPlane, proxy: Proxy, tmp_path: P
     _goes_on(plane, proxy, tmp_path, scene)
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3", "S10")
 def test_killed_before_it_tells_the_end(plane: ControlPlane, proxy: Proxy, tmp_path: Path) -> None:
     scene = Scene(plane)
@@ -205,6 +208,7 @@ def _goes_on(plane: ControlPlane, proxy: Proxy, directory: Path, scene: Scene) -
     assert record["status"]["freedBytes"] > 400 * MIB
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3", "S10")
 @pytest.mark.parametrize("fault", [Hang(), Mute()], ids=["before it is written", "after it is written"])
 def test_killed_in_an_order(plane: ControlPlane, proxy: Proxy, tmp_path: Path, fault: Fault) -> None:
@@ -226,6 +230,7 @@ def test_killed_in_an_order(plane: ControlPlane, proxy: Proxy, tmp_path: Path, f
     assert sum(map(scene.ordered, list(proxy.passed))) == 1
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K7", "S10")
 @pytest.mark.parametrize("fault", [Hang(), Mute()], ids=["before it is put on", "after it is put on"])
 def test_killed_in_a_taint(plane: ControlPlane, proxy: Proxy, tmp_path: Path, fault: Fault) -> None:
@@ -246,6 +251,7 @@ def test_killed_in_a_taint(plane: ControlPlane, proxy: Proxy, tmp_path: Path, fa
         assert _taints(scene) == ["of somebody else"]
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K7", "S10")
 @pytest.mark.parametrize("fault", [Hang(), Mute()], ids=["before it is off", "after it is off"])
 def test_killed_when_a_taint_goes(plane: ControlPlane, proxy: Proxy, tmp_path: Path, fault: Fault) -> None:
@@ -377,6 +383,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3", "S10")
 @pytest.mark.parametrize(("request_", "case"), FAULTS)
 def test_a_request_fails(
@@ -400,6 +407,7 @@ def test_a_request_fails(
     assert operator.logged("lost") == []
 
 
+@pytest.mark.chaos
 @pytest.mark.row("K3")
 def test_retry_after_is_honoured(plane: ControlPlane, operator: OperatorProcess, wire: Proxy) -> None:
     scene = Scene(plane)
@@ -414,6 +422,7 @@ LISTED_SECONDS = 60.0
 WATCHED = ("nodes", "nodememories", "memoryguarddecisions")
 
 
+@pytest.mark.chaos
 @pytest.mark.row("S10")
 @pytest.mark.parametrize("kind", WATCHED)
 @pytest.mark.parametrize(
@@ -436,6 +445,7 @@ def test_a_watch_fails(plane: ControlPlane, operator: OperatorProcess, wire: Pro
     assert evictions(wire, scene) == 1
 
 
+@pytest.mark.chaos
 @pytest.mark.row("S10")
 @pytest.mark.parametrize(
     "fault", [Cut(), Refuse(410, "Expired"), Insert(b"nonsense\n")], ids=["cut", "410 at once", "nonsense"]

@@ -21,11 +21,7 @@ LEARNED = ("configmap", "memguard-experience", "-n", SYSTEM_NAMESPACE)
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
-    """Without what other tests left: an operator goes on with all of it."""
     deploy_operator(control_plane)
-    control_plane.kubectl("delete", "nodememories", "--all")
-    control_plane.kubectl("delete", "mgd", "--all", "--all-namespaces")
-    control_plane.kubectl("delete", *LEARNED, "--ignore-not-found")
     yield control_plane
     withdraw(control_plane)
 
