@@ -17,6 +17,7 @@ RUN set -e; for target in node operator; do \
       python3 -m pip install --quiet --root-user-action ignore --no-cache-dir --no-compile \
         --no-deps --only-binary :all: --require-hashes --requirement /build/$target.txt --target /wheels/$target; \
       rm -rf /wheels/$target/bin; \
+      find /wheels/$target -name 'test_*.py' -delete; \
       python3 -m compileall -q --invalidation-mode unchecked-hash -s /wheels/$target -p /opt/memguard/lib /wheels/$target; \
     done
 

@@ -156,6 +156,12 @@ CHECKED = [
     ),
     (
         M,
+        {"limit": {"maximum": "1Gi"}, "actions": ["resize", "kill"]},
+        {"limit": {"maximum": "1Gi"}, "actions": ["kill"]},
+        "limit.maximum needs the action resize",
+    ),
+    (
+        M,
         {"notify": {"signal": "SIGUSR1"}, "actions": ["notify", "kill"]},
         {"notify": {"signal": "SIGUSR1"}, "actions": ["kill"]},
         "notify needs the action notify",

@@ -26,6 +26,8 @@ UNWANTED = re.compile(
 )
 #: An interpreter alone and the guard: kept by what it locks (docs/images.md has the figures).
 GUARD_MIB = 17.0
+#: As a registry sends it; kopf brings aiohttp.
+LARGEST_MIB = {"node": 20, "operator": 24}
 
 IMPORT_ALL = """
 import importlib, pkgutil
@@ -131,7 +133,7 @@ def test_a_change_of_code_is_a_small_layer(archives: dict[str, Path], tmp_path: 
     found = archive.layers(archives[target])
     assert len(found) == 3
     assert found[-1].compressed_bytes < 2 * MIB
-    assert sum(layer.compressed_bytes for layer in found) < 20 * MIB
+    assert sum(layer.compressed_bytes for layer in found) < LARGEST_MIB[target] * MIB
     code = files(archive.unpack(archives[target], tmp_path, lowest=2))
     assert {name.split("/")[2] for name in code} == {"LICENSE", "bin", "lib"}
     assert {name.split("/")[3] for name in code if name.startswith("opt/memguard/lib/")} == {"memguard"}
@@ -149,10 +151,16 @@ def test_the_locked_wheels_are_there_for_both_machines(tmp_path: Path, machine: 
     from zipfile import ZipFile
 
     found = {path.name.partition("-")[0]: path for path in images.wheels(machine).glob("*.whl")}
-    assert set(found) == {"msgspec", "prometheus_client"}
-    with ZipFile(found["msgspec"]) as wheel:
-        libraries = [wheel.read(name) for name in wheel.namelist() if name.endswith(".so")]
-    assert [int.from_bytes(library[18:20], "little") for library in libraries] == [number]
+    texts = "".join(path.read_text() for path, _ in images.requirements())
+    wanted = {name.replace("-", "_") for name in re.findall(r"^([\w-]+)==", texts, re.MULTILINE)}
+    assert {name.lower() for name in found} == wanted
+    machines = set()
+    for path in found.values():
+        with ZipFile(path) as wheel:
+            machines |= {
+                int.from_bytes(wheel.read(name)[18:20], "little") for name in wheel.namelist() if ".so" in name
+            }
+    assert machines == {number}
 
 
 def test_nothing_is_made_for_one_machine_only() -> None:
