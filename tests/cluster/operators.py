@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.lab.control_plane import ControlPlane
+from e2e.lab.errors import LabError
 from tests.agent.pods import running
 from tests.cluster.agents import DEPLOY, AgentProcess, deploy
 from tests.cluster.clients import client_of, connect, wait_until
@@ -253,7 +254,7 @@ class Space:
         """Was it evicted? Nobody ends it here."""
         try:
             return "deletionTimestamp" in self.node.get("pod", name, "-n", self.name)["metadata"]
-        except Exception:
+        except LabError:  # it is gone
             return True
 
     def exists(self, name: str) -> bool:

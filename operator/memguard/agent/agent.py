@@ -26,10 +26,10 @@ from memguard.agent.watches import Watches
 from memguard.api.node_memory import NodeMemoryStatus
 from memguard.errors import ConfigError
 from memguard.kube.client import Client
-from memguard.kube.connection import Connection, in_cluster
 from memguard.kube.events import Recorder
 from memguard.kube.objects import Pod
 from memguard.kube.store import Change
+from memguard.service.command import connection
 from memguard.service.crew import Crew
 from memguard.service.journal import Journal, utc_now
 from memguard.service.web import Web
@@ -44,7 +44,7 @@ class Agent:
         self._crew = Crew(journal)
         self._metrics = Metrics(self._view)
         self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
-        self._client = Client(_connection(wanted.kubeconfig))
+        self._client = Client(connection(wanted.kubeconfig))
         self._own_node = OwnNode(self._client, wanted.node, self._advised, journal)
         self._watches = Watches(
             self._client,
@@ -258,11 +258,3 @@ def make_directory(path: str) -> None:
     except OSError as error:
         remedy = "Name a directory on a disk that the agent may write."
         raise ConfigError(path, str(error.strerror), remedy=remedy) from None
-
-
-def _connection(kubeconfig: str | None) -> Connection:
-    if kubeconfig is None:
-        return in_cluster()
-    from memguard.kube.kubeconfig import read_kubeconfig
-
-    return read_kubeconfig(kubeconfig)

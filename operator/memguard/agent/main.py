@@ -47,8 +47,7 @@ def arguments(argv: list[str]) -> Arguments:
     """Read and check the command line. Raises ConfigError."""
     needed = ("node", "socket", "state", "listen")
     found = options("agent", argv, Arguments._fields, needed, flags=("vpa_events",))
-    uid, vpa_events = found.pop("guard_uid", "0"), "vpa_events" in found
-    found.pop("vpa_events", None)
+    uid, vpa_events = found.pop("guard_uid", "0"), bool(found.pop("vpa_events", ""))
     if not uid.isdecimal():
         raise wrong("agent", f"--guard-uid takes a user's number, not {uid!r}")
     return Arguments(**found, guard_uid=int(uid), vpa_events=vpa_events)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
-from prometheus_client import Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -22,7 +20,7 @@ from memguard.core.catalogue import CATALOGUE, metric
 from memguard.core.decision import AlarmKind, Decision, Outcome
 from memguard.core.link import Status, Top
 from memguard.core.scorecard import Tally
-from memguard.service.board import Board
+from memguard.service.board import Board, family_of
 
 #: The guard's own counters, by the field of its status.
 _COUNTERS = {
@@ -74,8 +72,7 @@ class Metrics:
         self._kernel_kills.labels(namespace="", scope="node")
         self._alarms = board.counter("memguard_alarms_total")
         self._orders = board.counter("memguard_orders_total")
-        reaction = metric("memguard_reaction_seconds")
-        self._reaction = Histogram(reaction.name, reaction.help, buckets=reaction.buckets, registry=self.registry)
+        self._reaction = board.histogram("memguard_reaction_seconds")
         self._rises = Rises()
         self.registry.register(_Standing(view, self._rises))
 
@@ -136,7 +133,7 @@ class _Standing(Collector):
         samples: dict[str, list[tuple[Labels, float]]] = {}
         for name, labels, value in standing(view, self._rises):
             samples.setdefault(name, []).append((labels, value))
-        return (_family(one.name, samples[one.name]) for one in CATALOGUE if one.name in samples)
+        return (family_of(one.name, samples[one.name]) for one in CATALOGUE if one.name in samples)
 
 
 class Rises:
@@ -232,13 +229,3 @@ def _top(one: Top) -> Iterator[Sample]:
         yield "memguard_container_footprint_bytes", labels, one.footprint_bytes
         if one.limit_seconds is not None:
             yield "memguard_container_time_to_limit_seconds", labels, one.limit_seconds
-
-
-def _family(name: str, samples: Iterable[tuple[Labels, float]]) -> Family:
-    one = metric(name)
-    counter = one.kind == "counter"
-    make = CounterMetricFamily if counter else GaugeMetricFamily
-    family = make(name.removesuffix("_total") if counter else name, one.help, labels=one.labels)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
@@ -13,8 +12,7 @@ from memguard.core.compile import Compiled, compile_plan
 from memguard.core.notes import Named, Note, S, title_of
 from memguard.kube.codec import Broken, Key
 from memguard.kube.objects import ObjectReference
-from memguard.kube.resources import Resource
-from memguard.service.resources import CLUSTER_POLICIES, POLICIES, ClusterPolicy, TenantPolicy
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES, ClusterPolicy, TenantPolicy, reference
 
 #: A stop that we cannot read is a stop.
 UNREADABLE = Advice(emergency_stop=True)
@@ -50,10 +48,10 @@ def _named(readable: Mapping[Key, Desired[S]], unreadable: Mapping[Key, Broken])
 
 def references(sources: Sources) -> dict[str, ObjectReference]:
     """The objects behind the policies' titles: `namespace/name`, `cluster/name`."""
-    found = [_reference(CLUSTER_POLICIES, one.metadata) for one in sources.cluster.values()]
-    found += [_reference(POLICIES, one.metadata) for one in sources.tenants.values()]
-    found += [_reference(CLUSTER_POLICIES, one) for one in sources.broken_cluster.values()]
-    found += [_reference(POLICIES, one) for one in sources.broken_tenants.values()]
+    found = [reference(CLUSTER_POLICIES, one.metadata) for one in sources.cluster.values()]
+    found += [reference(POLICIES, one.metadata) for one in sources.tenants.values()]
+    found += [reference(CLUSTER_POLICIES, one) for one in sources.broken_cluster.values()]
+    found += [reference(POLICIES, one) for one in sources.broken_tenants.values()]
     return {title_of(one.namespace, one.name): one for one in found}
 
 
@@ -63,10 +61,4 @@ def broken(sources: Sources, notes: tuple[Note, ...]) -> Iterator[tuple[ObjectRe
     for resource, those in ((CLUSTER_POLICIES, sources.broken_cluster), (POLICIES, sources.broken_tenants)):
         for one in those.values():
             reason = reasons.get(title_of(one.namespace, one.name), one.problem)
-            yield _reference(resource, one), one.resource_version, reason
-
-
-def _reference(resource: Resource[Any], one: Any) -> ObjectReference:
-    return ObjectReference(
-        api_version=resource.api_version, kind=resource.kind, namespace=one.namespace, name=one.name, uid=one.uid
-    )
+            yield reference(resource, one), one.resource_version, reason

@@ -159,10 +159,8 @@ class Case:
             why_not = self._act(reported, ranking, now)
             if why_not is None:
                 return settled(history, taken, foreign=ranking.foreign_growth)
-            self._refusing(why_not)
-            key = victim.container.id
-            self._refused[key] = (why_not, now + REFUSED)
-            refusals[key] = why_not
+            self._refuse(victim.container.id, why_not, now)
+            refusals[victim.container.id] = why_not
             ranking = rank(history, taken, plan, ranking.domain, ranking.pressure, refusals=refusals)
         return history
 
@@ -274,8 +272,7 @@ class Case:
         decision = _decision(container, reported.status, STORM, id=name, action="evict", reason=reason)
         why_not = self._evict(pod, decision, rule.policy, reported.status, now)
         if why_not is not None:
-            self._refusing(why_not)
-            self._refused[key] = (why_not, now + REFUSED)
+            self._refuse(key, why_not, now)
 
     def _raise_limit(self, one: TopContainer, report: Report, now: datetime) -> None:
         """Where its policy wants it, and the node has room."""
@@ -353,9 +350,7 @@ class Case:
             return
         answer = next((one for one in report.orders if one.id == order.id), None) if report else None
         if answer is not None and not answer.accepted:
-            why_not = f"the order is refused: {answer.reason}"
-            self._refusing(why_not)
-            self._refused[order.container_id] = (why_not, now + REFUSED)
+            self._refuse(order.container_id, f"the order is refused: {answer.reason}", now)
         if answer is not None or now > order.expires_at:
             self._order = None
 
@@ -391,6 +386,11 @@ class Case:
         budget = ClusterBudget(budget=self._plan.budget, per_cluster=self.compiled.per_cluster if self.compiled else 0)
         own = self._plan.rule_for(container).budget
         return budget.refusal(self._archive.ends(at), container, self.name, at, own, moving=moving)
+
+    def _refuse(self, key: str, why_not: str, now: datetime) -> None:
+        """Not to be asked again for a while."""
+        self._refusing(why_not)
+        self._refused[key] = (why_not, now + REFUSED)
 
     def _tell(self, decision: Decision, policy: str, status: MemoryGuardDecisionStatus, now: datetime) -> None:
         namespace = decision.victim.namespace or ""

@@ -90,7 +90,7 @@ def _is_for(budget: PodDisruptionBudget, one: Identity) -> bool:
     if selector is None or budget.metadata.namespace != one.namespace:
         return False
     try:
-        ours = msgspec.convert(msgspec.to_builtins(selector), LabelSelector)
+        ours = msgspec.convert(selector, LabelSelector)
     except msgspec.ValidationError:  # a selector that we do not understand is taken to be for everybody
         return True
     return ours.selects(one.labels or {})

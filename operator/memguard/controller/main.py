@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from memguard.kube.connection import Connection, in_cluster
-from memguard.kube.kubeconfig import read_kubeconfig
-from memguard.service.command import answer, options, serve, wrong
+from memguard.service.command import answer, connection, options, serve, wrong
 
 USAGE = """usage: memguard operator --listen ADDRESS:PORT [options]
 
@@ -59,12 +57,7 @@ def _live(argv: list[str]) -> int:
     from memguard.controller.operator import Operator
 
     wanted = arguments(argv)
-    connection = _connection(wanted.kubeconfig)
-    return serve(lambda journal: Operator(wanted, connection, journal))
-
-
-def _connection(kubeconfig: str | None) -> Connection:
-    if kubeconfig is None:
-        return in_cluster()
-    os.environ["KUBECONFIG"] = kubeconfig  # kopf finds it there
-    return read_kubeconfig(kubeconfig)
+    if wanted.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = wanted.kubeconfig  # kopf finds it there
+    reached = connection(wanted.kubeconfig)
+    return serve(lambda journal: Operator(wanted, reached, journal))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
-from prometheus_client import Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from memguard.core.catalogue import metric
 from memguard.core.decision import Decision, Outcome
 from memguard.core.scorecard import Tally
-from memguard.service.board import Board
+from memguard.service.board import Board, family_of
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +43,7 @@ class Metrics:
         self._doubted = board.counter("memguard_operator_reports_refused_total")
         self._failures = board.counter("memguard_operator_failures_total")
         self._expired = board.counter("memguard_operator_expired_decisions_total")
-        reaction = metric("memguard_operator_reaction_seconds")
-        self._reaction = Histogram(reaction.name, reaction.help, buckets=reaction.buckets, registry=self.registry)
+        self._reaction = board.histogram("memguard_operator_reaction_seconds")
         self.registry.register(_Standing(view))
 
     def decided(self, decision: Decision) -> None:
@@ -113,35 +109,28 @@ class _Standing(Collector):
     def collect(self) -> Iterator[Family]:
         """All of them."""
         view = self._view()
-        yield _gauge("memguard_operator_leading", {(): float(view.leading)})
-        yield _gauge("memguard_operator_nodes", {(level,): float(count) for level, count in view.levels.items()})
-        yield _gauge("memguard_operator_attended_nodes", {(): float(view.attended)})
-        yield _gauge("memguard_operator_decisions", {(): float(view.decisions)})
-        yield _gauge("memguard_tainted_nodes", {(): float(view.tainted)})
         tally = view.tally
         verdicts = {"hit": tally.hits, "false_alarm": tally.false_alarms, "miss": tally.misses}
-        yield _gauge("memguard_scorecard", {(verdict,): float(count) for verdict, count in verdicts.items()})
-        yield _gauge("memguard_fairness_ratio", {(group,): ratio for group, ratio in view.fairness.items()})
-        yield _gauge("memguard_learned_points", {(name,): float(points) for name, points in view.points.items()})
-        yield _gauge("memguard_watch_age_seconds", {(name,): age for name, age in view.watch_ages.items()})
-        yield _counter("memguard_watch_failures_total", {(name,): n for name, n in view.watch_failures.items()})
-        yield _counter("memguard_events_dropped_total", {(): view.events_dropped})
+        yield _one("memguard_operator_leading", view.leading)
+        yield _each("memguard_operator_nodes", view.levels)
+        yield _one("memguard_operator_attended_nodes", view.attended)
+        yield _one("memguard_operator_decisions", view.decisions)
+        yield _one("memguard_tainted_nodes", view.tainted)
+        yield _each("memguard_scorecard", verdicts)
+        yield _each("memguard_fairness_ratio", view.fairness)
+        yield _each("memguard_learned_points", view.points)
+        yield _each("memguard_watch_age_seconds", view.watch_ages)
+        yield _each("memguard_watch_failures_total", view.watch_failures)
+        yield _one("memguard_events_dropped_total", view.events_dropped)
 
 
-def _gauge(name: str, values: Mapping[tuple[str, ...], float]) -> Family:
-    one = metric(name)
-    family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
-    for labels, value in values.items():
-        family.add_metric(labels, value)
-    return family
+def _one(name: str, value: float) -> Family:
+    return family_of(name, [((), float(value))])
 
 
-def _counter(name: str, values: Mapping[tuple[str, ...], int]) -> Family:
-    one = metric(name)
-    family = CounterMetricFamily(one.name, one.help, labels=one.labels)
-    for labels, value in values.items():
-        family.add_metric(labels, value)
-    return family
+def _each(name: str, values: Mapping[str, float]) -> Family:
+    """By its only label."""
+    return family_of(name, (((label,), float(value)) for label, value in values.items()))
 
 
 def busiest(points: Mapping[str, int], count: int = 10) -> dict[str, int]:

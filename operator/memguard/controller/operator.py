@@ -27,6 +27,7 @@ from memguard.controller.taints import Taints, present
 from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
 from memguard.core.feedback import bias
+from memguard.core.notes import title_of
 from memguard.core.scorecard import Tally
 from memguard.errors import KubeError
 from memguard.kube.client import Client
@@ -37,7 +38,7 @@ from memguard.kube.objects import Node, ObjectReference
 from memguard.service.crew import PARTING_SECONDS, Crew
 from memguard.service.journal import Journal, utc_now
 from memguard.service.notices import decided
-from memguard.service.resources import CLUSTER_POLICIES, POLICIES
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES, reference
 from memguard.service.web import Web
 
 LEASE = "memguard-operator"
@@ -251,14 +252,8 @@ class Operator:
         """The object of a policy; None for the one that is compiled in."""
         for resource, items in ((POLICIES, self._book.tenants()), (CLUSTER_POLICIES, self._book.clusters())):
             for one in items:
-                if f"{one.namespace or 'cluster'}/{one.name}" == title:
-                    return ObjectReference(
-                        api_version=resource.api_version,
-                        kind=resource.kind,
-                        namespace=one.namespace,
-                        name=one.name,
-                        uid=one.uid,
-                    )
+                if title_of(one.namespace, one.name) == title:
+                    return reference(resource, one)
         return None
 
     # --- from time to time

@@ -8,6 +8,7 @@ Lease it only matters whether they changed.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -223,25 +224,10 @@ class ConfigMap(KubeObject, frozen=True, kw_only=True):
     data: dict[str, str] = {}
 
 
-class LabelSelectorRequirement(KubeObject, frozen=True, kw_only=True):
-    """One condition of a selector."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-
-class LabelSelector(KubeObject, frozen=True, kw_only=True):
-    """Kubernetes' own selector."""
-
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
-
-
 class DisruptionBudgetSpec(KubeObject, frozen=True, kw_only=True):
-    """Which pods a PodDisruptionBudget is for; one without a selector is for none."""
+    """Which pods a PodDisruptionBudget is for (core/selector reads it); one without a selector is for none."""
 
-    selector: LabelSelector | None = None
+    selector: dict[str, Any] | None = None
 
 
 class DisruptionBudgetStatus(KubeObject, frozen=True, kw_only=True):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
 
 from memguard.core.catalogue import metric
 
@@ -28,6 +32,11 @@ class Board:
             counter.labels(value)
         return counter
 
+    def histogram(self, name: str) -> Histogram:
+        """With the catalogue's buckets."""
+        one = metric(name)
+        return Histogram(one.name, one.help, buckets=one.buckets, registry=self.registry)
+
     def bounded(self, label: str, value: str) -> str:
         """The value, or OTHERS where the label has too many already."""
         known = self._values.setdefault(label, set())
@@ -35,3 +44,14 @@ class Board:
             return OTHERS
         known.add(value)
         return value
+
+
+def family_of(name: str, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    """A gauge or a counter as it stands: values by those of its labels."""
+    one = metric(name)
+    counter = one.kind == "counter"
+    make = CounterMetricFamily if counter else GaugeMetricFamily
+    family = make(name.removesuffix("_total") if counter else name, one.help, labels=one.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family

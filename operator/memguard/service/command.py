@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from memguard.errors import ConfigError, MemguardError
+from memguard.kube.connection import Connection, in_cluster
 from memguard.service.journal import Journal
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -61,6 +62,15 @@ def options(
 def wrong(name: str, problem: str) -> ConfigError:
     """The command line cannot be followed."""
     return ConfigError("command line", problem, remedy=f"See memguard {name} --help.")
+
+
+def connection(kubeconfig: str | None) -> Connection:
+    """To the API server: as a kubeconfig says, or as every pod has it. Raises ConfigError."""
+    if kubeconfig is None:
+        return in_cluster()
+    from memguard.kube.kubeconfig import read_kubeconfig
+
+    return read_kubeconfig(kubeconfig)
 
 
 def serve(make: Callable[[Journal], Service]) -> int:

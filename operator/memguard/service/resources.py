@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from memguard.api.definitions import CLUSTER_POLICY, POLICY, Definition
-from memguard.api.meta import GROUP, VERSION, Desired
+from memguard.api.meta import GROUP, VERSION, Desired, ObjectMeta
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
+from memguard.kube.codec import Item
+from memguard.kube.objects import ObjectReference
 from memguard.kube.resources import Resource
 
 T = TypeVar("T")
+Named = ObjectMeta | Item
 
 #: A policy of each kind, as its author wrote it.
 ClusterPolicy = Desired[ClusterMemoryGuardPolicySpec]
@@ -25,6 +28,13 @@ def resource_of(definition: Definition, type_: type[T]) -> Resource[T]:
         kind=definition.kind.__name__,
         type=type_,
         namespaced=definition.namespaced,
+    )
+
+
+def reference(resource: Resource[Any], one: Named) -> ObjectReference:
+    """An object of this kind, as an Event names it; `one` is its metadata, or what is known of one that is broken."""
+    return ObjectReference(
+        api_version=resource.api_version, kind=resource.kind, namespace=one.namespace, name=one.name, uid=one.uid
     )
 
 
