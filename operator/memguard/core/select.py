@@ -45,8 +45,10 @@ TRUSTED_SAMPLES = 4
 NOTICED_LOSS = 0.125
 #: With less time than this until a limit is reached, half of the margin is not waited for; where nobody looks all the
 #: time, with less than this many looks, and on the node never (2 of 10 flat culprits of bench/victims came too late).
-#: A stop signal needs the margin for its grace, so it is not waited for either where the policy wants one first.
-LATE_SECONDS, LATE_LOOKS = 0.04, 4
+#: A stop signal needs the margin for its grace, so it is not waited for either where the policy wants one first. Who is
+#: let off the brake of a probation makes up for it at full speed: with 40 ms 3 of 24 warm-ups that end 10 MiB below
+#: their limit were killed, with 20 ms none of 40 (tests/kernel/test_false_alarms.py).
+LATE_SECONDS, LATE_LOOKS = 0.02, 4
 #: How the one exclusion begins that points undo.
 BELOW_THRESHOLD = "its score is below the threshold"
 #: Whoever makes this share of the growth is not protected by its youth.
