@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +12,9 @@ import pytest
 from tests.controller.objects import NOW, described
 from tests.kube.scripted import Scripted, answer
 
-from memguard.controller.archive import LONGEST_SECONDS, Archive, Keep
+from memguard.controller.archive import CLAIM_SECONDS, LONGEST_SECONDS, Archive, Keep
 from memguard.controller.resources import RecordedDecision
-from memguard.core.cluster_budget import WEARY_ENDS
+from memguard.core.cluster_budget import WEARY_ENDS, End
 from memguard.core.fairness import Share
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
@@ -77,6 +79,42 @@ def test_what_was_ended_is_spent_whoever_did_it() -> None:
 @pytest.mark.row("K6")
 def test_the_longest_window_that_a_budget_may_have_is_known() -> None:
     assert len(archive(described(at=1 - DAY)).ends(AT)) == 1
+
+
+def ending(at: float = AT, node: str = "node-a") -> End:
+    return End(at=at, workload="shop/Deployment/cart/app", namespace="shop", node=node, in_place=False)
+
+
+def at_most(count: int) -> Callable[[Iterable[End]], str | None]:
+    return lambda ends: "spent" if len(list(ends)) >= count else None
+
+
+@pytest.mark.row("K6")
+def test_a_budget_is_not_overspent_by_those_who_ask_at_once() -> None:
+    found = archive(described("kill"))
+    with ThreadPoolExecutor(8) as pool:
+        asked = pool.map(lambda number: found.claim(("shop", f"evict-{number}"), ending(), at_most(4)), range(20))
+        assert sorted(map(str, asked)) == ["None"] * 3 + ["spent"] * 17
+
+
+@pytest.mark.row("K6")
+def test_what_was_claimed_is_not_counted_again_when_its_record_comes() -> None:
+    found = archive(described("evict-a", action="evict", phase="Acted"))
+    assert found.claim(("shop", "evict-a"), ending(), at_most(1)) is None  # by itself it is not refused
+    assert found.claim(("shop", "evict-b"), ending(), at_most(2)) is None
+    assert found.claim(("shop", "evict-c"), ending(), at_most(2)) == "spent"
+
+
+@pytest.mark.row("K6")
+@pytest.mark.parametrize("later", ["released", "too long ago"])
+def test_what_was_claimed_and_not_done_is_given_back(later: str) -> None:
+    found = archive(described("kill"))
+    assert found.claim(("shop", "evict-a"), ending(), at_most(2)) is None
+    assert found.claim(("shop", "evict-b"), ending(), at_most(2)) == "spent"
+    if later == "released":
+        found.release(("shop", "evict-a"))
+    at = AT if later == "released" else AT + CLAIM_SECONDS
+    assert found.claim(("shop", "evict-b"), ending(at), at_most(2)) is None
 
 
 UNDER_WAY = [

@@ -137,3 +137,41 @@ def test_one_that_has_to_wait_holds_up_nobody() -> None:
     work.desk.run()
     assert work.names == "abcd"
     assert work.failures == ["a"]
+
+
+def test_aftercare_waits_until_all_had_their_turn() -> None:
+    """A hand that waits for the desk to be clear goes on once the last that waits is taken, or its time is over."""
+    may_end = threading.Event()
+
+    def does(name: str) -> None:
+        if not work.over(2):
+            assert may_end.wait(DEADLINE_SECONDS)
+
+    work = Work(does)
+    assert work.desk.clear(0.0)
+    work.desk.noticed("a")
+    work.desk.noticed("b")
+    assert not work.desk.clear(0.01)
+    hand = threading.Thread(target=work.desk.run)
+    hand.start()
+    assert not work.desk.clear(0.01)  # `b` waits
+    may_end.set()
+    assert work.desk.clear(DEADLINE_SECONDS)
+    hand.join(DEADLINE_SECONDS)
+    assert work.names == "ab"
+
+
+def test_who_was_put_off_is_not_waited_for() -> None:
+    def does(_: str) -> None:
+        raise error(retry_after=300)
+
+    work = Work(does)
+    work.desk.noticed("a")
+    hand = threading.Thread(target=work.desk.run)
+    hand.start()
+    assert work.desk.clear(DEADLINE_SECONDS)
+    assert work.desk.rest(DEADLINE_SECONDS)
+    assert work.desk.clear(0.0)
+    work.desk.stop()
+    hand.join(DEADLINE_SECONDS)
+    assert work.failures == ["a"]

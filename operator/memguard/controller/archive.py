@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from memguard.controller.resources import DECISIONS, RecordedDecision
@@ -23,6 +23,8 @@ FORESIGHT, STORM = "report", "storm"
 IN_PLACE = ("kill", "terminate")
 #: The longest window that a budget may have (core/policies): what was ended within it is asked for, and kept.
 LONGEST_SECONDS = 86_400.0
+#: What was claimed is recorded by then, or was not done.
+CLAIM_SECONDS = 90.0
 
 
 class Keep(Record, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Archive:
         self._told = told
         self._lock = threading.Lock()
         self._ends: dict[Key, End] = {}
+        self._claims: dict[Key, End] = {}
 
     def _changed(self, change: Change[RecordedDecision]) -> None:
         with self._lock:
@@ -64,6 +67,24 @@ class Archive:
         """What was ended lately, all over the cluster."""
         with self._lock:
             return tuple(end for end in self._ends.values() if now - end.at < LONGEST_SECONDS)
+
+    def claim(self, key: Key, end: End, refusal: Callable[[Iterable[End]], str | None]) -> str | None:
+        """Count what is about to be done under this key as done, unless `refusal` minds what all others did; why not.
+
+        A hundred nodes may ask within the second that it takes until the first record comes back.
+        """
+        with self._lock:
+            self._claims = {one: claim for one, claim in self._claims.items() if end.at - claim.at < CLAIM_SECONDS}
+            others = {one: spent for one, spent in (self._claims | self._ends).items() if one != key}
+            why_not = refusal(spent for spent in others.values() if end.at - spent.at < LONGEST_SECONDS)
+            if why_not is None:
+                self._claims[key] = end
+            return why_not
+
+    def release(self, key: Key) -> None:
+        """It was not done after all, or its own record is about to come."""
+        with self._lock:
+            self._claims.pop(key, None)
 
     def tired(self, node: str, now: float) -> tuple[RecordedDecision, ...]:
         """The last end of each workload that was ended in place on this node again and again."""

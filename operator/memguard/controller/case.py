@@ -9,23 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from memguard.api.decision import MemoryGuardDecisionStatus, first_status, outcome_status
+from memguard.api.decision import MemoryGuardDecisionStatus, first_status
 from memguard.api.node_memory import TopContainer, near_limit
 from memguard.controller.archive import FORESIGHT, STORM, Archive
 from memguard.controller.deeds import Deeds
+from memguard.controller.eviction import Eviction
 from memguard.controller.policy_book import PolicyBook
+from memguard.controller.refusal import DEPOSED, ENDING, Refusal, refused
 from memguard.controller.reports import snapshot
 from memguard.controller.resources import RecordedDecision, Report, ReportedNode
 from memguard.core.advice import AdvisedOrder
-from memguard.core.cluster_budget import ClusterBudget, weary
+from memguard.core.cluster_budget import ClusterBudget, End, weary
 from memguard.core.compile import Compiled
-from memguard.core.decision import Decision, Outcome, Victim, decision_of, victim_of
+from memguard.core.decision import Decision, Outcome, decision_of, victim_of
 from memguard.core.explain import sentence, size
-from memguard.core.foresight import FORESIGHT_SECONDS, Way, ahead, culprit, look, remedy, settled
+from memguard.core.foresight import FORESIGHT_SECONDS, Useless, Way, ahead, culprit, look, remedy, settled
 from memguard.core.history import History
 from memguard.core.model import Container, Identity, unread
 from memguard.core.policy import Plan, workload
@@ -38,11 +41,8 @@ from memguard.kube.objects import Node, Pod
 REFUSED = timedelta(seconds=30)
 #: So many are asked for one report: each costs a request.
 MOST_ASKED = 5
-#: Beyond the pod's own grace, for kubelet and the API server.
-EVICTION = timedelta(seconds=60)
 #: An order is answered within a second or two; after this the node's agent refuses it.
 ORDER = timedelta(seconds=60)
-USUAL_GRACE_SECONDS = 30
 #: What is only observed is told once in so long.
 REPEAT_SECONDS = 600
 
@@ -51,24 +51,8 @@ Decided = Callable[[Decision, str], None]
 Ended = Callable[[Outcome], None]
 
 
-class Flight(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod that was evicted. `before_bytes`: what was available then; `gone_at`: when it was no longer there.
-
-    `told`: its record says that it is on its way.
-    """
-
-    decision: str
-    victim: Victim
-    expected_bytes: int
-    before_bytes: int
-    began_at: datetime
-    ends_at: datetime
-    gone_at: datetime | None = None
-    told: bool = False
-
-
 class Case:
-    """The node `name`'s. `flight`: who is on its way; `compiled`: the node's plan, as it was made last."""
+    """The node `name`'s. `compiled`: the node's plan, as it was made last."""
 
     def __init__(
         self,
@@ -79,7 +63,7 @@ class Case:
         *,
         decided: Decided,
         ended: Ended,
-        refused: Callable[[str], None],
+        refused: Callable[[Refusal], None],
         acts: Callable[[], bool],
     ) -> None:
         self.name = name
@@ -89,18 +73,19 @@ class Case:
         self._taken_at: datetime | None = None
         self._known: dict[str, Identity] = {}
         self._pods: dict[str, Pod] = {}
+        self._listed_at: datetime | None = None
         self._refused: dict[str, tuple[str, datetime]] = {}
         self._observed: set[str] = set()
         self._order: AdvisedOrder | None = None
         #: Nothing may be ended on the node: its profile, or that it is not fit. Then we only observe there, too.
         self._watches_only = True
-        self.flight: Flight | None = None
+        self._eviction: Eviction | None = None
         self.compiled: Compiled | None = None
 
     @property
     def idle(self) -> bool:
         """Is there nothing to remember: nobody on the way, nobody who was asked a moment ago?"""
-        return self.flight is None and self._order is None and not self._refused
+        return self._eviction is None and self._order is None and not self._refused
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -124,7 +109,7 @@ class Case:
         left = report.exhaustion_seconds
         soon = report.level != "Calm" and left is not None and left <= FORESIGHT_SECONDS
         if soon or cramped:
-            self._recognise(report)
+            self._recognise(report, now)
         self.compiled = self._book.plan(node.metadata.labels, (one.namespace or "" for one in self._known.values()))
         if self.compiled is None or reported.spec.emergency_stop:
             return
@@ -133,12 +118,12 @@ class Case:
         self._history = History() if report.level == "Calm" else self._judge(reported, now, soon=soon)
         self._taken_at = report.observed_at
 
-    def _recognise(self, report: Report) -> None:
+    def _recognise(self, report: Report, now: datetime) -> None:
         """Who they are; the API server is asked when there is one that is not known."""
         if all(one.id in self._known for one in report.top):
             return
         pods = self._deeds.pods_on(self.name)
-        self._pods = {pod.metadata.uid: pod for pod in pods}
+        self._pods, self._listed_at = {pod.metadata.uid: pod for pod in pods}, now
         self._known = {identity.id: identity for pod in pods for identity in identities(pod)}
 
     def _judge(self, reported: ReportedNode, now: datetime, *, soon: bool) -> History:
@@ -150,7 +135,7 @@ class Case:
         plan = ahead(msgspec.structs.replace(self._plan, bias=dict(reported.spec.bias)))
         refusals = {key: why for key, (why, _) in self._refused.items()}
         history, ranking = look(self._history, taken, plan, refusals)
-        if not soon or self.flight is not None or self._ordered(reported, now):
+        if not soon or self._eviction is not None or self._ordered(reported, now):
             return history
         for _ in range(MOST_ASKED):
             victim = culprit(history, ranking)
@@ -160,32 +145,28 @@ class Case:
             if why_not is None:
                 return settled(history, taken, foreign=ranking.foreign_growth)
             self._refuse(victim.container.id, why_not, now)
-            refusals[victim.container.id] = why_not
+            refusals[victim.container.id] = why_not.words
             ranking = rank(history, taken, plan, ranking.domain, ranking.pressure, refusals=refusals)
         return history
 
     # --- what is done
 
-    def _act(self, reported: ReportedNode, ranking: Ranking, now: datetime) -> str | None:
+    def _act(self, reported: ReportedNode, ranking: Ranking, now: datetime) -> Refusal | None:
         """Have the chosen one go; why not, if it may not."""
         container = ranking.candidates[0].container
-        pod = self._pods.get(container.pod_uid or "")
+        pod = self._pod(container.pod_uid or "", now)
         if pod is None or pod.metadata.deletion_timestamp is not None:
-            return "its pod is ending already"
+            return ENDING
         rule, at = self._plan.rule_for(container), now.timestamp()
         tired = weary(self._archive.ends(at), workload(container), self.name, at)
         found = remedy(container, rule, weary=tired)
-        if found.way is None:
-            return found.reason
+        if isinstance(found, Useless):
+            return Refusal(cause=found.cause, words=found.words)
         if self._observes(container):
-            self._would(ranking, found.way, now)
+            self._would(ranking, found, now)
             return None
-        spent = self._spent(container, at, moving=tired and found.way == "evict")
-        if spent is not None:
-            return spent
-        if found.way != "evict":
-            self._have_ended(reported, container, found.way, now)
-            return None
+        if found != "evict":
+            return self._have_ended(reported, container, found, now)
         decision = decision_of(
             ranking,
             id=f"evict-{pod.metadata.uid}",
@@ -194,34 +175,44 @@ class Case:
             trigger=FORESIGHT,
             reason=sentence(ranking),
         )
-        return self._evict(pod, decision, rule.policy, reported.status, now)
+        return self._evict(pod, container, decision, reported.status, now, weary=tired)
 
-    def _evict(self, pod: Pod, decision: Decision, policy: str, report: Report, now: datetime) -> str | None:
+    def _pod(self, uid: str, now: datetime) -> Pod | None:
+        """As it is in this turn: somebody else may have ended it since we looked."""
+        pod = self._pods.get(uid)
+        if pod is None or self._listed_at == now:
+            return pod
+        return self._deeds.pod(pod.metadata.namespace, pod.metadata.name, uid)
+
+    def _evict(
+        self, pod: Pod, container: Container, decision: Decision, report: Report, now: datetime, *, weary: bool
+    ) -> Refusal | None:
         """Ask first, write it down, then do it: whoever comes after us finds what was meant. Why not, if it may not."""
-        meta = pod.metadata
-        seen = self._deeds.pod(meta.namespace, meta.name, meta.uid)
-        if seen is None or seen.metadata.deletion_timestamp is not None:  # by somebody else, since we looked
-            return "its pod is ending already"
-        why_not = self._deeds.evict(pod, dry_run=True)
-        if why_not is None and not self._acts():  # an answer may take longer than the lease lasts
-            why_not = "another replica leads now"
-        if why_not is None:
-            why_not = self._deeds.record(decision, namespace=meta.namespace, node=self.name, at=now, policy=policy)
+        claim, policy = (pod.metadata.namespace, decision.id), self._plan.rule_for(container).policy
+        why_not = self._claim(claim, container, now, moving=weary, in_place=False)
         if why_not is not None:
             return why_not
-        # Before it is asked for: where no answer comes it may have been done, and `follow` looks.
-        self.flight = _flight(pod, decision, report.available_bytes, now)
-        why_not = self._deeds.evict(pod)
+        why_not = self._deeds.evict(pod, dry_run=True) or self._record(decision, policy, now)
+        if why_not is None:
+            # Before it is asked for: where no answer comes it may have been done, and `follow` looks.
+            eviction = self._eviction = Eviction.begun(self._deeds, pod, decision, report.available_bytes, now)
+            why_not = self._deeds.evict(pod)
+            if why_not is not None:
+                eviction.give_up(now)
+                self._eviction = None
         if why_not is not None:
-            self._give_up(self.flight, now)
+            self._archive.release(claim)
             return why_not
         self._decided(decision, policy)
         return None
 
-    def _have_ended(self, reported: ReportedNode, container: Container, way: Way, now: datetime) -> None:
-        """The guard does it, if its own plan allows; its agent writes the record."""
+    def _have_ended(self, reported: ReportedNode, container: Container, way: Way, now: datetime) -> Refusal | None:
+        """The guard does it, if its own plan allows; its agent writes the record. Why not, if it may not."""
         # The same within its time, whoever gives it: where no answer came, it may stand there.
         name = f"{way}-{container.id[:12]}-{int(now.timestamp() // ORDER.total_seconds())}"
+        spent = self._claim(("", name), container, now, moving=False, in_place=True)
+        if spent is not None:
+            return spent
         order = AdvisedOrder(
             id=name,
             action="kill" if way == "kill" else "terminate",
@@ -231,6 +222,7 @@ class Case:
         )
         self._deeds.order(reported, order, now)
         self._order = order
+        return None
 
     def _would(self, ranking: Ranking, way: Way, now: datetime) -> None:
         """Only observed: told once in a while."""
@@ -247,13 +239,19 @@ class Case:
             reason=sentence(ranking),
             not_done_because="its node only observes" if self._watches_only else "its policy says Observe",
         )
-        self._tell(decision, self._plan.rule_for(container).policy, first_status(decision), now)
+        policy = self._plan.rule_for(container).policy
+        why_not = self._record(decision, policy, now)
+        if why_not is None:
+            self._deeds.amend(container.namespace or "", name, first_status(decision))
+        else:
+            self._refusing(why_not)
+        self._decided(decision, policy)
         self._observed.add(name)
 
     def relocate(self, record: RecordedDecision, reported: ReportedNode, node: Node, now: datetime) -> None:
         """It was ended in place again and again: one more restart there is of no use, but another node may be."""
         seen, key = record.spec.victim, f"relocate {record.spec.victim.pod_uid}"
-        if self.flight is not None or key in self._refused:
+        if self._eviction is not None or key in self._refused:
             return
         pod = self._deeds.pod(seen.namespace, seen.pod, seen.pod_uid)
         if pod is None or pod.metadata.deletion_timestamp is not None:
@@ -263,14 +261,15 @@ class Case:
         if identity is None or self.compiled is None or reported.spec.emergency_stop:
             return
         container = unread(identity)
-        rule, at = self._plan.rule_for(container), now.timestamp()
-        refused = exclusion(container, rule, self.compiled.plan) or self._spent(container, at, moving=True)
-        if refused or self._observes(container) or remedy(container, rule, weary=True).way != "evict":
+        rule = self._plan.rule_for(container)
+        if exclusion(container, rule, self.compiled.plan) or self._observes(container):
+            return
+        if remedy(container, rule, weary=True) != "evict":
             return
         reason = f"{container.title} was ended in place again and again: another restart on {self.name} is of no use."
         name = f"evict-{pod.metadata.uid}"
         decision = _decision(container, reported.status, STORM, id=name, action="evict", reason=reason)
-        why_not = self._evict(pod, decision, rule.policy, reported.status, now)
+        why_not = self._evict(pod, container, decision, reported.status, now, weary=True)
         if why_not is not None:
             self._refuse(key, why_not, now)
 
@@ -285,57 +284,38 @@ class Case:
         wanted = raised_limit(limit, rule.largest_limit_bytes, report.available_bytes, report.reserve_bytes)
         if wanted is None or not rule.allows("resize") or self._observes(container):
             return
-        why_not = self._deeds.resize(pod, identity.name or "", wanted)
-        self._refused[key] = (why_not or "kubelet has been asked", now + REFUSED)
+        reason = f"{container.title} is about to reach its limit: raised from {size(limit)} to {size(wanted)}."
+        name = f"resize-{one.id[:12]}-{wanted >> 20}"
+        decision = _decision(container, report, FORESIGHT, id=name, action="resize", reason=reason)
+        raised = partial(self._deeds.resize, pod, container.name or "", wanted)
+        why_not = raised(dry_run=True) or self._record(decision, rule.policy, now)
         if why_not is None:
-            reason = f"{container.title} was about to reach its limit: raised from {size(limit)} to {size(wanted)}."
-            name = f"resize-{one.id[:12]}-{wanted >> 20}"
-            decision = _decision(container, report, FORESIGHT, id=name, action="resize", reason=reason)
-            self._tell(decision, rule.policy, MemoryGuardDecisionStatus(phase="Done", finished_at=now), now)
+            why_not = raised()
+            status = MemoryGuardDecisionStatus(phase="Incomplete" if why_not else "Done", finished_at=now)
+            self._deeds.amend(pod.metadata.namespace, name, status)
+        if why_not is not None:
+            self._refuse(key, why_not, now)
+            return
+        self._refused[key] = ("kubelet has been asked", now + REFUSED)
+        self._decided(decision, rule.policy)
 
     # --- what becomes of it
 
     def resume(self, record: RecordedDecision, now: datetime) -> None:
-        """An eviction that another operator began, or we before a restart; whether it was done, `follow` finds out."""
-        seen = record.spec.victim
-        pod = self._deeds.pod(seen.namespace, seen.pod, seen.pod_uid)
-        self.flight = Flight(
-            decision=record.metadata.name,
-            victim=msgspec.convert(msgspec.to_builtins(seen), Victim),
-            expected_bytes=record.spec.expected_bytes,
-            before_bytes=record.spec.available_bytes,
-            began_at=record.spec.taken_at,
-            ends_at=now + EVICTION + timedelta(seconds=_grace_seconds(pod)),
-            told=record.status.phase == "Acted",
-        )
+        """Go on with an eviction that another operator began, or we before a restart. Raises KubeError."""
+        self._eviction = Eviction.resumed(self._deeds, record, now)
 
     def follow(self, report: Report | None, now: datetime) -> None:
-        """Is who is on its way gone, and what came back? That the next report tells, if there is one."""
+        """What became of whoever is on its way. Raises KubeError."""
         self._refused = {key: (why, until) for key, (why, until) in self._refused.items() if until > now}
         self._follow_order(report, now)
-        flight = self.flight
-        if flight is None:
+        if self._eviction is None:
             return
-        seen = flight.victim
-        if flight.gone_at is None:
-            pod = self._deeds.pod(seen.namespace or "", seen.pod or "", seen.pod_uid or "")
-            if pod is None:
-                flight = self.flight = msgspec.structs.replace(flight, gone_at=now)
-            elif pod.metadata.deletion_timestamp is None:  # written down, and never done
-                self._give_up(flight, now)
-                return
-        if not flight.told:  # not at once: other nodes wait for their turn
-            self._deeds.amend(seen.namespace or "", flight.decision, MemoryGuardDecisionStatus(phase="Acted"))
-            flight = self.flight = msgspec.structs.replace(flight, told=True)
-        observed_at = report.observed_at if report else None
-        told = flight.gone_at is not None and observed_at is not None and observed_at > flight.gone_at
-        if told or now > flight.ends_at:
-            self._finish(flight, report, now)
-
-    def _give_up(self, flight: Flight, now: datetime) -> None:
-        status = MemoryGuardDecisionStatus(phase="Incomplete", finished_at=now)
-        self._deeds.amend(flight.victim.namespace or "", flight.decision, status)
-        self.flight = None
+        outcome = self._eviction.follow(report, now)
+        if self._eviction.over:
+            self._eviction = None
+        if outcome is not None:
+            self._ended(outcome)
 
     def _ordered(self, reported: ReportedNode, now: datetime) -> bool:
         """Is an order of ours still to be answered? Whoever led before us may have given one, too."""
@@ -350,28 +330,10 @@ class Case:
             return
         answer = next((one for one in report.orders if one.id == order.id), None) if report else None
         if answer is not None and not answer.accepted:
-            self._refuse(order.container_id, f"the order is refused: {answer.reason}", now)
+            self._refuse(order.container_id, refused("the order", answer.reason), now)
         if answer is not None or now > order.expires_at:
+            self._archive.release(("", order.id))
             self._order = None
-
-    def _finish(self, flight: Flight, report: Report | None, now: datetime) -> None:
-        freed_bytes = report.available_bytes - flight.before_bytes if report and flight.gone_at else 0
-        outcome = Outcome(
-            id=flight.decision,
-            victim=flight.victim,
-            action="evict",
-            complete=flight.gone_at is not None,
-            seconds=((flight.gone_at or now) - flight.began_at).total_seconds(),
-            expected_bytes=flight.expected_bytes,
-            freed_bytes=max(0, freed_bytes),
-            headroom_bytes=report.available_bytes - report.reserve_bytes if report else 0,
-        )
-        status = outcome_status(outcome, now)
-        if report is None:  # what came back is not known, which is not nothing
-            status = msgspec.structs.replace(status, freed_bytes=None, freed=None)
-        self._deeds.amend(flight.victim.namespace or "", flight.decision, status)
-        self.flight = None
-        self._ended(outcome)
 
     # --- what is allowed, and what is told
 
@@ -382,24 +344,30 @@ class Case:
     def _observes(self, container: Container) -> bool:
         return self._watches_only or self._plan.mode_for(container) == "Observe"
 
-    def _spent(self, container: Container, at: float, *, moving: bool) -> str | None:
+    def _claim(
+        self, key: tuple[str, str], container: Container, now: datetime, *, moving: bool, in_place: bool
+    ) -> Refusal | None:
+        """Have it counted in the cluster's budgets, or hear which of them is spent."""
+        at, name = now.timestamp(), workload(container)
+        end = End(at=at, workload=name, namespace=container.namespace or "", node=self.name, in_place=in_place)
         budget = ClusterBudget(budget=self._plan.budget, per_cluster=self.compiled.per_cluster if self.compiled else 0)
         own = self._plan.rule_for(container).budget
-        return budget.refusal(self._archive.ends(at), container, self.name, at, own, moving=moving)
+        spent = self._archive.claim(
+            key, end, lambda ends: budget.refusal(ends, container, self.name, at, own, moving=moving)
+        )
+        return None if spent is None else Refusal(cause="budget", words=spent)
 
-    def _refuse(self, key: str, why_not: str, now: datetime) -> None:
+    def _refuse(self, key: str, why_not: Refusal, now: datetime) -> None:
         """Not to be asked again for a while."""
         self._refusing(why_not)
-        self._refused[key] = (why_not, now + REFUSED)
+        self._refused[key] = (why_not.words, now + REFUSED)
 
-    def _tell(self, decision: Decision, policy: str, status: MemoryGuardDecisionStatus, now: datetime) -> None:
+    def _record(self, decision: Decision, policy: str, now: datetime) -> Refusal | None:
+        """Write it down before it is done, unless another leads by now: answers may take longer than the lease."""
+        if not self._acts():
+            return DEPOSED
         namespace = decision.victim.namespace or ""
-        why_not = self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
-        if why_not is None:
-            self._deeds.amend(namespace, decision.id, status)
-        else:
-            self._refusing(why_not)
-        self._decided(decision, policy)
+        return self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
 
 
 def _decision(container: Container, report: Report, trigger: str, **facts: Any) -> Decision:
@@ -420,19 +388,3 @@ def _decision(container: Container, report: Report, trigger: str, **facts: Any) 
         badness=0.0,
         **facts,
     )
-
-
-def _flight(pod: Pod, decision: Decision, before_bytes: int, now: datetime) -> Flight:
-    return Flight(
-        decision=decision.id,
-        victim=decision.victim,
-        expected_bytes=decision.expected_bytes,
-        before_bytes=before_bytes,
-        began_at=now,
-        ends_at=now + EVICTION + timedelta(seconds=_grace_seconds(pod)),
-    )
-
-
-def _grace_seconds(pod: Pod | None) -> int:
-    asked = pod.spec.termination_grace_period_seconds if pod else None
-    return USUAL_GRACE_SECONDS if asked is None else asked

@@ -13,6 +13,7 @@ from typing import Any
 
 from memguard.api.decision import MemoryGuardDecisionStatus, record
 from memguard.api.wire import body
+from memguard.controller.refusal import GONE, UNDISRUPTABLE, Refusal, refused
 from memguard.controller.resources import DECISIONS, NODE_MEMORIES, ReportedNode
 from memguard.core.advice import MOST_ORDERS, AdvisedOrder
 from memguard.core.decision import Decision
@@ -50,7 +51,7 @@ class Deeds:
             return found if found.metadata.uid == uid else None
         return None
 
-    def evict(self, pod: Pod, *, dry_run: bool = False) -> str | None:
+    def evict(self, pod: Pod, *, dry_run: bool = False) -> Refusal | None:
         """Evict it with its own grace, or ask whether it could be; why it may not be now."""
         meta = pod.metadata
         grace = 1 if pod.spec.termination_grace_period_seconds == 0 else None  # with 0 its name is free before it ends
@@ -59,15 +60,15 @@ class Deeds:
         except TooManyRequestsError as error:
             if not error.budget:
                 raise
-            return "its PodDisruptionBudget allows no eviction now"
+            return UNDISRUPTABLE
         except (NotFoundError, ConflictError):
-            return "its pod is no longer there"
+            return GONE
         except UnauthorizedError:  # that is about us
             raise
         except KubeError as error:
             if error.passing and not _vetoed(error):
                 raise
-            return f"the eviction is refused: {error.problem}"
+            return refused("the eviction", error.problem)
         return None
 
     def order(self, reported: ReportedNode, order: AdvisedOrder, now: datetime) -> None:
@@ -84,16 +85,17 @@ class Deeds:
             NODE_MEMORIES, reported.metadata.name, {"metadata": metadata, "spec": dict(advice)}
         )
 
-    def resize(self, pod: Pod, container: str, limit_bytes: int) -> str | None:
-        """Raise a container's limit in place; why that cannot be."""
+    def resize(self, pod: Pod, container: str, limit_bytes: int, *, dry_run: bool = False) -> Refusal | None:
+        """Raise a container's limit in place, or ask whether that could be; why it cannot be."""
         limits = {"limits": {"memory": str(limit_bytes)}}
         change = {"spec": {"containers": [{"name": container, "resources": limits}]}}
         try:
-            self._client.strategic_patch(PODS, pod.metadata.name, change, pod.metadata.namespace, subresource="resize")
+            meta = pod.metadata
+            self._client.strategic_patch(PODS, meta.name, change, meta.namespace, subresource="resize", dry_run=dry_run)
         except (NotFoundError, ConflictError):
-            return "its pod is no longer there"
+            return GONE
         except (InvalidError, ForbiddenError) as error:
-            return f"the resize is refused: {error.problem}"
+            return refused("the resize", error.problem)
         return None
 
     def taint(self, node: Node, wanted: Effect | None) -> None:
@@ -108,18 +110,18 @@ class Deeds:
         with suppress(InvalidError, NotFoundError):  # the next look sees what stands there
             self._client.json_patch(NODES, node.metadata.name, [before, step])
 
-    def record(self, decision: Decision, *, namespace: str, node: str, at: datetime, policy: str) -> str | None:
+    def record(self, decision: Decision, *, namespace: str, node: str, at: datetime, policy: str) -> Refusal | None:
         """Write it down, once; why that cannot be: a webhook, a quota, a namespace that ends."""
         content = record(decision, namespace=namespace, node=node, taken_at=at, policy=policy)
         try:
             with suppress(AlreadyExistsError):
                 self._client.create(DECISIONS, content, namespace)
         except (ForbiddenError, InvalidError, NotFoundError) as error:
-            return f"its record is refused: {error.problem}"
+            return refused("its record", error.problem)
         except ServerError as error:
             if not _vetoed(error):
                 raise
-            return f"its record is refused: {error.problem}"
+            return refused("its record", error.problem)
         return None
 
     def find_report(self, node: str) -> ReportedNode | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from memguard.errors import KubeError
 from memguard.kube.retry import BACKOFF
@@ -31,7 +31,8 @@ class Desk:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._attend, self._failed, self._random, self._clock = attend, failed, random, clock
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed, self._calmer = threading.Condition(lock), threading.Condition(lock)
         self._waiting: dict[str, None] = {}  # in the order in which they came
         self._busy: set[str] = set()
         self._not_before: dict[str, float] = {}
@@ -49,11 +50,17 @@ class Desk:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+            self._calmer.notify_all()
+
+    def clear(self, seconds: float) -> bool:
+        """Wait so long at most until every node that waits is in somebody's hands; is it?"""
+        with self._calmer:
+            return self._calmer.wait_for(lambda: not self._due() or self._stopped, seconds)
 
     def rest(self, seconds: float) -> bool:
         """Wait so long at most until every hand has put down what it had in hand; has it?"""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._busy, seconds)
+        with self._calmer:
+            return self._calmer.wait_for(lambda: not self._busy, seconds)
 
     def run(self) -> None:
         """One hand's work, until stopped."""
@@ -71,21 +78,27 @@ class Desk:
     def _next(self) -> str | None:
         with self._changed:
             while not self._stopped:
-                now = self._clock()
-                name = next((one for one in self._idle() if self._not_before.get(one, now) <= now), None)
-                if name is not None:
+                if name := self._due():
                     del self._waiting[name]
                     self._not_before.pop(name, None)
                     self._busy.add(name)
+                    self._calmer.notify_all()
                     return name
+                now = self._clock()
                 due = min((self._not_before[one] for one in self._idle()), default=now + IDLE_SECONDS)
                 self._changed.wait(due - now)
         return None
+
+    def _due(self) -> str | None:
+        """The next that nobody has in hand, and that was not put off."""
+        now = self._clock()
+        return next((one for one in self._idle() if self._not_before.get(one, now) <= now), None)
 
     def _done(self, name: str) -> None:
         with self._changed:
             self._busy.discard(name)
             self._changed.notify_all()
+            self._calmer.notify_all()
 
     def _put_off(self, name: str, error: KubeError) -> None:
         with self._changed:
@@ -94,5 +107,5 @@ class Desk:
             self._not_before[name] = self._clock() + delay
             self._waiting[name] = None
 
-    def _idle(self) -> list[str]:
-        return [one for one in self._waiting if one not in self._busy]
+    def _idle(self) -> Iterator[str]:
+        return (one for one in self._waiting if one not in self._busy)

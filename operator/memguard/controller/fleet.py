@@ -33,6 +33,7 @@ class Fleet:
         self.reports = Watcher(client, Selection(NODE_MEMORIES), self._reported, page=500)
         self._troubled, self._doubted, self._now = troubled, doubted, now
         self._in_trouble: set[str] = set()
+        self._lent_to: dict[str, ReportedNode] = {}
         self._believed: dict[str, tuple[str, datetime | None]] = {}
 
     def node(self, name: str) -> Node | None:
@@ -49,6 +50,11 @@ class Fleet:
         """The nodes that are to be looked at."""
         return frozenset(self._in_trouble)
 
+    @property
+    def lent_to(self) -> tuple[ReportedNode, ...]:
+        """The NodeMemories in which loans stand, believed or not: who leads wrote them. Few of all nodes have any."""
+        return tuple(self._lent_to.values())
+
     def _nodes_changed(self, change: Change[Node]) -> None:
         for node in change.upserted:
             name = node.metadata.name
@@ -60,7 +66,12 @@ class Fleet:
     def _reported(self, change: Change[ReportedNode]) -> None:
         for one in change.deleted:
             self._believed.pop(one.metadata.name, None)
+            self._lent_to.pop(one.metadata.name, None)
         for one in change.upserted:
+            if one.spec.disruptions:
+                self._lent_to[one.metadata.name] = one
+            else:
+                self._lent_to.pop(one.metadata.name, None)
             self._take(one, listed=change.listed)
 
     def _take(self, one: ReportedNode, *, listed: bool) -> None:

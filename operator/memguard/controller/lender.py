@@ -28,7 +28,7 @@ RENEW = timedelta(seconds=20)
 
 
 class Lender:
-    """`reports`: all nodes' NodeMemories, in which loans stand. One thread lends at a time."""
+    """`reports`: the NodeMemories in which loans stand. One thread lends at a time."""
 
     def __init__(self, client: Client, reports: Callable[[], Iterable[ReportedNode]]) -> None:
         self._client, self._reports = client, reports
@@ -49,12 +49,13 @@ class Lender:
             if not missing:
                 return dict(before)
             budgets = self._budgets({one.namespace or "" for one in missing.values()})
+            lent = self._lent(now)
             for key, one in missing.items():
                 budget = next((budget for budget in budgets if _is_for(budget, one)), None)
                 if budget is None:
                     self._without[key] = now + RENEW
                 else:
-                    fresh[key] = self._lend(node, key, budget, now)
+                    fresh[key] = lent[node, key] = self._lend(node, key, budget, lent, now)
         return fresh
 
     def _budgets(self, namespaces: Iterable[str]) -> list[PodDisruptionBudget]:
@@ -64,25 +65,32 @@ class Lender:
             for budget in self._client.list_all(Selection(DISRUPTION_BUDGETS, namespace)).objects
         ]
 
-    def _lend(self, node: str, key: str, budget: PodDisruptionBudget, now: datetime) -> LentDisruptions:
+    def _lent(self, now: datetime) -> dict[tuple[str, str], LentDisruptions]:
+        """By node and workload: what we gave, which reports may not show yet, and what whoever led before us did."""
+        self._given = {place: loan for place, loan in self._given.items() if loan.until > now}
+        standing = {
+            (one.metadata.name, key): loan
+            for one in self._reports()
+            for key, loan in one.spec.disruptions.items()
+            if loan.until > now
+        }
+        return standing | self._given
+
+    def _lend(
+        self,
+        node: str,
+        key: str,
+        budget: PodDisruptionBudget,
+        lent: Mapping[tuple[str, str], LentDisruptions],
+        now: datetime,
+    ) -> LentDisruptions:
         """One at most: who needs a second asks again."""
         title = f"{budget.metadata.namespace}/{budget.metadata.name}"
-        spare = budget.status.disruptions_allowed - self._lent_elsewhere(node, key, title, now)
+        elsewhere = sum(loan.count for place, loan in lent.items() if loan.budget == title and place != (node, key))
+        spare = budget.status.disruptions_allowed - elsewhere
         loan = LentDisruptions(count=int(spare > 0), since=now, until=now + LOAN, budget=title)
         self._given[node, key] = loan
         return loan
-
-    def _lent_elsewhere(self, node: str, key: str, title: str, now: datetime) -> int:
-        """By what we gave, which the reports may not show yet, and by what whoever led before us gave."""
-        self._given = {place: loan for place, loan in self._given.items() if loan.until > now}
-        loans = {
-            (one.metadata.name, name): loan for one in self._reports() for name, loan in one.spec.disruptions.items()
-        } | self._given
-        return sum(
-            loan.count
-            for place, loan in loans.items()
-            if loan.budget == title and loan.until > now and place != (node, key)
-        )
 
 
 def _is_for(budget: PodDisruptionBudget, one: Identity) -> bool:

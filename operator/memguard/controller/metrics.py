@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from memguard.controller.refusal import Refusal
 from memguard.core.decision import Decision, Outcome
 from memguard.core.scorecard import Tally
 from memguard.service.board import Board, family_of
@@ -57,9 +58,9 @@ class Metrics:
         if not outcome.complete:
             self._unfinished.inc()
 
-    def refused(self, reason: str) -> None:
+    def refused(self, why_not: Refusal) -> None:
         """A victim could not be touched."""
-        self._refusals.labels(cause=cause(reason)).inc()
+        self._refusals.labels(cause=why_not.cause).inc()
 
     def doubted(self, why: str) -> None:
         """A report makes no sense."""
@@ -76,24 +77,6 @@ class Metrics:
     def reacted(self, seconds: float) -> None:
         """A report was answered."""
         self._reaction.observe(seconds)
-
-
-def cause(reason: str) -> str:
-    """The kind of a refusal, by its words."""
-    for words, kind in _CAUSES.items():
-        if words in reason:
-            return kind
-    return "kind"
-
-
-_CAUSES = {
-    "PodDisruptionBudget": "disruption_budget",
-    "is refused": "refused",  # in the server's words, which may be anything
-    "budget of": "budget",
-    "policy": "policy",
-    "ending already": "gone",
-    "no longer there": "gone",
-}
 
 
 class _Standing(Collector):

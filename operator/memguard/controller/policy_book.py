@@ -26,8 +26,8 @@ LIST_SECONDS = 30.0
 AGAIN_SECONDS = 5.0
 #: Older than two lists that failed, and it is not known what stands in them.
 FRESH_SECONDS = 90.0
-#: Plans that are kept; nodes with the same labels have the same.
-MOST_PLANS = 64
+#: Plans that are kept, the oldest goes first: nodes with the same labels and namespaces have the same.
+MOST_PLANS = 256
 
 Item = Found[Any] | Broken
 
@@ -118,8 +118,10 @@ class PolicyBook:
             tenants = (_named(one) for one in self.tenants() if one.namespace in wanted)
             found = compile_plan(tuple(map(_named, self.clusters())), tuple(tenants), labels)
             with self._lock:
-                if version == self.version and len(self._plans) < MOST_PLANS:
+                if version == self.version:
                     self._plans[key] = found
+                    if len(self._plans) > MOST_PLANS:
+                        del self._plans[next(iter(self._plans))]
         return found
 
     def _listed(self, resource: Resource[Any]) -> dict[Key, Item]:

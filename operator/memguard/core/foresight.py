@@ -28,11 +28,11 @@ BOUND_KINDS = frozenset({"DaemonSet", "Node"})
 Way = Literal["evict", "terminate", "kill"]
 
 
-class Remedy(Record, frozen=True, kw_only=True):
-    """What is to be done with a victim; without a `way`, `reason` says why nothing."""
+class Useless(Record, frozen=True, kw_only=True):
+    """Nothing is to be done with a victim: its policy does not allow it, or it is of a kind that it would not help."""
 
-    way: Way | None
-    reason: str = ""
+    cause: Literal["policy", "kind"]
+    words: str
 
 
 def ahead(plan: Plan) -> Plan:
@@ -68,19 +68,16 @@ def settled(history: History, snapshot: Snapshot, *, foreign: bool) -> History:
     return after_victim(history, snapshot.seconds, foreign=foreign)
 
 
-def remedy(container: Container, rule: Rule, *, weary: bool = False) -> Remedy:
+def remedy(container: Container, rule: Rule, *, weary: bool = False) -> Way | Useless:
     """How it is to go. `weary`: ended in place again and again, so that one more restart there is of no use."""
     if is_virtual_machine(container):
-        return _evicted(rule, "it is a virtual machine, and its policy does not allow to evict it")
-    if only_evictable(container) and not movable(container):
-        return Remedy(way=None, reason=f"its memory outlives it, and {_why_not_evicted(container)}")
+        return _evicted(rule, "it is a virtual machine")
     if only_evictable(container):
-        return _evicted(rule, "its memory outlives it, and its policy does not allow to evict it")
+        return _moved(container, rule, "its memory outlives it")
     if movable(container) and rule.allows("evict"):
-        return Remedy(way="evict")
+        return "evict"
     if weary:
-        why = _why_not_evicted(container) if rule.allows("evict") else "its policy does not allow to evict it"
-        return Remedy(way=None, reason=f"it was ended in place again and again, and {why}")
+        return _moved(container, rule, "it was ended in place again and again")
     return _in_place(container, rule)
 
 
@@ -89,19 +86,28 @@ def movable(container: Container) -> bool:
     return container.owner is not None and container.owner.kind not in BOUND_KINDS
 
 
-def _why_not_evicted(container: Container) -> str:
+def _moved(container: Container, rule: Rule, why: str) -> Way | Useless:
+    if not movable(container):
+        return Useless(cause="kind", words=f"{why}, and {_why_not_movable(container)}")
+    return _evicted(rule, why)
+
+
+def _why_not_movable(container: Container) -> str:
     if container.owner is None:
         return "nobody would make the pod anew"
     return f"a {container.owner.kind}'s pod comes back on the same node"
 
 
-def _evicted(rule: Rule, otherwise: str) -> Remedy:
-    return Remedy(way="evict") if rule.allows("evict") else Remedy(way=None, reason=otherwise)
+def _evicted(rule: Rule, why: str) -> Way | Useless:
+    if rule.allows("evict"):
+        return "evict"
+    return Useless(cause="policy", words=f"{why}, and its policy does not allow to evict it")
 
 
-def _in_place(container: Container, rule: Rule) -> Remedy:
+def _in_place(container: Container, rule: Rule) -> Way | Useless:
     if rule.allows("terminate") and rule.grace_seconds > 0 and may_terminate(container):
-        return Remedy(way="terminate")
+        return "terminate"
     if rule.allows("kill"):
-        return Remedy(way="kill")
-    return Remedy(way=None, reason=f"its policy allows no kill, and {_why_not_evicted(container)}")
+        return "kill"
+    why = "its policy does not allow to evict it" if movable(container) else _why_not_movable(container)
+    return Useless(cause="policy", words=f"its policy allows no kill, and {why}")

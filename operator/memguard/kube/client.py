@@ -87,11 +87,19 @@ class Client:
         return self._object(resource, Request(verb="PATCH", path=path, body=encode(body), content_type=_MERGE_PATCH))
 
     def strategic_patch(
-        self, resource: Resource[T], name: str, body: object, namespace: str | None = None, *, subresource: str = ""
+        self,
+        resource: Resource[T],
+        name: str,
+        body: object,
+        namespace: str | None = None,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> T:
-        """The object with these fields changed, lists merged by name: of Kubernetes' own kinds only."""
+        """The object with these fields changed, or as it would be: lists merged by name, Kubernetes' own kinds only."""
         path = resource.path(namespace, name, subresource)
-        request = Request(verb="PATCH", path=path, body=encode(body), content_type=_STRATEGIC_PATCH)
+        query = {"dryRun": "All"} if dry_run else {}
+        request = Request(verb="PATCH", path=path, query=query, body=encode(body), content_type=_STRATEGIC_PATCH)
         return self._object(resource, request)
 
     def json_patch(
