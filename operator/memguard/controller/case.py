@@ -276,13 +276,15 @@ class Case:
     def _raise_limit(self, one: TopContainer, report: Report, now: datetime) -> None:
         """Where its policy wants it, and the node has room."""
         identity, key = self._known.get(one.id), f"resize {one.id}"
-        pod = self._pods.get(identity.pod_uid or "") if identity else None
-        if identity is None or pod is None or identity.qos == "Guaranteed" or key in self._refused:
+        if identity is None or identity.qos == "Guaranteed" or key in self._refused:
             return
         container, limit = unread(identity), one.limit_bytes or 0
         rule = self._plan.rule_for(container)
         wanted = raised_limit(limit, rule.largest_limit_bytes, report.available_bytes, report.reserve_bytes)
         if wanted is None or not rule.allows("resize") or self._observes(container):
+            return
+        pod = self._pod(identity.pod_uid or "", now)
+        if pod is None:
             return
         reason = f"{container.title} is about to reach its limit: raised from {size(limit)} to {size(wanted)}."
         name = f"resize-{one.id[:12]}-{wanted >> 20}"
