@@ -18,6 +18,8 @@ from memguard.kube.objects import Pod
 #: Beyond the pod's own grace, for kubelet and the API server.
 SPARE = timedelta(seconds=60)
 USUAL_GRACE_SECONDS = 30
+#: Between two looks at its pod: meanwhile other nodes have their turn.
+LOOK = timedelta(seconds=2)
 
 
 class Eviction:
@@ -39,7 +41,7 @@ class Eviction:
         self._expected_bytes, self._before_bytes = expected_bytes, before_bytes
         self._began_at, self._ends_at = began_at, ends_at
         self._gone_at: datetime | None = None
-        self._told = told
+        self._looked_at, self._told = began_at, told
         self.over = False
 
     @classmethod
@@ -73,6 +75,8 @@ class Eviction:
     def follow(self, report: Report | None, now: datetime) -> Outcome | None:
         """Is its pod gone, and what came back? That the next report tells, if there is one. Raises KubeError."""
         seen = self._victim
+        if now - self._looked_at < LOOK:
+            return None
         if self._gone_at is None:
             pod = self._deeds.pod(seen.namespace or "", seen.pod or "", seen.pod_uid or "")
             if pod is None:
@@ -80,9 +84,10 @@ class Eviction:
             elif pod.metadata.deletion_timestamp is None:
                 self.give_up(now)  # written down, and never done
                 return None
-        if not self._told:  # not at once: other nodes wait for their turn
+        if not self._told:
             self._amend(MemoryGuardDecisionStatus(phase="Acted"))
             self._told = True
+        self._looked_at = now
         observed_at = report.observed_at if report else None
         measured = self._gone_at is not None and observed_at is not None and observed_at > self._gone_at
         return self._finish(report, now) if measured or now > self._ends_at else None
