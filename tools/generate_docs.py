@@ -18,7 +18,7 @@ import memguard.core.score
 import memguard.core.select
 from memguard.core.domain import Domain, reserve
 from memguard.core.explain import sentence, size
-from memguard.core.feedback import HALF_LIFE_SECONDS, OFFENDER_INCIDENTS, POINTS_PER_INCIDENT
+from memguard.core.feedback import HALF_LIFE_SECONDS, POINTS_PER_INCIDENT
 from memguard.core.history import Gauge, History
 from memguard.core.ladder import choose_action
 from memguard.core.policy import GIB, LEARNED_POINTS, MIB, Plan, Settings
@@ -133,7 +133,6 @@ def limits(_text: str) -> str:
         ("frees too little", f"less than {SMALLEST_FREED:.1%} of the need"),
         ("what was learned moves a score by", f"at most {LEARNED_POINTS} points either way"),
         ("one remembered incident", f"{POINTS_PER_INCIDENT:g} points"),
-        ("an offender", f"{OFFENDER_INCIDENTS:g} remembered incidents or more"),
         ("half of it is forgotten in", f"{HALF_LIFE_SECONDS / 3600:g} hours"),
     )
     return table(("what", "figure"), rows)

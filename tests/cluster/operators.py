@@ -114,16 +114,6 @@ class Node:
         """What an administrator, or another operator, tells the node."""
         self.plane.kubectl("patch", f"nodememory/{self.name}", "--type=merge", "-p", json.dumps({"spec": spec}))
 
-    def shrink(self, *leaks: tuple[str, int], others: tuple[tuple[str, int], ...] = (), looks: int = 8) -> None:
-        """A leak as its reports show it: 5 s apart by their dates, 25 MiB each time, down to 60 s before the end."""
-        begin = datetime.now(UTC) - timedelta(seconds=5 * looks)
-        for look in range(looks):
-            left = 300 + 25 * (looks - look)
-            grown = [entry(name, mib + 25 * look) for name, mib in leaks]
-            quiet = [entry(name, mib) for name, mib in others]
-            at = begin + timedelta(seconds=5 * (look + 1))
-            self.report(left, *grown, *quiet, exhaustion=left / 5, at=at)
-
     def spec(self) -> dict[str, Any]:
         found: dict[str, Any] = self.get("nodememory", self.name).get("spec", {})
         return found

@@ -30,7 +30,7 @@ def about(client: Client, namespace: str) -> ObjectReference:
 
 @contextmanager
 def recording(client: Client, trouble: Callable[[str], None] = pytest.fail) -> Iterator[Recorder]:
-    recorder = Recorder(client, instance=INSTANCE, trouble=trouble, count_seconds=0.05)
+    recorder = Recorder(client, controller="memguard.io/agent", instance=INSTANCE, trouble=trouble, count_seconds=0.05)
     thread = threading.Thread(target=recorder.run)
     thread.start()
     try:

@@ -27,7 +27,7 @@ class Clock:
 
 
 def elector(client: Client, namespace: str, identity: str, clock: Clock) -> Elector:
-    return Elector(client, "operator", namespace, identity, clock=clock)
+    return Elector(client, "operator", namespace, identity, trouble=print, clock=clock)
 
 
 def lease(client: Client, namespace: str) -> Lease:
@@ -127,7 +127,7 @@ def test_of_two_that_begin_at_once_one_leads(
 
 
 def test_it_runs_until_stopped_and_gives_the_lease_back(client: Client, namespace: str) -> None:
-    one = Elector(client, "operator", namespace, "one")
+    one = Elector(client, "operator", namespace, "one", trouble=print)
     thread = threading.Thread(target=one.run)
     thread.start()
     wait_until(one.leading)

@@ -422,12 +422,13 @@ def test_new_pods_are_kept_away(operator: OperatorProcess, node: Node) -> None:
 
     with cluster_policy(node, taint="NoSchedule"):
         decline = Decline(node, operator)
-        decline.look(exhaustion=600)
+        for _ in range(3):  # it is put on after the look
+            decline.look(exhaustion=600)
         assert node.taint() is None
         decline.look_until(lambda: node.taint() == "PreferNoSchedule", exhaustion=200)
         assert operator.total("memguard_tainted_nodes") >= 1
         decline.look(left_mib=100, level="Critical", exhaustion=None)
-        assert node.taint() == "NoSchedule"
+        wait_until(lambda: node.taint() == "NoSchedule")
         decline.look(exhaustion=200)
         decline.look(left_mib=1500, level="Calm", exhaustion=None)
         assert node.taint() == "NoSchedule"  # for five calm minutes
@@ -557,14 +558,14 @@ def test_the_scorecards_of_all_nodes_are_added_up(
     operator: OperatorProcess, plane: ControlPlane, node: Node, space: Space
 ) -> None:
     verdicts = ("hit", "false_alarm", "miss")
-    before = [operator.total(f'memguard_scorecard{{verdict="{one}"}}') for one in verdicts]
+    before = [operator.total(f'memguard_operator_scorecard{{verdict="{one}"}}') for one in verdicts]
     tallies = {"hits": 3, "falseAlarms": 1, "misses": 2}, {"hits": 4, "falseAlarms": 0, "misses": 5}
     for one, tally in zip((node, new_node(plane)), tallies, strict=True):
         policies = [{"policy": f"{space.name}/all", **tally}, {"policy": "cluster/default", "hits": 1}]
         one.report(1500, level="Calm", scorecard=tally | {"hits": tally["hits"] + 1, "policies": policies})
 
     def total() -> list[float]:
-        return [operator.total(f'memguard_scorecard{{verdict="{one}"}}') for one in verdicts]
+        return [operator.total(f'memguard_operator_scorecard{{verdict="{one}"}}') for one in verdicts]
 
     wait_until(lambda: total() == [was + more for was, more in zip(before, (9, 1, 7), strict=True)])
     space.policy()

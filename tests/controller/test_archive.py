@@ -12,10 +12,11 @@ import pytest
 from tests.controller.objects import NOW, described
 from tests.kube.scripted import Scripted, answer
 
-from memguard.controller.archive import CLAIM_SECONDS, LONGEST_SECONDS, Archive, Keep
+from memguard.controller.archive import CLAIM_SECONDS, Archive, Keep
 from memguard.controller.resources import RecordedDecision
 from memguard.core.cluster_budget import WEARY_ENDS, End
 from memguard.core.fairness import Share
+from memguard.core.policies import LONGEST_WINDOW_SECONDS
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
 
@@ -69,7 +70,7 @@ def test_what_was_ended_is_spent_whoever_did_it() -> None:
         described("resize", action="resize"),
         described("brake", action="brake"),
         described("refused", phase="Incomplete", freed=None),
-        described("old", at=-LONGEST_SECONDS),
+        described("old", at=-LONGEST_WINDOW_SECONDS),
     )
     ends = {(end.at - AT, end.node, end.in_place) for end in found.ends(AT)}
     assert ends == {(0, "node-a", True), (-60, "node-a", True), (0, "node-b", False)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from prometheus_client import generate_latest
 from tests.agent.guards import decision, observed, outcome
 from tests.guard import exposition
 
-from memguard.controller.metrics import Metrics, View, busiest
+from memguard.controller.metrics import Metrics, View
 from memguard.controller.refusal import Cause, Refusal
 from memguard.core.catalogue import OPERATOR, metric
 from memguard.core.scorecard import Tally
@@ -98,7 +98,7 @@ def test_before_anything_happened_counters_stand_at_nothing() -> None:
 def test_how_things_stand_is_the_views(full: Board) -> None:
     assert full.value("memguard_operator_leading") == 1
     assert full.value("memguard_operator_nodes", level="Tight") == 1
-    assert full.value("memguard_scorecard", verdict="false_alarm") == 2
+    assert full.value("memguard_operator_scorecard", verdict="false_alarm") == 2
     assert full.value("memguard_fairness_ratio", group="namespace/shop") == 1.25
     assert full.value("memguard_learned_points", workload="shop/Deployment/cart/app") == -20
     full.view = View()
@@ -152,10 +152,3 @@ def test_failures_without_end_are_counted_together(full: Board) -> None:
 def test_records_that_were_deleted(full: Board) -> None:
     full.metrics.expired(3)
     assert full.value("memguard_operator_expired_decisions_total") == 3
-
-
-@pytest.mark.row("F2")
-def test_those_with_most_points_either_way() -> None:
-    points: dict[str, Any] = {f"w{number}": number - 10 for number in range(30)}
-    assert busiest(points, 4) == {"w29": 19, "w28": 18, "w27": 17, "w26": 16}
-    assert busiest({"a": -50, "b": 1, "c": 10}, 2) == {"a": -50, "c": 10}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.make import GIB, KIB, MIB
 
-from memguard.core.resize import ROOM_RESERVES, STEP, raised_limit
+from memguard.core.resize import STEP, TIGHT_RESERVES, raised_limit
 
 #: limit, largest, room beyond five reserves of 100 MiB; what becomes of it
 CASES = [
@@ -28,7 +28,7 @@ CASES = [
 @pytest.mark.row("K7")
 @pytest.mark.parametrize(("words", "limit", "largest", "room", "expected"), CASES, ids=[row[0] for row in CASES])
 def test_a_step_at_a_time(words: str, limit: int, largest: int, room: int, expected: int | None) -> None:
-    assert raised_limit(limit, largest, ROOM_RESERVES * 100 * MIB + room, 100 * MIB) == expected
+    assert raised_limit(limit, largest, (1 + TIGHT_RESERVES) * 100 * MIB + room, 100 * MIB) == expected
 
 
 sizes = st.integers(0, 2**45)
@@ -41,7 +41,7 @@ def test_never_beyond_the_policy_nor_what_the_node_can_spare(limit: int, largest
     if found is not None:
         assert limit < found <= largest
         assert found <= limit * STEP + MIB
-        assert left - (found - limit) >= ROOM_RESERVES * reserve
+        assert left - (found - limit) >= (1 + TIGHT_RESERVES) * reserve
 
 
 def test_four_steps_double_it() -> None:

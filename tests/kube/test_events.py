@@ -43,7 +43,8 @@ def troubles() -> list[str]:
 def recorder(time: Time, troubles: list[str]) -> Recorder:
     """Its server is nowhere: nothing is sent."""
     nowhere = Client(Connection("http://127.0.0.1:1"))
-    return Recorder(nowhere, instance="memguard-node-x", trouble=troubles.append, clock=time.clock, now=time.now)
+    who = {"controller": "memguard.io/agent", "instance": "memguard-node-x"}
+    return Recorder(nowhere, **who, trouble=troubles.append, clock=time.clock, now=time.now)
 
 
 def test_about_one_object_there_is_only_so_much_to_say(recorder: Recorder, time: Time) -> None:

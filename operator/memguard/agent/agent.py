@@ -53,7 +53,9 @@ class Agent:
             own_changed=self._own_changed,
             advised=self._advised,
         )
-        self._recorder = Recorder(self._client, instance=os.uname().nodename, trouble=journal.trouble)
+        self._recorder = Recorder(
+            self._client, controller="memguard.io/agent", instance=os.uname().nodename, trouble=journal.trouble
+        )
         store = PlanStore(wanted.state, journal.trouble)
         self._census = Census(store.roster())
         self._link = GuardLink(wanted.socket, wanted.guard_uid, journal, noticed=self._noticed)

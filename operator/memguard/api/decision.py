@@ -81,7 +81,10 @@ class MemoryGuardDecisionSpec(Record, frozen=True, kw_only=True):
         Meta(description="The boundary that was about to break: node, kubepods, numa:N, pod:CGROUP, container:ID."),
     ]
     trigger: Annotated[
-        Line, Meta(description="What woke the guard: a line, the kernel's pressure, the tick, an order.")
+        Line,
+        Meta(
+            description="What led to it: a line, the kernel's pressure, the tick, an order; reports, or a storm of kills."
+        ),
     ]
     victim: Annotated[DecidedVictim, Meta(description="The container that was chosen.")]
     reason: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from itertools import islice
 
 from memguard.api.wire import body
 from memguard.controller.case import Case
@@ -11,9 +11,8 @@ from memguard.controller.deeds import Deeds
 from memguard.controller.experience import Learner
 from memguard.controller.lender import Lender
 from memguard.controller.resources import ReportedNode
-
-#: An object has room for no more (core/advice).
-MOST_ENTRIES = 128
+from memguard.core.advice import MOST_ENTRIES
+from memguard.core.feedback import busiest
 
 
 class Advisor:
@@ -27,8 +26,8 @@ class Advisor:
         spec = reported.spec
         points = self._learner.points(case.workloads, now.timestamp())
         loans = self._lender.loans(case.name, case.identities, spec.disruptions, now)
-        bias = _first(dict(sorted(points.items(), key=lambda pair: -abs(pair[1]))))
-        lent = _first(loans)
+        bias = busiest(points, MOST_ENTRIES)
+        lent = dict(islice(loans.items(), MOST_ENTRIES))
         if bias == spec.bias and lent == spec.disruptions:
             return
         fresh = self._deeds.find_report(case.name) or reported
@@ -39,7 +38,3 @@ class Advisor:
             "disruptions": dict.fromkeys(fresh.spec.disruptions) | written,
         }
         self._deeds.advise(fresh, advice)
-
-
-def _first(entries: dict[str, Any]) -> dict[str, Any]:
-    return dict([*entries.items()][:MOST_ENTRIES])

@@ -10,6 +10,7 @@ from memguard.controller.resources import DECISIONS, RecordedDecision
 from memguard.core.cluster_budget import End, weary
 from memguard.core.fairness import Share
 from memguard.core.model import Record
+from memguard.core.policies import LONGEST_WINDOW_SECONDS
 from memguard.core.retention import Kept, outdated
 from memguard.kube.client import Client
 from memguard.kube.codec import Key
@@ -18,11 +19,9 @@ from memguard.kube.store import Change
 from memguard.kube.watch import Watcher
 
 ENDS = ("kill", "terminate", "evict")
-#: What the operator itself decided, by the trigger: a report that looks bad, restarts in place that are of no use.
-FORESIGHT, STORM = "report", "storm"
+#: The triggers of what the operator itself decided: a report that looks bad, restarts in place that are of no use.
+BY_REPORT, BY_STORM = "report", "storm"
 IN_PLACE = ("kill", "terminate")
-#: The longest window that a budget may have (core/policies): what was ended within it is asked for, and kept.
-LONGEST_SECONDS = 86_400.0
 #: What was claimed is recorded by then, or was not done.
 CLAIM_SECONDS = 90.0
 
@@ -30,8 +29,8 @@ CLAIM_SECONDS = 90.0
 class Keep(Record, frozen=True, kw_only=True):
     """How long records stay."""
 
-    days: float = 7.0
-    count: int = 5000
+    days: float
+    count: int
 
 
 class Archive:
@@ -66,7 +65,7 @@ class Archive:
     def ends(self, now: float) -> tuple[End, ...]:
         """What was ended lately, all over the cluster."""
         with self._lock:
-            return tuple(end for end in self._ends.values() if now - end.at < LONGEST_SECONDS)
+            return tuple(end for end in self._ends.values() if now - end.at < LONGEST_WINDOW_SECONDS)
 
     def claim(self, key: Key, end: End, refusal: Callable[[Iterable[End]], str | None]) -> str | None:
         """Count what is about to be done under this key as done, unless `refusal` minds what all others did; why not.
@@ -76,7 +75,7 @@ class Archive:
         with self._lock:
             self._claims = {one: claim for one, claim in self._claims.items() if end.at - claim.at < CLAIM_SECONDS}
             others = {one: spent for one, spent in (self._claims | self._ends).items() if one != key}
-            why_not = refusal(spent for spent in others.values() if end.at - spent.at < LONGEST_SECONDS)
+            why_not = refusal(spent for spent in others.values() if end.at - spent.at < LONGEST_WINDOW_SECONDS)
             if why_not is None:
                 self._claims[key] = end
             return why_not
@@ -101,7 +100,7 @@ class Archive:
         return (
             one
             for one in self.all()
-            if one.spec.trigger in (FORESIGHT, STORM)
+            if one.spec.trigger in (BY_REPORT, BY_STORM)
             and one.spec.action == "evict"
             and one.spec.mode == "Enforce"
             and one.status.phase in (None, "Acted")
@@ -117,7 +116,7 @@ class Archive:
                 open=one.status.phase == "Acted",
             )
             for one in self.all()
-            if not (_ended(one) and (now - one.spec.taken_at).total_seconds() < LONGEST_SECONDS)
+            if not (_ended(one) and (now - one.spec.taken_at).total_seconds() < LONGEST_WINDOW_SECONDS)
         )
         return outdated(kept, now, age=timedelta(days=keep.days), count=keep.count)
 

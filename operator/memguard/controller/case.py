@@ -16,7 +16,7 @@ import msgspec
 
 from memguard.api.decision import MemoryGuardDecisionStatus, first_status
 from memguard.api.node_memory import TopContainer, near_limit
-from memguard.controller.archive import FORESIGHT, STORM, Archive
+from memguard.controller.archive import BY_REPORT, BY_STORM, Archive
 from memguard.controller.deeds import Deeds
 from memguard.controller.eviction import Eviction
 from memguard.controller.policy_book import PolicyBook
@@ -110,7 +110,7 @@ class Case:
         soon = report.level != "Calm" and left is not None and left <= FORESIGHT_SECONDS
         if soon or cramped:
             self._recognise(report, now)
-        self.compiled = self._book.plan(node.metadata.labels, (one.namespace or "" for one in self._known.values()))
+        self.compiled = self._compiled(node)
         if self.compiled is None or reported.spec.emergency_stop:
             return
         for one in cramped:
@@ -172,7 +172,7 @@ class Case:
             id=f"evict-{pod.metadata.uid}",
             mode="Enforce",
             action="evict",
-            trigger=FORESIGHT,
+            trigger=BY_REPORT,
             reason=sentence(ranking),
         )
         return self._evict(pod, container, decision, reported.status, now, weary=tired)
@@ -220,7 +220,7 @@ class Case:
             container_id=container.id,
             expires_at=now + ORDER,
         )
-        self._deeds.order(reported, order, now)
+        self._deeds.order(reported, order)
         self._order = order
         return None
 
@@ -235,7 +235,7 @@ class Case:
             id=name,
             mode="Observe",
             action=way,
-            trigger=FORESIGHT,
+            trigger=BY_REPORT,
             reason=sentence(ranking),
             not_done_because="its node only observes" if self._watches_only else "its policy says Observe",
         )
@@ -257,7 +257,7 @@ class Case:
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return
         identity = next((one for one in identities(pod) if one.name == seen.name), None)
-        self.compiled = self._book.plan(node.metadata.labels, [seen.namespace])
+        self.compiled = self._compiled(node, seen.namespace)
         if identity is None or self.compiled is None or reported.spec.emergency_stop:
             return
         container = unread(identity)
@@ -268,7 +268,7 @@ class Case:
             return
         reason = f"{container.title} was ended in place again and again: another restart on {self.name} is of no use."
         name = f"evict-{pod.metadata.uid}"
-        decision = _decision(container, reported.status, STORM, id=name, action="evict", reason=reason)
+        decision = _decision(container, reported.status, BY_STORM, id=name, action="evict", reason=reason)
         why_not = self._evict(pod, container, decision, reported.status, now, weary=True)
         if why_not is not None:
             self._refuse(key, why_not, now)
@@ -288,7 +288,7 @@ class Case:
             return
         reason = f"{container.title} is about to reach its limit: raised from {size(limit)} to {size(wanted)}."
         name = f"resize-{one.id[:12]}-{wanted >> 20}"
-        decision = _decision(container, report, FORESIGHT, id=name, action="resize", reason=reason)
+        decision = _decision(container, report, BY_REPORT, id=name, action="resize", reason=reason)
         raised = partial(self._deeds.resize, pod, container.name or "", wanted)
         why_not = raised(dry_run=True) or self._record(decision, rule.policy, now)
         if why_not is None:
@@ -342,6 +342,11 @@ class Case:
     @property
     def _plan(self) -> Plan:
         return self.compiled.plan if self.compiled else Plan()
+
+    def _compiled(self, node: Node, *namespaces: str) -> Compiled | None:
+        """With the policies of all who are known there, and of these namespaces."""
+        known = (one.namespace or "" for one in self._known.values())
+        return self._book.plan(node.metadata.labels, (*known, *namespaces))
 
     def _observes(self, container: Container) -> bool:
         return self._watches_only or self._plan.mode_for(container) == "Observe"

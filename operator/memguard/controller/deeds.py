@@ -11,11 +11,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from memguard.api.decision import MemoryGuardDecisionStatus, record
+from memguard.api.decision import MemoryGuardDecisionStatus, first_status, record
 from memguard.api.wire import body
 from memguard.controller.refusal import GONE, UNDISRUPTABLE, Refusal, refused
 from memguard.controller.resources import DECISIONS, NODE_MEMORIES, ReportedNode
-from memguard.core.advice import MOST_ORDERS, AdvisedOrder
+from memguard.core.advice import AdvisedOrder
 from memguard.core.decision import Decision
 from memguard.core.taint import KEY, Effect
 from memguard.errors import (
@@ -71,19 +71,15 @@ class Deeds:
             return refused("the eviction", error.problem)
         return None
 
-    def order(self, reported: ReportedNode, order: AdvisedOrder, now: datetime) -> None:
-        """Ask the node's guard to end a container; orders that were answered or ran out make room."""
-        answered = {one.id for one in reported.status.orders}
-        kept = [one for one in reported.spec.orders if one.id not in answered and one.expires_at > now]
-        orders = [*(one for one in kept if one.id != order.id), order][-MOST_ORDERS:]
-        self.advise(reported, {"orders": [body(one) for one in orders]})
+    def order(self, reported: ReportedNode, order: AdvisedOrder) -> None:
+        """Ask the node's guard to end a container, now that all orders before were answered or ran out."""
+        self.advise(reported, {"orders": [body(order)]})
 
-    def advise(self, reported: ReportedNode, advice: Mapping[str, Any]) -> ReportedNode:
+    def advise(self, reported: ReportedNode, advice: Mapping[str, Any]) -> None:
         """Change what the node's agent is told; ConflictError where it was changed since."""
         metadata = {"resourceVersion": reported.metadata.resource_version}
-        return self._client.merge_patch(
-            NODE_MEMORIES, reported.metadata.name, {"metadata": metadata, "spec": dict(advice)}
-        )
+        change = {"metadata": metadata, "spec": dict(advice)}
+        self._client.merge_patch(NODE_MEMORIES, reported.metadata.name, change)
 
     def resize(self, pod: Pod, container: str, limit_bytes: int, *, dry_run: bool = False) -> Refusal | None:
         """Raise a container's limit in place, or ask whether that could be; why it cannot be."""
@@ -114,8 +110,9 @@ class Deeds:
         """Write it down, once; why that cannot be: a webhook, a quota, a namespace that ends."""
         content = record(decision, namespace=namespace, node=node, taken_at=at, policy=policy)
         try:
-            with suppress(AlreadyExistsError):
-                self._client.create(DECISIONS, content, namespace)
+            self._client.create(DECISIONS, content, namespace)
+        except AlreadyExistsError:  # it was tried before, and is under way again
+            self.amend(namespace, decision.id, first_status(decision))
         except (ForbiddenError, InvalidError, NotFoundError) as error:
             return refused("its record", error.problem)
         except ServerError as error:

@@ -64,7 +64,7 @@ class Eviction:
         return cls(
             deeds,
             decision=record.metadata.name,
-            victim=msgspec.convert(msgspec.to_builtins(seen), Victim),
+            victim=msgspec.convert(seen, Victim, from_attributes=True),
             expected_bytes=record.spec.expected_bytes,
             before_bytes=record.spec.available_bytes,
             began_at=record.spec.taken_at,

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
+from memguard.controller.main import MOST_DECISIONS
 from memguard.controller.resources import RecordedDecision
 from memguard.core.feedback import Experience, Result, bias_points, learn, reset
 from memguard.core.model import Record
@@ -25,8 +26,8 @@ from memguard.kube.resources import CONFIG_MAPS
 NAME = "memguard-experience"
 RESET = "memguard.io/reset"
 EVERYTHING = "all"
-#: No fewer than there are records (main.MOST_DECISIONS), which are told again after a restart; 270 KB of a ConfigMap.
-MOST_LESSONS = 6000
+#: Records are told again after a restart, so no fewer than there are; 270 KB of a ConfigMap.
+MOST_LESSONS = MOST_DECISIONS
 
 
 class Memory(Record, frozen=True, kw_only=True):

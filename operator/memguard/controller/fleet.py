@@ -17,8 +17,8 @@ from memguard.kube.watch import Watcher
 
 
 class Fleet:
-    """`troubled` hears the name of each node that reports trouble, or no longer does; `doubted` of a report that is not
-    believed, with the reason. Two watchers, each to be run in a thread of its own.
+    """`troubled` hears the name of each node that reports trouble or no longer does, or that bears our taint; `doubted`
+    of a report that is not believed, with the reason. Two watchers, each to be run in a thread of its own.
     """
 
     def __init__(

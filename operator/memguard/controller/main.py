@@ -45,7 +45,8 @@ def main(argv: list[str]) -> int:
 def arguments(argv: list[str]) -> Arguments:
     """Read and check the command line. Raises ConfigError."""
     found = {"identity": os.uname().nodename} | options("operator", argv, Arguments._fields, ("listen",))
-    days, count = found.pop("keep_days", "7"), found.pop("keep_decisions", "5000")
+    usual = Arguments._field_defaults
+    days, count = (found.pop(name, f"{usual[name]:g}") for name in ("keep_days", "keep_decisions"))
     if not (days.replace(".", "", 1).isdecimal() and count.isdecimal()):
         raise wrong("operator", f"--keep-days and --keep-decisions take numbers, not {days!r} and {count!r}")
     if int(count) > MOST_DECISIONS:

@@ -97,9 +97,9 @@ class _Standing(Collector):
         yield _one("memguard_operator_leading", view.leading)
         yield _each("memguard_operator_nodes", view.levels)
         yield _one("memguard_operator_attended_nodes", view.attended)
-        yield _one("memguard_operator_decisions", view.decisions)
+        yield _one("memguard_operator_records", view.decisions)
         yield _one("memguard_tainted_nodes", view.tainted)
-        yield _each("memguard_scorecard", verdicts)
+        yield _each("memguard_operator_scorecard", verdicts)
         yield _each("memguard_fairness_ratio", view.fairness)
         yield _each("memguard_learned_points", view.points)
         yield _each("memguard_watch_age_seconds", view.watch_ages)
@@ -114,8 +114,3 @@ def _one(name: str, value: float) -> Family:
 def _each(name: str, values: Mapping[str, float]) -> Family:
     """By its only label."""
     return family_of(name, (((label,), float(value)) for label, value in values.items()))
-
-
-def busiest(points: Mapping[str, int], count: int = 10) -> dict[str, int]:
-    """Those with most points, either way."""
-    return dict(sorted(points.items(), key=lambda pair: -abs(pair[1]))[:count])

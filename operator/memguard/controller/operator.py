@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter, deque
 from contextlib import suppress
@@ -19,7 +20,7 @@ from memguard.controller.experience import Learner
 from memguard.controller.fleet import Fleet
 from memguard.controller.lender import Lender
 from memguard.controller.main import Arguments
-from memguard.controller.metrics import Metrics, View, busiest
+from memguard.controller.metrics import Metrics, View
 from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_clerk import PolicyClerk
 from memguard.controller.reports import silent
@@ -27,7 +28,7 @@ from memguard.controller.resources import RecordedDecision, ReportedNode
 from memguard.controller.taints import Taints, present
 from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
-from memguard.core.feedback import bias
+from memguard.core.feedback import bias, busiest
 from memguard.core.notes import title_of
 from memguard.core.scorecard import Tally
 from memguard.errors import KubeError
@@ -58,6 +59,8 @@ KEEP_SECONDS = 30.0
 MOST_EXPIRED = 100
 #: A watch that is this silent is stale (agent/watches).
 FRESH_SECONDS = 150.0
+#: Workloads whose points are a metric.
+MOST_SHOWN = 10
 #: The lease's client must not hang longer than there is time for another try.
 LEASE_TIMEOUT_SECONDS = 3.0
 
@@ -72,8 +75,10 @@ class Operator:
         self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
         self._client = Client(connection, idle_connections=HANDS + CARING_HANDS)
         self._lease_client = Client(connection, timeout_seconds=LEASE_TIMEOUT_SECONDS)
-        self._elector = Elector(self._lease_client, LEASE, wanted.namespace, wanted.identity)
-        self._recorder = Recorder(self._client, instance=wanted.identity, trouble=journal.trouble)
+        self._elector = Elector(self._lease_client, LEASE, wanted.namespace, wanted.identity, trouble=journal.trouble)
+        self._recorder = Recorder(
+            self._client, controller="memguard.io/operator", instance=wanted.identity, trouble=journal.trouble
+        )
         self._book = PolicyBook(self._client, self._policies_changed)
         self._edge = Edge(self._book, server=None if wanted.kubeconfig else connection.server, identity=wanted.identity)
         self._deeds = Deeds(self._client)
@@ -97,7 +102,7 @@ class Operator:
         self._cases: dict[str, Case] = {}
         self._heard: dict[str, float] = {}
         self._notices: deque[Notice] = deque()
-        self._stopping = False
+        self._stopped = threading.Event()
         self._led = False
 
     # --- its life
@@ -126,13 +131,15 @@ class Operator:
 
     def stop(self) -> None:
         """In good order: the lease is given back, so that another need not wait, once nobody here does anything."""
-        self._stopping = True
+        self._stopped.set()
         self._crew.leave()
+        self._announce()
         desks = (self._desk, self._aftercare)
         for part in (*desks, self._clerk, self._recorder, self._edge, self._book, *self._watchers.values(), self.web):
             part.stop()
+        deadline = time.monotonic() + PARTING_SECONDS
         for desk in desks:
-            desk.rest(PARTING_SECONDS)
+            desk.rest(max(0.0, deadline - time.monotonic()))
         self._elector.stop()
         hanging = self._crew.part()
         self._client.close()
@@ -274,8 +281,7 @@ class Operator:
     def _do_chores(self) -> None:
         """Look after whoever is on its way, take over when we begin to lead, keep what was learned, delete the old."""
         kept_at = float("-inf")
-        while not self._stopping:
-            time.sleep(LOOK_SECONDS if self._led else STANDBY_SECONDS)
+        while not self._stopped.wait(LOOK_SECONDS if self._led else STANDBY_SECONDS):
             if not self._elector.leading():
                 self._led = False
                 continue
@@ -326,7 +332,7 @@ class Operator:
             tainted=sum(present(node) is not None for node in self._fleet.nodes.objects().values()),
             tally=_total(reports),
             fairness={one.group: one.ratio for one in fairness(self._archive.shares()) if one.ratio is not None},
-            points=busiest(bias(self._learner.experience, now)),
+            points=busiest(bias(self._learner.experience, now), MOST_SHOWN),
             watch_ages={name: watcher.fresh_seconds() for name, watcher in self._watchers.items()},
             watch_failures={name: watcher.failures for name, watcher in self._watchers.items()},
             events_dropped=self._recorder.dropped,

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from memguard.core.compile import Compiled, compile_plan
-from memguard.core.notes import Cluster, Named, Tenant
+from memguard.core.notes import Named
 from memguard.errors import KubeError
 from memguard.kube.client import Client
 from memguard.kube.codec import Broken, Found, Key
@@ -89,11 +89,11 @@ class PolicyBook:
         with self._lock:
             if self.version != before:  # told of something meanwhile, which the lists may lack: with the next ones
                 return
-            news = _versions(lists) != _versions(self._items)
+            news = self._listed_at is None or _versions(lists) != _versions(self._items)
             self._items = lists
             self._listed_at, self.problem = self._clock(), ""
             self._turn(news=news)
-        if news or not before:
+        if news:
             self._changed()
 
     def tenants(self) -> tuple[Item, ...]:
@@ -115,8 +115,8 @@ class PolicyBook:
         with self._lock:
             version, found = self.version, self._plans.get(key)
         if found is None:
-            tenants = (_named(one) for one in self.tenants() if one.namespace in wanted)
-            found = compile_plan(tuple(map(_named, self.clusters())), tuple(tenants), labels)
+            tenants = named(one for one in self.tenants() if one.namespace in wanted)
+            found = compile_plan(named(self.clusters()), tenants, labels)
             with self._lock:
                 if version == self.version:
                     self._plans[key] = found
@@ -142,13 +142,11 @@ def _version(item: Item) -> tuple[str, str]:
     return item.uid, item.resource_version if isinstance(item, Broken) else f"spec {item.object.metadata.generation}"
 
 
-def _named(item: Item) -> Any:
-    """As core/compile takes it: `Cluster` or `Tenant`."""
-    if isinstance(item, Broken):
-        return Named(namespace=item.namespace, name=item.name, spec=None, problem=item.problem)
-    return Named(namespace=item.namespace, name=item.name, spec=item.object.spec)
-
-
-def named(items: Iterable[Item]) -> tuple[Cluster | Tenant, ...]:
-    """All of them as core/compile takes them."""
-    return tuple(map(_named, items))
+def named(items: Iterable[Item]) -> tuple[Any, ...]:
+    """As core/compile takes them: `Cluster` or `Tenant`."""
+    return tuple(
+        Named(namespace=one.namespace, name=one.name, spec=None, problem=one.problem)
+        if isinstance(one, Broken)
+        else Named(namespace=one.namespace, name=one.name, spec=one.object.spec)
+        for one in items
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +46,7 @@ Item = Found[Any] | Broken
 
 
 class _Status(Record, frozen=True, kw_only=True):
-    """What was written before: since when a condition holds is part of it."""
+    """What of a status is read again."""
 
     conditions: tuple[Condition, ...] = ()
 
@@ -69,7 +68,7 @@ class PolicyClerk:
         self._client, self._book, self._fleet, self._archive = client, book, fleet, archive
         self._leading, self._now, self._trouble = leading, now, trouble
         self._poked, self._stopped = threading.Event(), threading.Event()
-        self._written: dict[tuple[str, str], dict[str, Any]] = {}
+        self._written: dict[str, dict[str, Any]] = {}
         self._turn = 0
 
     def poke(self) -> None:
@@ -109,12 +108,13 @@ class PolicyClerk:
             containers = sum(one.status.containers for node in nodes if (one := self._fleet.report(node.metadata.name)))
             known = Known(_generation(item), containers, len(nodes), last.get(title), tallies.get(title))
             ok &= self._write(CLUSTER_POLICIES, item, clusters_status(notes.get(title, ()), known, self._now()))
+        there = {one.uid for one in (*self._book.tenants(), *self._book.clusters())}
+        self._written = {uid: status for uid, status in self._written.items() if uid in there}
         return ok
 
     def _rulings(self) -> dict[str, tuple[tuple[Node, ...], Compiled]]:
         """By the cluster's policy: the nodes on which it counts, and what the policies come to there."""
-        clusters: tuple[Any, ...] = named(self._book.clusters())
-        tenants: tuple[Any, ...] = named(self._book.tenants())
+        clusters, tenants = named(self._book.clusters()), named(self._book.tenants())
         nodes: dict[str, list[Node]] = {}
         by_labels: dict[frozenset[tuple[str, str]], str] = {}
         for node in self._fleet.nodes.objects().values():
@@ -177,35 +177,31 @@ class PolicyClerk:
         self, resource: Resource[Any], item: Item, status: MemoryGuardPolicyStatus | ClusterMemoryGuardPolicyStatus
     ) -> bool:
         """Where it says something else than was written before."""
-        key = (resource.plural, item.uid)
-        before = self._written.get(key, {})
-        known = msgspec.convert(before, _Status).conditions
-        wanted = body(msgspec.structs.replace(status, conditions=updated(known, status.conditions)))
-        wanted = {**before, **wanted} if "matchedContainers" not in wanted else wanted
-        if wanted == before:
-            return True
+        before = self._written.get(item.uid)
         try:
-            with suppress(NotFoundError):
-                if not before:  # what stood there before we began
-                    wanted = self._since(resource, item, status)
+            known = self._conditions(resource, item) if before is None else msgspec.convert(before, _Status).conditions
+            found = msgspec.structs.replace(status, conditions=updated(known, status.conditions))
+            wanted = (before or {}) | body(found)  # what is not counted in this turn stands as it was
+            if wanted != before:
                 self._client.merge_patch(
                     resource, item.name, {"status": wanted}, item.namespace or None, subresource="status"
                 )
+        except NotFoundError:
+            self._written.pop(item.uid, None)
+            return True
         except KubeError as error:
             self._trouble(str(error))
             return False
-        self._written[key] = wanted
+        self._written[item.uid] = wanted
         return True
 
-    def _since(
-        self, resource: Resource[Any], item: Item, status: MemoryGuardPolicyStatus | ClusterMemoryGuardPolicyStatus
-    ) -> dict[str, Any]:
+    def _conditions(self, resource: Resource[Any], item: Item) -> tuple[Condition, ...]:
+        """Those that stood there before we began: since when a condition holds is part of it."""
         kept = self._client.get(_with_status(resource), item.name, item.namespace or None)
         try:
-            known = msgspec.json.decode(kept.status, type=_Status).conditions
+            return msgspec.json.decode(kept.status, type=_Status).conditions
         except msgspec.DecodeError:
-            known = ()
-        return body(msgspec.structs.replace(status, conditions=updated(known, status.conditions)))
+            return ()
 
 
 class _Kept(Record, frozen=True, kw_only=True):

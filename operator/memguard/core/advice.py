@@ -11,6 +11,8 @@ from memguard.core.policy import LEARNED_POINTS
 
 #: More than this at once is no order, but a plan.
 MOST_ORDERS = 8
+#: Of points, and of loans.
+MOST_ENTRIES = 128
 
 LearnedPoints = Annotated[int, Meta(ge=-LEARNED_POINTS, le=LEARNED_POINTS)]
 
@@ -57,7 +59,7 @@ class Advice(Record, frozen=True, kw_only=True):
     bias: Annotated[
         dict[str, LearnedPoints],
         Meta(
-            max_length=128,
+            max_length=MOST_ENTRIES,
             description="Learned points per workload, added to its containers' scores. Keys: "
             "namespace/kind/name/container of the owner, or namespace/pod/container without one.",
         ),
@@ -65,7 +67,7 @@ class Advice(Record, frozen=True, kw_only=True):
     disruptions: Annotated[
         dict[str, LentDisruptions],
         Meta(
-            max_length=128,
+            max_length=MOST_ENTRIES,
             description="Per workload, what its PodDisruptionBudget has to spare for this node. Workloads without a "
             "budget, and all where the operator is gone, are not listed, and not held back. Keys as in bias.",
         ),

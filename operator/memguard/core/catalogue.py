@@ -258,10 +258,10 @@ OPERATOR = (
     ),
     Metric("memguard_operator_failures_total", "counter", "Requests that failed and are tried again", labels=("what",)),
     Metric("memguard_operator_expired_decisions_total", "counter", "Records that were deleted: too old, or too many"),
-    Metric("memguard_operator_decisions", "gauge", "Records that are kept"),
+    Metric("memguard_operator_records", "gauge", "Records of decisions that are kept"),
     Metric("memguard_tainted_nodes", "gauge", "Nodes that bear our taint"),
     Metric(
-        "memguard_scorecard",
+        "memguard_operator_scorecard",
         "gauge",
         "What was only observed, against what the kernel did, on all nodes",
         labels=("verdict",),

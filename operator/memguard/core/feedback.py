@@ -7,6 +7,7 @@ a working day and short enough that a workload that was repaired is as good as n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -18,9 +19,8 @@ from memguard.core.select import YOUTH_FORFEIT, Candidate
 HALF_LIFE_SECONDS = 6 * 3600.0
 #: A score's share for each incident that is still remembered in full: four of them reach the bound.
 POINTS_PER_INCIDENT = 12.5
-#: From this many remembered incidents on a workload is an offender: twice may be chance.
-OFFENDER_INCIDENTS = 2.5
-#: No more incidents or measurements than this count, so that nobody is an offender for longer than two half lives.
+#: No more incidents or measurements than this count, so that nothing is held against anybody for much longer than two
+#: half lives.
 MOST_REMEMBERED = 8.0
 #: Nothing is learned from what came to less than this: the rest of the machine moves by as much.
 SMALLEST_ESTIMATE = 1 << 20
@@ -108,12 +108,9 @@ def bias(memory: Experience, now: float) -> dict[str, int]:
     return {name: count for name, count in points.items() if count}
 
 
-def is_offender(memory: Experience, name: str, now: float) -> bool:
-    """Has it caused pressure again and again?
-
-    Then its points bring it over the threshold earlier, and to evict its pod is better than one more restart in place.
-    """
-    return conduct(memory, name, now).incidents >= OFFENDER_INCIDENTS
+def busiest(points: Mapping[str, int], count: int) -> dict[str, int]:
+    """Those with most points, either way."""
+    return dict(sorted(points.items(), key=lambda pair: -abs(pair[1]))[:count])
 
 
 def reset(memory: Experience, name: str | None = None) -> Experience:

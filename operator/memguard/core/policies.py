@@ -28,6 +28,8 @@ FactorName = Literal[
     "protection", "history", "inherit",
 ]  # fmt: skip
 ACTIONS: tuple[Action, ...] = get_args(Action)
+#: Of a budget: what was ended within it has to be remembered.
+LONGEST_WINDOW_SECONDS = 86_400
 
 Quantity = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(pattern=PATTERN, max_length=32)]
 Adjustment = Annotated[int, Meta(ge=-1000, le=1000)]
@@ -252,9 +254,9 @@ class ClusterSettings(Record, frozen=True, kw_only=True):
 class NodeBudget(Record, frozen=True, kw_only=True):
     """How many containers a node's guard may end within a window; when it is spent, it only watches."""
 
-    window_seconds: Annotated[Annotated[int, Meta(ge=1, le=86_400)], Meta(description="The window's length.")] = int(
-        Budget().window_seconds
-    )
+    window_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=LONGEST_WINDOW_SECONDS)], Meta(description="The window's length.")
+    ] = int(Budget().window_seconds)
     per_container: Annotated[
         Annotated[int, Meta(ge=0, le=1000)], Meta(description="The most for one workload's container.")
     ] = Budget().per_container

@@ -1,7 +1,8 @@
 """Keeping new pods away from a node that is short of memory: a taint, put on soon and taken off late. Pure.
 
-PreferNoSchedule when the node is to run out of memory within minutes, NoSchedule when it has touched its reserve;
-neither sooner than the policy allows (never, by default), and off after five calm minutes, or when nobody reports.
+PreferNoSchedule when the node is to run out of memory within minutes or restarts in place do not help there, NoSchedule
+when it has touched its reserve; neither sooner than the policy allows (never, by default), and off after five calm
+minutes, or when nobody reports.
 """
 
 from __future__ import annotations

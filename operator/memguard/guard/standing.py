@@ -8,11 +8,12 @@ from memguard.core.history import History
 from memguard.core.link import Top
 from memguard.core.model import Container, Level
 from memguard.core.policy import Rule
+from memguard.core.resize import TIGHT_RESERVES
 from memguard.core.select import Candidate
 
-#: Less than so many reserves above the reserve are no longer calm; more than the second are calm again, so that a node
-#: that hovers does not write a report each second.
-TIGHT_RESERVES, CALM_RESERVES = 4, 5
+#: With more than so many reserves above the reserve a node is calm again, so that one that hovers about TIGHT_RESERVES
+#: does not write a report each second.
+CALM_RESERVES = TIGHT_RESERVES + 1
 #: Out of the reserve again is whoever has this part of another one.
 EASED_RESERVES = 0.25
 LISTED = 10

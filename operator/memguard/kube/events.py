@@ -25,7 +25,6 @@ from memguard.kube.resources import EVENTS
 from memguard.kube.retry import Random, Sleep, retry
 from memguard.kube.spam import Buckets
 
-CONTROLLER = "memguard.io/agent"
 QUEUE_NOTICES = 256
 SERIES = 512
 #: Without a repetition for so long a series has ended; the next time is a new Event.
@@ -76,13 +75,15 @@ class _Series(msgspec.Struct):
 class Recorder:
     """Writes Events. `emit` never waits; `run` it in a thread of its own, `stop` ends it from any.
 
-    `instance` is who reports, the name of our pod. `dropped` counts notices; `trouble` is told why one was not taken.
+    `controller` is what reports (`memguard.io/agent`), `instance` who, the name of our pod. `dropped` counts
+    notices; `trouble` is told why one was not taken.
     """
 
     def __init__(
         self,
         client: Client,
         *,
+        controller: str,
         instance: str,
         trouble: Callable[[str], None],
         count_seconds: float = COUNT_SECONDS,
@@ -92,7 +93,7 @@ class Recorder:
         sleep: Sleep | None = None,
     ) -> None:
         self._client = client
-        self._instance = instance
+        self._controller, self._instance = controller, instance
         self._trouble = trouble
         self._count_seconds = count_seconds
         self._clock = clock
@@ -230,7 +231,7 @@ class Recorder:
             type=notice.type,
             regarding=notice.regarding,
             related=notice.related,
-            reporting_controller=CONTROLLER,
+            reporting_controller=self._controller,
             reporting_instance=self._instance,
             series=series,
         )

@@ -6,17 +6,16 @@ it. Times in the lease are never compared with our clock: what counts is how lon
 
 from __future__ import annotations
 
-import random as _random
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from random import SystemRandom
 
 from memguard.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.objects import Lease, LeaseSpec, ObjectMeta, micro_time
 from memguard.kube.resources import LEASES
-from memguard.kube.retry import Random, Sleep
 
 LEASE_SECONDS = 10
 #: Whoever could not renew for so long stops acting, three seconds before another may begin.
@@ -24,15 +23,12 @@ RENEW_SECONDS = 7.0
 RETRY_SECONDS = 2.0
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Elector:
     """Tries to hold the lease `namespace`/`name` as `identity`. `run` it in a thread of its own.
 
     Whoever acts asks `leading` each time: it turns false by itself when the lease could not be renewed in time. Give it
-    a client of its own with a short timeout, so that a hanging request leaves time for another.
+    a client of its own with a short timeout, so that a hanging request leaves time for another. `trouble` hears why one
+    failed.
     """
 
     def __init__(
@@ -42,23 +38,17 @@ class Elector:
         namespace: str,
         identity: str,
         *,
+        trouble: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = _utc_now,
-        random: Random = _random.random,
-        sleep: Sleep | None = None,
     ) -> None:
         self._client = client
         self._name = name
         self._namespace = namespace
         self._identity = identity
-        self._clock = clock
-        self._now = now
-        self._random = random
+        self._trouble, self._clock = trouble, clock
         self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
-        self.last_error: KubeError | None = None
 
     def leading(self) -> bool:
         """Do we hold it, and renewed it lately?"""
@@ -74,10 +64,9 @@ class Elector:
         while not self._stopped.is_set():
             try:
                 self.step()
-                self.last_error = None
             except KubeError as error:
-                self.last_error = error
-            self._sleep(RETRY_SECONDS * (0.8 + 0.4 * self._random()))
+                self._trouble(str(error))
+            self._stopped.wait(RETRY_SECONDS * SystemRandom().uniform(0.8, 1.2))
         self.release()
 
     def step(self) -> bool:
@@ -100,7 +89,7 @@ class Elector:
             if lease.spec.holder_identity == self._identity:
                 self._write(lease, {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._micro_time()})
         except KubeError as error:
-            self.last_error = error
+            self._trouble(str(error))
 
     def _take(self, lease: Lease) -> bool:
         spec = lease.spec
@@ -150,4 +139,4 @@ class Elector:
         return True
 
     def _micro_time(self) -> str:
-        return micro_time(self._now())
+        return micro_time(datetime.now(UTC))

@@ -43,7 +43,6 @@ class ObjectMeta(KubeObject, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
-    creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
 
 
@@ -91,7 +90,6 @@ class EmptyDir(KubeObject, frozen=True, kw_only=True):
     """An emptyDir; the medium "Memory" is memory that outlives the container."""
 
     medium: str = ""
-    size_limit: str | None = None
 
 
 class Volume(KubeObject, frozen=True, kw_only=True):
@@ -111,37 +109,25 @@ class PodSpec(KubeObject, frozen=True, kw_only=True):
     node_name: str = ""
     priority: int | None = None
     restart_policy: str = "Always"
-    runtime_class_name: str | None = None
     termination_grace_period_seconds: int | None = None
 
 
 class Running(KubeObject, frozen=True, kw_only=True):
     """A container runs."""
 
-    started_at: datetime | None = None
-
-
-class Waiting(KubeObject, frozen=True, kw_only=True):
-    """A container does not run yet, or not again."""
-
-    reason: str = ""
-
 
 class Terminated(KubeObject, frozen=True, kw_only=True):
     """A container ended."""
 
-    exit_code: int = 0
     reason: str = ""
-    started_at: datetime | None = None
     finished_at: datetime | None = None
     container_id: str = msgspec.field(default="", name="containerID")
 
 
 class ContainerState(KubeObject, frozen=True, kw_only=True):
-    """At most one of the three."""
+    """It runs, or it ended; neither before it was made."""
 
     running: Running | None = None
-    waiting: Waiting | None = None
     terminated: Terminated | None = None
 
 
@@ -150,18 +136,9 @@ class ContainerStatus(KubeObject, frozen=True, kw_only=True):
 
     name: str
     container_id: str = msgspec.field(default="", name="containerID")
-    ready: bool = False
     restart_count: int = 0
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
-
-
-class Condition(KubeObject, frozen=True, kw_only=True):
-    """One condition of an object."""
-
-    type: str
-    status: str
-    reason: str = ""
 
 
 class PodStatus(KubeObject, frozen=True, kw_only=True):
@@ -170,7 +147,6 @@ class PodStatus(KubeObject, frozen=True, kw_only=True):
     phase: str = ""
     reason: str = ""
     qos_class: str | None = None
-    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -182,14 +158,6 @@ class Pod(KubeObject, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
-
-
-class NodeStatus(KubeObject, frozen=True, kw_only=True):
-    """A node's memory, all of it and what pods may ask for."""
-
-    capacity: Amounts = Amounts()
-    allocatable: Amounts = Amounts()
-    conditions: tuple[Condition, ...] = ()
 
 
 class Taint(KubeObject, frozen=True, kw_only=True):
@@ -212,7 +180,6 @@ class Node(KubeObject, frozen=True, kw_only=True):
 
     metadata: ObjectMeta
     spec: NodeSpec = NodeSpec()
-    status: NodeStatus = NodeStatus()
 
 
 class ConfigMap(KubeObject, frozen=True, kw_only=True):

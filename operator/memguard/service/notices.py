@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from memguard.api.meta import API_VERSION
+from memguard.api.meta import GROUP
 from memguard.core.decision import Decision, Victim
 from memguard.core.policy import Action
 from memguard.kube.events import Notice
@@ -22,13 +22,13 @@ OBSERVED: dict[Action, str] = {
     "kill": "MemoryGuardWouldKill",
     "evict": "MemoryGuardWouldEvict",
 }
-DECISION = f"{API_VERSION.partition('/')[0]}/decision"
+DECISION = f"{GROUP}/decision"
 #: An Event's note has room for 1024 bytes; the decision's name is to stand in it whole.
 _MOST_REASON = 850
 
 
 def decided(decision: Decision, policy: ObjectReference | None) -> Iterator[Notice]:
-    """Each that was carried out by itself; what is only observed is counted."""
+    """The Events of a decision: one that was carried out is told once, by its id; observed ones become a series."""
     pod = pod_of(decision.victim)
     for regarding, related in ((pod, policy), (policy, pod)):
         if regarding is None:
