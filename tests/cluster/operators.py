@@ -129,7 +129,7 @@ def entry(container: str, mib: int, **more: Any) -> dict[str, Any]:
 
 
 class Decline:
-    """A node that loses 5 MiB a second, as its reports show it: 5 s apart by their dates, whenever a test looks.
+    """A node that loses 6 MiB a second, as its reports show it: 4 s apart by their dates, whenever a test looks.
 
     `growing`: entries of its top, of which each grows by as many MiB a look as it is told.
     """
@@ -140,7 +140,7 @@ class Decline:
 
     def look(self, *, left_mib: int | None = None, **more: Any) -> None:
         """One more report, which the operator has taken in when this returns."""
-        self._looks, self._at = self._looks + 1, self._at + timedelta(seconds=5)
+        self._looks, self._at = self._looks + 1, self._at + timedelta(seconds=4)
         left = max(60, 550 - 25 * self._looks) if left_mib is None else left_mib
         top = [one | {"footprintBytes": one["footprintBytes"] + mib * MIB * self._looks} for one, mib in self.growing]
         attended = self._operator.attended()
@@ -168,12 +168,20 @@ class Space:
         self.node, self.name = node, name
         node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
-    def pod(self, name: str, *, owned: bool = True, labels: dict[str, str] | None = None, **spec: Any) -> str:
+    def pod(
+        self,
+        name: str,
+        *,
+        owned: bool = True,
+        owner: dict[str, Any] | None = None,
+        labels: dict[str, str] | None = None,
+        **spec: Any,
+    ) -> str:
         """A running pod with one container; that container's id."""
         container = {"name": "app", "image": "pause", "resources": {"requests": {"memory": "64Mi"}}}
         meta: dict[str, Any] = {"name": name, "namespace": self.name, "labels": labels or {"app": name}}
         if owned:
-            meta["ownerReferences"] = [self._owner(name)]
+            meta["ownerReferences"] = [owner or self._owner(name)]
         tolerations = [{"operator": "Exists"}]
         body = {"nodeName": self.node.name, "tolerations": tolerations, "containers": [container]} | spec
         self.node.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": body})

@@ -31,6 +31,14 @@ from tests.cluster.operators import (
 )
 
 _numbers = itertools.count(1)
+#: Of a kind that the API server here does not know.
+MACHINE = {
+    "apiVersion": "kubevirt.io/v1",
+    "kind": "VirtualMachineInstance",
+    "name": "machine",
+    "uid": "0-machine",
+    "controller": True,
+}
 SHMEM_VOLUME: dict[str, Any] = {
     "volumes": [{"name": "memory", "emptyDir": {"medium": "Memory"}}],
     "containers": [{"name": "app", "image": "pause", "volumeMounts": [{"name": "memory", "mountPath": "/memory"}]}],
@@ -200,7 +208,7 @@ def test_a_bare_pod_is_ended_by_its_nodes_guard(operator: OperatorProcess, node:
 @pytest.mark.row("K7")
 def test_a_virtual_machine_is_evicted(operator: OperatorProcess, node: Node, space: Space) -> None:
     space.policy(mode="Enforce")
-    machine = space.pod("machine", owned=False, labels={"kubevirt.io": "virt-launcher"})
+    machine = space.pod("machine", owner=MACHINE)
     decline = Decline(node, operator, (entry(machine, 400), 25))
     decline.look_until(lambda: space.ending("machine"))
     assert not node.spec().get("orders")
@@ -220,6 +228,45 @@ def test_memory_that_outlives_a_container_goes_with_its_pod(
     assert refusals(operator, "kind") > before
     assert not space.ending("bare")
     assert not node.spec().get("orders")
+
+
+@pytest.mark.row("K3", "E3")
+def test_a_pod_that_cannot_be_evicted_holds_up_nobody(operator: OperatorProcess, node: Node, space: Space) -> None:
+    """With two PodDisruptionBudgets the API server answers 500, each time."""
+    space.policy(mode="Enforce")
+    worst, next_best = space.pod("worst"), space.pod("next-best")
+    space.budget("one", 1, app="worst")
+    space.budget("two", 1, app="worst")
+    before = refusals(operator, "refused")
+    decline = Decline(node, operator, (entry(worst, 400), 15), (entry(next_best, 350), 10))
+    decline.look_until(lambda: space.ending("next-best"))
+    assert not space.ending("worst")
+    assert refusals(operator, "refused") > before
+
+
+@pytest.mark.row("K5", "E3")
+def test_who_is_only_observed_hides_nobody(operator: OperatorProcess, node: Node, space: Space) -> None:
+    watched = Space(node, f"watched-{node.name}")
+    watched.policy(mode="Observe")
+    space.policy(mode="Enforce")
+    worst, next_best = watched.pod("worst"), space.pod("next-best")
+    decline = Decline(node, operator, (entry(worst, 400), 15), (entry(next_best, 350), 10))
+    decline.look_until(lambda: space.ending("next-best"))
+    assert not watched.ending("worst")
+    assert [one["spec"]["mode"] for one in watched.decisions().values()] == ["Observe"]
+
+
+@pytest.mark.row("K6", "E3")
+def test_a_label_counts_from_when_it_is_there(operator: OperatorProcess, node: Node, space: Space) -> None:
+    space.policy(mode="Enforce")
+    space.policy("spared", mode="Observe", selector={"matchLabels": {"keep": "it"}}, precedence=900)
+    worst, next_best = space.pod("worst"), space.pod("next-best")
+    decline = Decline(node, operator, (entry(worst, 400), 15), (entry(next_best, 350), 10))
+    decline.look()
+    decline.look()
+    node.plane.kubectl("label", "pod", "worst", "keep=it", "-n", space.name)
+    decline.look_until(lambda: space.ending("next-best"))
+    assert not space.ending("worst")
 
 
 @pytest.mark.row("G2")

@@ -19,6 +19,7 @@ from memguard.core.fairness import Share
 from memguard.core.policies import LONGEST_WINDOW_SECONDS
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
+from memguard.kube.store import Change
 
 AT = NOW.timestamp()
 DAY = 86_400.0
@@ -83,7 +84,7 @@ def test_the_longest_window_that_a_budget_may_have_is_known() -> None:
 
 
 def ending(at: float = AT, node: str = "node-a") -> End:
-    return End(at=at, workload="shop/Deployment/cart/app", namespace="shop", node=node, in_place=False)
+    return End(at=at, workload="shop/Deployment/cart/app", namespace="shop", node=node, in_place=False, ordered=True)
 
 
 def at_most(count: int) -> Callable[[Iterable[End]], str | None]:
@@ -193,11 +194,27 @@ def test_old_records_go_and_those_that_are_open_later() -> None:
 
 
 @pytest.mark.row("K6")
-def test_what_a_budget_may_still_count_never_goes() -> None:
-    """Else a cluster with many records, or an impatient administrator, would have no budget."""
+def test_what_a_budget_may_still_count_goes_only_with_too_many() -> None:
+    """Else an impatient administrator would have no budget, or a crash loop no end of records."""
     late = 30 * DAY - 3600
     records = [described("end", at=late), described("observed", at=late, mode="Observe")]
-    assert outdated(*records, days=0, count=0) == ["observed"]
+    assert outdated(*records, days=0) == ["observed"]
+    assert outdated(*records, days=0, count=0) == ["observed", "end"]
+
+
+@pytest.mark.row("K6")
+def test_that_a_container_was_ended_is_remembered_when_its_record_is_deleted() -> None:
+    found = archive(described("kill"))
+    found._changed(Change(deleted=found.all()))
+    assert len(found.ends(AT)) == 1
+
+
+@pytest.mark.row("K6")
+def test_a_clock_that_is_ahead_spends_no_budget_of_tomorrow() -> None:
+    record = described("kill", at=300 * DAY)
+    record["metadata"]["creationTimestamp"] = NOW.isoformat()
+    [end] = archive(record).ends(AT)
+    assert end.at == AT
 
 
 # --- fairness

@@ -16,7 +16,7 @@ from tests.kube.scripted import Scripted, answer
 from memguard.controller.lender import LOAN, RENEW, Lender
 from memguard.controller.resources import ReportedNode
 from memguard.core.advice import LentDisruptions
-from memguard.core.model import Identity, Owner
+from memguard.core.model import Identity, Owner, unread
 from memguard.kube.client import Client
 from memguard.kube.codec import Codec, Listing
 from memguard.kube.connection import Connection
@@ -92,6 +92,45 @@ def test_what_is_to_spare_is_lent_once() -> None:
     assert [lent.ask("a"), lent.ask("b"), lent.ask("a")] == [{key(): 1}, {key(): 0}, {key(): 1}]
     loan = lent.advice["a"][key()]
     assert (loan.since, loan.until, loan.budget) == (NOW, NOW + LOAN, "shop/pdb")
+
+
+@pytest.mark.row("K6")
+def test_an_eviction_elsewhere_spends_no_loan() -> None:
+    lent = Lent(budget(spare=1))
+    lent.ask("a")
+    assert not lent.lender.spares("b", unread(identity()), NOW)
+    assert lent.lender.spares("a", unread(identity()), NOW)
+    assert lent.lender.spares("b", unread(identity("other")), NOW)
+    assert lent.lender.spares("b", unread(identity()), NOW + LOAN)
+
+
+@pytest.mark.row("K6")
+def test_where_there_is_more_to_spare_it_may() -> None:
+    lent = Lent(budget(spare=2))
+    lent.ask("a")
+    assert lent.lender.spares("b", unread(identity()), NOW)
+
+
+@pytest.mark.row("K6")
+def test_what_an_eviction_took_is_not_lent_any_more() -> None:
+    lent = Lent(budget(spare=1))
+    assert lent.ask("a") == {key(): 1}
+    lent.lender.spent("a", unread(identity()))
+    lent.budgets.found = (budget(spare=0),)
+    assert lent.ask("a") == {key(): 0}
+
+
+@pytest.mark.row("K6")
+def test_who_waits_has_it_after_a_term() -> None:
+    """Else whoever came first would keep it for ever."""
+    lent, term = Lent(budget(spare=1)), (LOAN - RENEW).total_seconds() + 5  # as nodes in trouble renew it
+    had = []
+    for turn in range(6):
+        at = turn * term
+        had.append((lent.ask("a", at=at)[key()], lent.ask("b", at=at)[key()]))
+    assert all(sum(pair) <= 1 for pair in had)
+    assert (1, 0) in had
+    assert (0, 1) in had
 
 
 @pytest.mark.row("K6")

@@ -17,8 +17,11 @@ OTHERS = [container(name, namespace=name) for name in "uvwxyz"]
 NEIGHBOUR = container("neighbour", namespace="shop")
 
 
-def end(one: Container = MINE, at: float = 0.0, node: str = "n1", *, in_place: bool = True) -> End:
-    return End(at=at, workload=workload(one), namespace=one.namespace or "", node=node, in_place=in_place)
+def end(
+    one: Container = MINE, at: float = 0.0, node: str = "n1", *, in_place: bool = True, ordered: bool = True
+) -> End:
+    where = one.namespace or ""
+    return End(at=at, workload=workload(one), namespace=where, node=node, in_place=in_place, ordered=ordered)
 
 
 def on(node: str, *those: Container) -> list[End]:
@@ -35,6 +38,7 @@ CASES: list[tuple[str, list[End], str | None]] = [
     ("of the namespace on another node", [*on("n1", MINE, NEIGHBOUR), *on("n2", NEIGHBOUR)], None),
     ("the node's is spent", on("n1", *OTHERS[:4]), "the node's budget of 4"),
     ("the cluster's is spent", on("n2", *OTHERS), "the cluster's budget of 6"),
+    ("guards' own reflexes do not spend it", [end(one, node="n2", ordered=False) for one in OTHERS], None),
     ("it passes", [end(at=-100), end(at=-100)], None),
     ("it has not passed yet", [end(at=-99), end(at=-99)], "its own"),
 ]

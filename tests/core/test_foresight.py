@@ -41,7 +41,8 @@ def in_memory(kind: str | None = "Deployment") -> Container:
     return of(kind, memory_volumes=(MemoryVolume(kind="emptyDir"),), anon=10 * MIB, shmem=GIB, current=GIB + 10 * MIB)
 
 
-LABELLED = of(None, labels={"kubevirt.io": "virt-launcher"})
+#: A label is a tenant's to write, and would exempt from every kill.
+LABELLED = of("DaemonSet", labels={"kubevirt.io": "virt-launcher"})
 GRACE, NO_EVICT = Rule(grace_seconds=30), Rule(actions=IN_PLACE, grace_seconds=30)
 REMEDIES: list[tuple[str, Container, Rule, str | None]] = [
     ("a Deployment's pod is made anew elsewhere", of("Deployment"), Rule(), "evict"),
@@ -59,7 +60,7 @@ REMEDIES: list[tuple[str, Container, Rule, str | None]] = [
     ("a Job is never stopped gently in place", of("Job"), NO_EVICT, "kill"),
     ("only a stop", of("DaemonSet"), Rule(actions=("terminate", "evict"), grace_seconds=30), "terminate"),
     ("a machine migrates", virtual_machine(), GRACE, "evict"),
-    ("by its label too", LABELLED, GRACE, "evict"),
+    ("a label makes no machine", LABELLED, GRACE, "terminate"),
     ("what outlives the container goes with the pod", in_memory(), GRACE, "evict"),
 ]
 #: Who cannot be helped, and by what words.
@@ -68,7 +69,6 @@ NOTHING: list[tuple[str, Container, Rule, bool, str]] = [
     ("no kill, no owner", of(None), Rule(actions=("notify", "evict")), False, "nobody would make the pod anew"),
     ("a stop without a grace is none", of(None), Rule(actions=("terminate",)), False, "allows no kill"),
     ("a machine is never killed", virtual_machine(), NO_EVICT, False, "it is a virtual machine"),
-    ("nor one by its label", LABELLED, NO_EVICT, False, "it is a virtual machine"),
     ("its memory outlives it", in_memory(), NO_EVICT, False, "its memory outlives it"),
     ("it comes back to that", in_memory("DaemonSet"), Rule(), False, "a DaemonSet's pod comes back on the same node"),
     ("nobody makes it anew", in_memory(None), Rule(), False, "nobody would make the pod anew"),
@@ -107,7 +107,7 @@ def test_nothing_is_done_that_the_policy_forbids(one: Container, plan: Plan, wea
         return
     assert rule.allows(found)
     if found == "evict":
-        assert movable(one) or (one.labels or {}).get("kubevirt.io") == "virt-launcher"
+        assert movable(one)
     else:
         assert not weary
         assert one.owner is None or one.owner.kind != "VirtualMachineInstance"

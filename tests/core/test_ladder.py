@@ -40,7 +40,7 @@ ACTIONS: list[tuple[str, dict[str, Any], Rule, float | None, Action]] = [
     ("restartPolicy Never", {"restart_policy": "Never"}, GRACE, 10.0, "kill"),
     ("restartPolicy Always", {"restart_policy": "Always"}, GRACE, 10.0, "terminate"),
     ("a virtual machine, by its owner", {"owner": MACHINE}, Rule(), None, "evict"),
-    ("... by its label", {"labels": {"kubevirt.io": "virt-launcher"}}, Rule(), None, "evict"),
+    ("... not by a label, which tenants write", {"labels": {"kubevirt.io": "virt-launcher"}}, Rule(), None, "kill"),
     ("... even where there is a grace period", {"owner": MACHINE}, GRACE, 10.0, "evict"),
     ("memory that outlives the container", {"memory_volumes": EMPTY_DIR} | SHARED, Rule(), None, "evict"),
     ("... unless eviction is forbidden", {"memory_volumes": EMPTY_DIR} | SHARED, NO_EVICTION, None, "kill"),
@@ -112,7 +112,7 @@ def test_a_tree_is_not_evicted_where_that_is_forbidden() -> None:
         ({}, False),
         ({"owner": JOB}, False),
         ({"owner": MACHINE}, True),
-        ({"labels": {"kubevirt.io": "virt-api"}}, False),
+        ({"labels": {"kubevirt.io": "virt-launcher"}}, False),
     ],
 )
 def test_is_virtual_machine(facts: dict[str, Any], expected: bool) -> None:

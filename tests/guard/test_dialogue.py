@@ -140,7 +140,7 @@ def test_who_may_have_a_higher_limit_is_listed_with_the_time_until_it(world: Wor
         containers=(*(who(one, at) for at, one in enumerate(big, 1)), who(grows, 9)),
         pods=(*(pod(at) for at in range(1, 4)), pod(9)),
     )
-    one = script(NewPlan(plan=Plan(version="1", settings=QUICK, rules=rules)), names)
+    one = script(NewPlan(plan=Plan(version="1", mode="Enforce", settings=QUICK, rules=rules)), names)
     one.listen(65)
     [found] = [found for found in one.status.top if found.pod == "p9"]
     assert found.largest_limit_bytes == 256 * MIB

@@ -83,7 +83,7 @@ class MemoryGuardDecisionSpec(Record, frozen=True, kw_only=True):
     trigger: Annotated[
         Line,
         Meta(
-            description="What led to it: a line, the kernel's pressure, the tick, an order; reports, or a storm of kills."
+            description="What led to it: a line, the kernel's pressure, the tick, an order; reports, a storm of kills."
         ),
     ]
     victim: Annotated[DecidedVictim, Meta(description="The container that was chosen.")]

@@ -11,7 +11,7 @@ from memguard.controller.deeds import Deeds
 from memguard.controller.experience import Learner
 from memguard.controller.lender import Lender
 from memguard.controller.resources import ReportedNode
-from memguard.core.advice import MOST_ENTRIES
+from memguard.core.advice import MOST_ENTRIES, LentDisruptions
 from memguard.core.feedback import busiest
 
 
@@ -22,15 +22,23 @@ class Advisor:
         self._deeds, self._learner, self._lender = deeds, learner, lender
 
     def tell(self, case: Case, reported: ReportedNode, now: datetime) -> None:
-        """Raises KubeError; ConflictError where somebody else wrote it meanwhile."""
-        spec = reported.spec
+        """Raises KubeError; ConflictError where somebody else wrote it meanwhile.
+
+        A disruption is lent only to whom it may be of use: a node that enforces.
+        """
+        spec, enforces = reported.spec, reported.status.mode == "Enforce"
         points = self._learner.points(case.workloads, now.timestamp())
-        loans = self._lender.loans(case.name, case.identities, spec.disruptions, now)
-        bias = busiest(points, MOST_ENTRIES)
-        lent = dict(islice(loans.items(), MOST_ENTRIES))
-        if bias == spec.bias and lent == spec.disruptions:
+        loans = self._lender.loans(case.name, case.identities, spec.disruptions, now) if enforces else {}
+        self._write(reported, busiest(points, MOST_ENTRIES), dict(islice(loans.items(), MOST_ENTRIES)))
+
+    def forget(self, reported: ReportedNode) -> None:
+        """The node is calm: what it was told is not to be taken for news the next time."""
+        self._write(reported, {}, {})
+
+    def _write(self, reported: ReportedNode, bias: dict[str, int], lent: dict[str, LentDisruptions]) -> None:
+        if bias == reported.spec.bias and lent == reported.spec.disruptions:
             return
-        fresh = self._deeds.find_report(case.name) or reported
+        fresh = self._deeds.find_report(reported.metadata.name) or reported
         written = {key: body(loan) for key, loan in lent.items()}
         # A merge takes away what is null.
         advice = {

@@ -21,6 +21,8 @@ from memguard.kube.watch import Watcher
 ENDS = ("kill", "terminate", "evict")
 #: The triggers of what the operator itself decided: a report that looks bad, restarts in place that are of no use.
 BY_REPORT, BY_STORM = "report", "storm"
+#: ... and of what a guard did at its order.
+BY_ORDER = "order"
 IN_PLACE = ("kill", "terminate")
 #: What was claimed is recorded by then, or was not done.
 CLAIM_SECONDS = 90.0
@@ -45,8 +47,6 @@ class Archive:
 
     def _changed(self, change: Change[RecordedDecision]) -> None:
         with self._lock:
-            for one in change.deleted:
-                self._ends.pop(_key(one), None)
             for one in change.upserted:
                 self._take(one)
         for one in change.upserted:
@@ -74,7 +74,13 @@ class Archive:
         """
         with self._lock:
             self._claims = {one: claim for one, claim in self._claims.items() if end.at - claim.at < CLAIM_SECONDS}
-            others = {one: spent for one, spent in (self._claims | self._ends).items() if one != key}
+            # A record that is used again has the date of the first try.
+            others = self._claims | {
+                one: spent
+                for one, spent in self._ends.items()
+                if one not in self._claims or spent.at > self._claims[one].at
+            }
+            others.pop(key, None)
             why_not = refusal(spent for spent in others.values() if end.at - spent.at < LONGEST_WINDOW_SECONDS)
             if why_not is None:
                 self._claims[key] = end
@@ -93,7 +99,7 @@ class Archive:
             return ()
         there = (one for one in self.all() if _ended(one) and one.spec.action in IN_PLACE and one.spec.node == node)
         latest = {one.spec.victim.workload: one for one in sorted(there, key=lambda one: one.spec.taken_at)}
-        return tuple(latest[name] for name in sorted(names))
+        return tuple(latest[name] for name in sorted(names) if name in latest)
 
     def evictions_under_way(self) -> Iterator[RecordedDecision]:
         """Those that we wrote, and of which it was not written what became of them."""
@@ -107,22 +113,25 @@ class Archive:
         )
 
     def outdated(self, now: datetime, keep: Keep) -> tuple[Kept, ...]:
-        """What has had its time; an end that budgets may still count has not."""
-        kept = (
-            Kept(
-                namespace=one.metadata.namespace,
-                name=one.metadata.name,
-                at=one.spec.taken_at,
-                open=one.status.phase == "Acted",
-            )
-            for one in self.all()
-            if not (_ended(one) and (now - one.spec.taken_at).total_seconds() < LONGEST_WINDOW_SECONDS)
-        )
-        return outdated(kept, now, age=timedelta(days=keep.days), count=keep.count)
+        """What has had its time; an end that budgets may still count goes only where there are too many records."""
+        with self._lock:  # that they were is remembered longer
+            self._ends = {key: end for key, end in self._ends.items() if _counts(end.at, now)}
+        everything = {_kept(one): _ended(one) and _counts(one.at.timestamp(), now) for one in self.all()}
+        old = outdated((one for one, counts in everything.items() if not counts), now, age=timedelta(days=keep.days))
+        many = outdated(everything, now, count=keep.count)
+        return tuple(dict.fromkeys((*old, *many)))
 
     def shares(self) -> Iterator[tuple[Share, ...]]:
         """Each decision that was carried out, as core/fairness looks at it."""
         return (_shares(one) for one in self.all() if _ended(one))
+
+
+def _counts(at: float, now: datetime) -> bool:
+    return now.timestamp() - at < LONGEST_WINDOW_SECONDS
+
+
+def _kept(one: RecordedDecision) -> Kept:
+    return Kept(namespace=one.metadata.namespace, name=one.metadata.name, at=one.at, open=one.status.phase == "Acted")
 
 
 def _key(one: RecordedDecision) -> Key:
@@ -136,11 +145,12 @@ def _ended(one: RecordedDecision) -> bool:
 def _end(one: RecordedDecision) -> End:
     victim = one.spec.victim
     return End(
-        at=one.spec.taken_at.timestamp(),
+        at=one.at.timestamp(),
         workload=victim.workload,
         namespace=victim.namespace,
         node=one.spec.node,
         in_place=one.spec.action != "evict",
+        ordered=one.spec.trigger in (BY_REPORT, BY_STORM, BY_ORDER),
     )
 
 

@@ -8,7 +8,7 @@ UID, the order in the node's NodeMemory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,9 @@ from memguard.api.node_memory import TopContainer, near_limit
 from memguard.controller.archive import BY_REPORT, BY_STORM, Archive
 from memguard.controller.deeds import Deeds
 from memguard.controller.eviction import Eviction
+from memguard.controller.lender import Lender
 from memguard.controller.policy_book import PolicyBook
-from memguard.controller.refusal import DEPOSED, ENDING, Refusal, refused
+from memguard.controller.refusal import DEPOSED, ENDING, LENT, OBSERVED, Refusal, refused
 from memguard.controller.reports import snapshot
 from memguard.controller.resources import RecordedDecision, Report, ReportedNode
 from memguard.core.advice import AdvisedOrder
@@ -30,10 +31,13 @@ from memguard.core.decision import Decision, Outcome, decision_of, victim_of
 from memguard.core.explain import sentence, size
 from memguard.core.foresight import FORESIGHT_SECONDS, Useless, Way, ahead, culprit, look, remedy, settled
 from memguard.core.history import History
+from memguard.core.ladder import is_virtual_machine
 from memguard.core.model import Container, Identity, unread
 from memguard.core.policy import Plan, workload
+from memguard.core.quantity import parse_bytes
 from memguard.core.resize import raised_limit
 from memguard.core.select import Ranking, exclusion, rank
+from memguard.errors import KubeError, ServerError, TooManyRequestsError, UnreachableError
 from memguard.kube.identities import identities
 from memguard.kube.objects import Node, Pod
 
@@ -60,6 +64,7 @@ class Case:
         book: PolicyBook,
         archive: Archive,
         deeds: Deeds,
+        lender: Lender,
         *,
         decided: Decided,
         ended: Ended,
@@ -67,7 +72,7 @@ class Case:
         acts: Callable[[], bool],
     ) -> None:
         self.name = name
-        self._book, self._archive, self._deeds = book, archive, deeds
+        self._book, self._archive, self._deeds, self._lender = book, archive, deeds, lender
         self._decided, self._ended, self._refusing, self._acts = decided, ended, refused, acts
         self._history = History()
         self._taken_at: datetime | None = None
@@ -75,6 +80,9 @@ class Case:
         self._pods: dict[str, Pod] = {}
         self._listed_at: datetime | None = None
         self._refused: dict[str, tuple[str, datetime]] = {}
+        self._failed: set[str] = set()
+        self._cramped = False
+        self._next_would_at = datetime.min.replace(tzinfo=UTC)
         self._observed: set[str] = set()
         self._order: AdvisedOrder | None = None
         #: Nothing may be ended on the node: its profile, or that it is not fit. Then we only observe there, too.
@@ -84,8 +92,8 @@ class Case:
 
     @property
     def idle(self) -> bool:
-        """Is there nothing to remember: nobody on the way, nobody who was asked a moment ago?"""
-        return self._eviction is None and self._order is None and not self._refused
+        """Is there nothing to remember: nobody on the way, asked a moment ago, or about to reach a limit?"""
+        return self._eviction is None and self._order is None and not (self._refused or self._cramped)
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -106,16 +114,18 @@ class Case:
         if report.observed_at == self._taken_at:
             return
         cramped = tuple(filter(near_limit, report.top))
+        self._cramped = bool(cramped)
         left = report.exhaustion_seconds
         soon = report.level != "Calm" and left is not None and left <= FORESIGHT_SECONDS
-        if soon or cramped:
+        if report.level != "Calm" or cramped:
             self._recognise(report, now)
         self.compiled = self._compiled(node)
         if self.compiled is None or reported.spec.emergency_stop:
             return
-        for one in cramped:
-            self._raise_limit(one, report, now)
         self._history = History() if report.level == "Calm" else self._judge(reported, now, soon=soon)
+        for one in cramped:
+            if self._raise_limit(one, report, now):
+                break  # the next one when a report shows what room is left
         self._taken_at = report.observed_at
 
     def _recognise(self, report: Report, now: datetime) -> None:
@@ -157,14 +167,20 @@ class Case:
         pod = self._pod(container.pod_uid or "", now)
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return ENDING
+        container = container.known_as(self._known[container.id])  # its labels may have changed
         rule, at = self._plan.rule_for(container), now.timestamp()
+        excluded = exclusion(container, rule, self._plan)
+        if excluded is not None:
+            return Refusal(cause="policy", words=excluded)
         tired = weary(self._archive.ends(at), workload(container), self.name, at)
         found = remedy(container, rule, weary=tired)
         if isinstance(found, Useless):
             return Refusal(cause=found.cause, words=found.words)
         if self._observes(container):
-            self._would(ranking, found, now)
-            return None
+            if now >= self._next_would_at:  # who comes behind it would have been spared by its end
+                self._next_would_at = now + REFUSED
+                self._would(ranking, found, now)
+            return OBSERVED
         if found != "evict":
             return self._have_ended(reported, container, found, now)
         decision = decision_of(
@@ -182,29 +198,71 @@ class Case:
         pod = self._pods.get(uid)
         if pod is None or self._listed_at == now:
             return pod
-        return self._deeds.pod(pod.metadata.namespace, pod.metadata.name, uid)
+        fresh = self._deeds.pod(pod.metadata.namespace, pod.metadata.name, uid)
+        if fresh is not None:
+            self._pods[uid] = fresh
+            self._known |= {one.id: one for one in identities(fresh)}
+        return fresh
 
     def _evict(
         self, pod: Pod, container: Container, decision: Decision, report: Report, now: datetime, *, weary: bool
     ) -> Refusal | None:
         """Ask first, write it down, then do it: whoever comes after us finds what was meant. Why not, if it may not."""
         claim, policy = (pod.metadata.namespace, decision.id), self._plan.rule_for(container).policy
+        migrates = is_virtual_machine(container)
+        why_not = None if self._lender.spares(self.name, container, now) else LENT
+        if why_not is None and not migrates:  # a dry run would not have it migrate
+            why_not = self._tried(pod)
+        if why_not is not None:
+            return why_not
         why_not = self._claim(claim, container, now, moving=weary, in_place=False)
         if why_not is not None:
             return why_not
-        why_not = self._deeds.evict(pod, dry_run=True) or self._record(decision, policy, now)
+        why_not = self._record(decision, policy, now)
         if why_not is None:
             # Before it is asked for: where no answer comes it may have been done, and `follow` looks.
-            eviction = self._eviction = Eviction.begun(self._deeds, pod, decision, report.available_bytes, now)
-            why_not = self._deeds.evict(pod)
-            if why_not is not None:
-                eviction.give_up(now)
-                self._eviction = None
+            before = report.available_bytes
+            self._eviction = Eviction.begun(self._deeds, pod, decision, before, now, migrates=migrates)
+            why_not = self._carry_out(pod, self._eviction, now)
         if why_not is not None:
             self._archive.release(claim)
             return why_not
+        self._lender.spent(self.name, container)
         self._decided(decision, policy)
         return None
+
+    def _tried(self, pod: Pod) -> Refusal | None:
+        """A dry run of its eviction. What fails twice in a row is the pod's own trouble, and not the server's.
+
+        A pod with two PodDisruptionBudgets, say, is a 500.
+        """
+        uid = pod.metadata.uid
+        try:
+            why_not = self._deeds.evict(pod, dry_run=True)
+        except (ServerError, TooManyRequestsError) as error:
+            if uid not in self._failed:
+                self._failed.add(uid)
+                raise
+            why_not = refused("the eviction", error.problem)
+        self._failed.discard(uid)
+        return why_not
+
+    def _carry_out(self, pod: Pod, eviction: Eviction, now: datetime) -> Refusal | None:
+        """The eviction itself, unless another leads by now; without an answer it may have been done."""
+        try:
+            why_not = self._deeds.evict(pod) if self._acts() else DEPOSED
+        except UnreachableError:
+            raise
+        except KubeError:
+            self._give_up(eviction, now)
+            raise
+        if why_not is not None:
+            self._give_up(eviction, now)
+        return why_not
+
+    def _give_up(self, eviction: Eviction, now: datetime) -> None:
+        eviction.give_up(now)
+        self._eviction = None
 
     def _have_ended(self, reported: ReportedNode, container: Container, way: Way, now: datetime) -> Refusal | None:
         """The guard does it, if its own plan allows; its agent writes the record. Why not, if it may not."""
@@ -273,19 +331,21 @@ class Case:
         if why_not is not None:
             self._refuse(key, why_not, now)
 
-    def _raise_limit(self, one: TopContainer, report: Report, now: datetime) -> None:
-        """Where its policy wants it, and the node has room."""
+    def _raise_limit(self, one: TopContainer, report: Report, now: datetime) -> bool:
+        """Where its policy wants it, and the node has room; was it done?"""
         identity, key = self._known.get(one.id), f"resize {one.id}"
         if identity is None or identity.qos == "Guaranteed" or key in self._refused:
-            return
-        container, limit = unread(identity), one.limit_bytes or 0
+            return False
+        largest, limit = self._plan.rule_for(unread(identity)).largest_limit_bytes, one.limit_bytes or 0
+        wanted = raised_limit(limit, largest, report.available_bytes, report.reserve_bytes)
+        pod = self._pod(identity.pod_uid or "", now) if wanted is not None else None
+        if wanted is None or pod is None:
+            return False
+        container = unread(self._known[one.id])
         rule = self._plan.rule_for(container)
-        wanted = raised_limit(limit, rule.largest_limit_bytes, report.available_bytes, report.reserve_bytes)
-        if wanted is None or not rule.allows("resize") or self._observes(container):
-            return
-        pod = self._pod(identity.pod_uid or "", now)
-        if pod is None:
-            return
+        if not rule.allows("resize") or self._observes(container) or not _resizable(pod, container.name, limit):
+            self._refused[key] = ("its limit may not be raised", now + REFUSED)
+            return False
         reason = f"{container.title} is about to reach its limit: raised from {size(limit)} to {size(wanted)}."
         name = f"resize-{one.id[:12]}-{wanted >> 20}"
         decision = _decision(container, report, BY_REPORT, id=name, action="resize", reason=reason)
@@ -297,9 +357,10 @@ class Case:
             self._deeds.amend(pod.metadata.namespace, name, status)
         if why_not is not None:
             self._refuse(key, why_not, now)
-            return
+            return False
         self._refused[key] = ("kubelet has been asked", now + REFUSED)
         self._decided(decision, rule.policy)
+        return True
 
     # --- what becomes of it
 
@@ -356,7 +417,9 @@ class Case:
     ) -> Refusal | None:
         """Have it counted in the cluster's budgets, or hear which of them is spent."""
         at, name = now.timestamp(), workload(container)
-        end = End(at=at, workload=name, namespace=container.namespace or "", node=self.name, in_place=in_place)
+        end = End(
+            at=at, workload=name, namespace=container.namespace or "", node=self.name, in_place=in_place, ordered=True
+        )
         budget = ClusterBudget(budget=self._plan.budget, per_cluster=self.compiled.per_cluster if self.compiled else 0)
         own = self._plan.rule_for(container).budget
         spent = self._archive.claim(
@@ -375,6 +438,14 @@ class Case:
             return DEPOSED
         namespace = decision.victim.namespace or ""
         return self._deeds.record(decision, namespace=namespace, node=self.name, at=now, policy=policy)
+
+
+def _resizable(pod: Pod, name: str | None, limit_bytes: int) -> bool:
+    """Without a restart, and has nobody else asked for another limit meanwhile?"""
+    spec = next((one for one in (*pod.spec.containers, *pod.spec.init_containers) if one.name == name), None)
+    if spec is None or any(one.resource_name == "memory" and one.restarts for one in spec.resize_policy):
+        return False
+    return spec.resources.limits.memory is not None and parse_bytes(spec.resources.limits.memory) == limit_bytes
 
 
 def _decision(container: Container, report: Report, trigger: str, **facts: Any) -> Decision:

@@ -28,10 +28,14 @@ from memguard.errors import (
     ServerError,
     TooManyRequestsError,
     UnauthorizedError,
+    UnreachableError,
 )
 from memguard.kube.client import Client
 from memguard.kube.objects import Node, Pod, Taint
 from memguard.kube.resources import NODES, PODS, Selection
+
+#: In the answer of KubeVirt's webhook.
+EVACUATES = "triggered evacuation"
 
 
 class Deeds:
@@ -58,9 +62,12 @@ class Deeds:
         try:
             self._client.evict(meta.name, meta.namespace, uid=meta.uid, grace_seconds=grace, dry_run=dry_run)
         except TooManyRequestsError as error:
-            if not error.budget:
+            if error.budget:
+                return UNDISRUPTABLE
+            if not _vetoed(error):
                 raise
-            return UNDISRUPTABLE
+            # KubeVirt says so of a machine that it now migrates.
+            return None if EVACUATES in error.problem else refused("the eviction", error.problem)
         except (NotFoundError, ConflictError):
             return GONE
         except UnauthorizedError:  # that is about us
@@ -90,7 +97,9 @@ class Deeds:
             self._client.strategic_patch(PODS, meta.name, change, meta.namespace, subresource="resize", dry_run=dry_run)
         except (NotFoundError, ConflictError):
             return GONE
-        except (InvalidError, ForbiddenError) as error:
+        except (UnauthorizedError, UnreachableError):
+            raise
+        except KubeError as error:
             return refused("the resize", error.problem)
         return None
 

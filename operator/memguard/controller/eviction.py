@@ -13,6 +13,7 @@ from memguard.api.decision import MemoryGuardDecisionStatus, outcome_status
 from memguard.controller.deeds import Deeds
 from memguard.controller.resources import RecordedDecision, Report
 from memguard.core.decision import Decision, Outcome, Victim
+from memguard.kube.client import EVICTION_TIMEOUT_SECONDS
 from memguard.kube.objects import Pod
 
 #: Beyond the pod's own grace, for kubelet and the API server.
@@ -20,10 +21,15 @@ SPARE = timedelta(seconds=60)
 USUAL_GRACE_SECONDS = 30
 #: Between two looks at its pod: meanwhile other nodes have their turn.
 LOOK = timedelta(seconds=2)
+#: A request without an answer, or of whoever led before us, may still be carried out: as long as one takes at most.
+UNSURE = timedelta(seconds=EVICTION_TIMEOUT_SECONDS)
 
 
 class Eviction:
-    """`before_bytes`: what was available on the node then; `told`: its record says that it is on its way."""
+    """`before_bytes`: what was available on the node then; `told`: its record says that it is on its way.
+
+    `sure_at`: a pod that is not ending then will not, by this eviction.
+    """
 
     def __init__(
         self,
@@ -34,19 +40,23 @@ class Eviction:
         expected_bytes: int,
         before_bytes: int,
         began_at: datetime,
+        sure_at: datetime,
         ends_at: datetime,
         told: bool = False,
     ) -> None:
         self._deeds, self._decision, self._victim = deeds, decision, victim
         self._expected_bytes, self._before_bytes = expected_bytes, before_bytes
-        self._began_at, self._ends_at = began_at, ends_at
+        self._began_at, self._sure_at, self._ends_at = began_at, sure_at, ends_at
         self._gone_at: datetime | None = None
+        self._report_then: datetime | None = None
         self._looked_at, self._told = began_at, told
         self.over = False
 
     @classmethod
-    def begun(cls, deeds: Deeds, pod: Pod, decision: Decision, before_bytes: int, now: datetime) -> Eviction:
-        """It is about to be asked for."""
+    def begun(
+        cls, deeds: Deeds, pod: Pod, decision: Decision, before_bytes: int, now: datetime, *, migrates: bool
+    ) -> Eviction:
+        """It is about to be asked for. `migrates`: a virtual machine, whose pod ends when it is elsewhere."""
         return cls(
             deeds,
             decision=decision.id,
@@ -54,6 +64,7 @@ class Eviction:
             expected_bytes=decision.expected_bytes,
             before_bytes=before_bytes,
             began_at=now,
+            sure_at=_deadline(pod, now) if migrates else now + UNSURE,
             ends_at=_deadline(pod, now),
         )
 
@@ -68,6 +79,7 @@ class Eviction:
             expected_bytes=record.spec.expected_bytes,
             before_bytes=record.spec.available_bytes,
             began_at=record.spec.taken_at,
+            sure_at=now + UNSURE,
             ends_at=_deadline(deeds.pod(seen.namespace, seen.pod, seen.pod_uid), now),
             told=record.status.phase == "Acted",
         )
@@ -80,16 +92,18 @@ class Eviction:
         if self._gone_at is None:
             pod = self._deeds.pod(seen.namespace or "", seen.pod or "", seen.pod_uid or "")
             if pod is None:
-                self._gone_at = now
+                self._gone_at, self._report_then = now, report.observed_at if report else None
             elif pod.metadata.deletion_timestamp is None:
-                self.give_up(now)  # written down, and never done
+                if now >= self._sure_at:
+                    self.give_up(now)  # written down, and never done
+                self._looked_at = now
                 return None
         if not self._told:
             self._amend(MemoryGuardDecisionStatus(phase="Acted"))
             self._told = True
         self._looked_at = now
-        observed_at = report.observed_at if report else None
-        measured = self._gone_at is not None and observed_at is not None and observed_at > self._gone_at
+        # By what the node reports after that, whatever its clock says.
+        measured = self._gone_at is not None and report is not None and report.observed_at != self._report_then
         return self._finish(report, now) if measured or now > self._ends_at else None
 
     def give_up(self, now: datetime) -> None:

@@ -82,7 +82,7 @@ class Learner:
         with self._lock:
             if name in self._memory.lessons:
                 return
-            experience = learn(self._memory.experience, outcome, spec.taken_at.timestamp())
+            experience = learn(self._memory.experience, outcome, record.at.timestamp())
             self._memory = Memory(experience=experience, lessons=(*self._memory.lessons, name)[-MOST_LESSONS:])
             self._changed = True
 

@@ -34,6 +34,8 @@ class Fleet:
         self._troubled, self._doubted, self._now = troubled, doubted, now
         self._in_trouble: set[str] = set()
         self._lent_to: dict[str, ReportedNode] = {}
+        #: Whose report came before their node.
+        self._strangers: set[str] = set()
         self._believed: dict[str, tuple[str, datetime | None]] = {}
 
     def node(self, name: str) -> Node | None:
@@ -58,7 +60,7 @@ class Fleet:
     def _nodes_changed(self, change: Change[Node]) -> None:
         for node in change.upserted:
             name = node.metadata.name
-            if name not in self._believed and (reported := self.reports.find(("", name))) is not None:
+            if name in self._strangers and (reported := self.reports.find(("", name))) is not None:
                 self._take(reported, listed=True)  # it came before its node
             if present(node) is not None:
                 self._look_at(name)
@@ -67,6 +69,7 @@ class Fleet:
         for one in change.deleted:
             self._believed.pop(one.metadata.name, None)
             self._lent_to.pop(one.metadata.name, None)
+            self._strangers.discard(one.metadata.name)
         for one in change.upserted:
             if one.spec.disruptions:
                 self._lent_to[one.metadata.name] = one
@@ -78,10 +81,13 @@ class Fleet:
         """One that was listed may be old, and one that we know is changed by others, too; its clock says nothing."""
         if not self.nodes.lists:
             return  # with the nodes
-        name, at = one.metadata.name, one.status.observed_at
+        name, at, now = one.metadata.name, one.status.observed_at, self._now()
         old = listed or self._believed.get(name, ("", None))[1] == at
-        reason = doubt(one, self.node(name), at if old and at is not None else self._now())
+        reason = doubt(one, self.node(name), min(at, now) if old and at is not None else now)
+        self._strangers.discard(name)
         if reason is not None:
+            if reason == "unknown_node":
+                self._strangers.add(name)
             if reason != "empty":
                 self._doubted(name, reason)
             self._believed.pop(name, None)

@@ -85,8 +85,8 @@ class Operator:
         self._archive = Archive(self._client, self._recorded)
         self._fleet = Fleet(self._client, troubled=self._troubled, doubted=self._doubted, now=utc_now)
         self._learner = Learner(self._client, wanted.namespace, journal.trouble)
-        lender = Lender(self._client, lambda: self._fleet.lent_to)
-        self._advisor = Advisor(self._deeds, self._learner, lender)
+        self._lender = Lender(self._client, lambda: self._fleet.lent_to)
+        self._advisor = Advisor(self._deeds, self._learner, self._lender)
         self._taints = Taints(self._deeds, time.monotonic)
         self._desk = Desk(self._attend, self._failed, random=random.random)
         self._aftercare = Desk(self._care, self._failed, random=random.random)
@@ -233,9 +233,13 @@ class Operator:
         self._desk.clear(CARE_SECONDS)
         self._announce()
         case, node, reported, now = self._cases.get(name), self._fleet.node(name), self._fleet.report(name), utc_now()
-        if not self._acts or case is None or node is None:
-            return
         report = None if reported is None or silent(reported.status, now) else reported
+        if not self._acts or node is None:
+            return
+        if report is not None and report.status.level == "Calm":
+            self._advisor.forget(report)
+        if case is None:
+            return
         if report is not None and report.status.level != "Calm":
             self._advisor.tell(case, report, now)
         self._taint(case, node, report, weary=bool(self._archive.tired(name, now.timestamp())))
@@ -246,6 +250,7 @@ class Operator:
             self._book,
             self._archive,
             self._deeds,
+            self._lender,
             decided=self._decided,
             ended=self._metrics.ended,
             refused=self._metrics.refused,
@@ -288,7 +293,7 @@ class Operator:
             try:
                 if not self._led:
                     self._take_over()
-                if time.monotonic() - kept_at >= KEEP_SECONDS:
+                if self._led and time.monotonic() - kept_at >= KEEP_SECONDS:
                     kept_at = time.monotonic()
                     self._learner.keep()
                     self._expire()

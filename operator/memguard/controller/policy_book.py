@@ -42,6 +42,7 @@ class PolicyBook:
         self._lock = threading.Lock()
         self._items: dict[str, dict[Key, Item]] = {POLICIES.plural: {}, CLUSTER_POLICIES.plural: {}}
         self._listed_at: float | None = None
+        self._told: dict[tuple[str, Key], Item | None] = {}
         self._plans: dict[object, Compiled] = {}
         self._stopped = threading.Event()
         self.version = 0
@@ -64,6 +65,8 @@ class PolicyBook:
             else:
                 news = known is None or _version(known) != _version(item)
                 items[item.key] = item
+            if news or not deleted:
+                self._told[resource.plural, item.key] = None if deleted else item
             self._turn(news=news)
         if news:
             self._changed()
@@ -80,18 +83,23 @@ class PolicyBook:
 
     def refresh(self) -> None:
         """List both kinds; where that fails `problem` says why, and what is known stands for a while."""
-        before = self.version
+        with self._lock:
+            self._told.clear()
+        began = self._clock()
         try:
             lists = {one.plural: self._listed(one) for one in (POLICIES, CLUSTER_POLICIES)}
         except KubeError as error:
             self.problem = str(error)
             return
         with self._lock:
-            if self.version != before:  # told of something meanwhile, which the lists may lack: with the next ones
-                return
+            for (plural, key), item in self._told.items():  # since the lists began: they may lack it
+                if item is None:
+                    lists[plural].pop(key, None)
+                else:
+                    lists[plural][key] = item
             news = self._listed_at is None or _versions(lists) != _versions(self._items)
             self._items = lists
-            self._listed_at, self.problem = self._clock(), ""
+            self._listed_at, self.problem = began, ""
             self._turn(news=news)
         if news:
             self._changed()

@@ -39,6 +39,8 @@ from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 REFRESH_SECONDS = 60.0
 #: After a failure.
 AGAIN_SECONDS = 5.0
+#: Between two looks, however often policies change: each costs a compilation and lists of pods.
+PAUSE_SECONDS = 1.0
 #: The figures of so many namespaces are counted anew each minute: each is a list of its pods.
 MOST_COUNTED = 50
 
@@ -87,6 +89,7 @@ class PolicyClerk:
             ok = not self._leading() or self.settle()
             if not self._leading():
                 self._written.clear()  # whoever leads meanwhile writes
+            self._stopped.wait(PAUSE_SECONDS)
             self._poked.wait(REFRESH_SECONDS if ok else AGAIN_SECONDS)
 
     def settle(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from memguard.core.model import Record
 
 #: `gone`: its pod ends or is no longer there. `kind`: of no use, by what it is. `refused`: by the API server.
-Cause = Literal["disruption_budget", "budget", "policy", "refused", "gone", "kind", "deposed"]
+Cause = Literal["disruption_budget", "budget", "policy", "refused", "gone", "kind", "observed", "deposed"]
 
 
 class Refusal(Record, frozen=True, kw_only=True):
@@ -17,9 +17,11 @@ class Refusal(Record, frozen=True, kw_only=True):
     words: str
 
 
+OBSERVED = Refusal(cause="observed", words="it is only observed")
 ENDING = Refusal(cause="gone", words="its pod is ending already")
 GONE = Refusal(cause="gone", words="its pod is no longer there")
 UNDISRUPTABLE = Refusal(cause="disruption_budget", words="its PodDisruptionBudget allows no eviction now")
+LENT = Refusal(cause="disruption_budget", words="what its PodDisruptionBudget has to spare is lent to other nodes")
 DEPOSED = Refusal(cause="deposed", words="another replica leads now")
 
 

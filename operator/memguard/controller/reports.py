@@ -11,8 +11,9 @@ from memguard.core.footprint import SHMEM_WEIGHT
 from memguard.core.model import Container, Identity, Memory, Node, NodeMemory, Snapshot
 from memguard.kube.objects import Node as KubeNode
 
-#: Clocks of nodes that are kept in step are within a second; what is further off cannot be dated.
-CLOCK_SKEW = timedelta(minutes=2)
+#: Clocks of nodes that are kept in step are within a second; what is further off cannot be dated. Less than SILENT, so
+#: that what is believed when it comes is not taken for old.
+CLOCK_SKEW = timedelta(seconds=45)
 #: In trouble a node reports every 5 s, else every 5 minutes; without a word for so long nobody knows how it stands.
 SILENT, SILENT_WHEN_CALM = timedelta(seconds=60), timedelta(seconds=450)
 #: A container's swap counts, and a node may have more swap than memory; beyond this it is no size of a container.

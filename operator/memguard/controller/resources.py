@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from memguard.api.decision import Phase
 from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.meta import ObjectMeta
@@ -90,6 +92,12 @@ class RecordedDecision(Record, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: RecordedSpec
     status: RecordedStatus = RecordedStatus()
+
+    @property
+    def at(self) -> datetime:
+        """When: by the node's clock, if that is not ahead of the server's."""
+        taken_at, created_at = self.spec.taken_at, self.metadata.creation_timestamp
+        return taken_at if created_at is None else min(taken_at, created_at)
 
     @property
     def enforced(self) -> bool:

@@ -239,7 +239,7 @@ OPERATOR = (
         "counter",
         "Victims that could not be touched, so that the next one was chosen, by the cause",
         labels=("cause",),
-        values=("disruption_budget", "budget", "policy", "refused", "gone", "kind", "deposed"),
+        values=("disruption_budget", "budget", "policy", "refused", "gone", "kind", "observed", "deposed"),
     ),
     Metric("memguard_operator_freed_bytes_total", "counter", "Memory that evictions gave back to their nodes"),
     Metric("memguard_operator_unfinished_total", "counter", "Evicted pods that were still there after their time"),

@@ -24,10 +24,15 @@ class End(Record, frozen=True, kw_only=True):
     namespace: str
     node: str
     in_place: bool
+    #: by the operator, or a guard at its order, and not by a guard's own reflex
+    ordered: bool
 
 
 class ClusterBudget(Record, frozen=True, kw_only=True):
-    """What may be done within the window, beyond the node's own budget."""
+    """What may be done within the window, beyond the node's own budget.
+
+    `per_cluster` is for the operator and what guards do at its order: their own reflexes must not stop it.
+    """
 
     budget: Budget
     per_cluster: int
@@ -54,7 +59,7 @@ class ClusterBudget(Record, frozen=True, kw_only=True):
             (sum(not (moving and end.in_place) for end in own_ends), allowed.per_container, "its own"),
             (sum(end.namespace == where and end.node == node for end in recent), allowed.per_namespace, f"{where}'s"),
             (sum(end.node == node for end in recent), allowed.per_node, "the node's"),
-            (len(recent), self.per_cluster, "the cluster's"),
+            (sum(end.ordered for end in recent), self.per_cluster, "the cluster's"),
         ):
             if spent >= most:
                 return f"{whose} budget of {most} in {allowed.window_seconds:.0f} s is spent"

@@ -49,8 +49,7 @@ def may_terminate(container: Container) -> bool:
 
 def is_virtual_machine(container: Container) -> bool:
     """A whole machine run as a pod (KubeVirt): its controller migrates it when the pod is evicted."""
-    owner = container.owner.kind if container.owner else ""
-    return owner == "VirtualMachineInstance" or (container.labels or {}).get("kubevirt.io") == "virt-launcher"
+    return container.owner is not None and container.owner.kind == "VirtualMachineInstance"
 
 
 def only_evictable(container: Container) -> bool:

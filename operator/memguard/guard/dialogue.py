@@ -135,7 +135,8 @@ class Dialogue:
 
     def _top(self, candidate: Candidate) -> Top:
         ward = self._guard.watch.wards.get(candidate.container.cgroup)
-        found = top(candidate, self._guard.court.history, ward.rule if ward else DEFAULT_RULE)
+        rule, spared = (ward.rule, ward.forbidden is not None) if ward else (DEFAULT_RULE, True)
+        found = top(candidate, self._guard.court.history, rule, spared=spared)
         if found.largest_limit_bytes is None:
             return found
         seconds = self._paces.limit_seconds(found, self._guard.clock.monotonic())

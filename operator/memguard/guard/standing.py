@@ -27,10 +27,14 @@ def level(headroom_bytes: int, reserve_bytes: int, before: Level | None = None) 
     return "Tight" if headroom_bytes <= tight * reserve_bytes else "Calm"
 
 
-def top(candidate: Candidate, history: History, rule: Rule) -> Top:
-    """One container: its score, how long until its own limit, and whether that may be raised."""
+def top(candidate: Candidate, history: History, rule: Rule, *, spared: bool) -> Top:
+    """One container: its score, how long until its own limit, and whether that may be raised; `spared`: it may not."""
     container = candidate.container
-    raised = rule.allows("resize") and rule.largest_limit_bytes > (container.limit_bytes or rule.largest_limit_bytes)
+    raised = (
+        not spared
+        and rule.allows("resize")
+        and rule.largest_limit_bytes > (container.limit_bytes or rule.largest_limit_bytes)
+    )
     return Top(
         id=container.id,
         namespace=container.namespace,

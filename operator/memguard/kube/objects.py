@@ -71,6 +71,18 @@ class VolumeMount(KubeObject, frozen=True, kw_only=True):
     name: str = ""
 
 
+class ResizePolicy(KubeObject, frozen=True, kw_only=True):
+    """What it costs to change the amount of a resource in place."""
+
+    resource_name: str = ""
+    restart_policy: str = "NotRequired"
+
+    @property
+    def restarts(self) -> bool:
+        """A restart of the container."""
+        return self.restart_policy != "NotRequired"
+
+
 class Container(KubeObject, frozen=True, kw_only=True):
     """A container of any kind; an init container whose own `restart_policy` is Always is a sidecar."""
 
@@ -79,6 +91,7 @@ class Container(KubeObject, frozen=True, kw_only=True):
     security_context: SecurityContext | None = None
     restart_policy: str | None = None
     volume_mounts: tuple[VolumeMount, ...] = ()
+    resize_policy: tuple[ResizePolicy, ...] = ()
 
     @property
     def privileged(self) -> bool:
