@@ -55,7 +55,11 @@ class Scene:
         self.node = Node(plane, f"fault-node-{next(_numbers)}")
         self.space = Space(self.node, f"of-{self.node.name}")
         self.space.policy(mode=mode, actions=[action])
-        self.leak, self.other = self.space.pod("leak", owned=owned), self.space.pod("other", owned=owned)
+        amounts = {"requests": {"memory": "64Mi"}} | ({"limits": {"memory": "128Mi"}} if action == "resize" else {})
+        container = {"name": "app", "image": "pause", "resources": amounts}
+        self.leak, self.other = (
+            self.space.pod(name, owned=owned, containers=[container]) for name in ("leak", "other")
+        )
         self.uid = self.node.get("pod", "leak", "-n", self.space.name)["metadata"]["uid"]
         self._began: datetime | None = None
         self._looks = 0
