@@ -28,7 +28,7 @@ RENEW = timedelta(seconds=20)
 
 
 class Lender:
-    """`reports`: the NodeMemories in which loans stand. One thread lends at a time."""
+    """`reports`: the NodeMemories in which loans stand. Any thread may ask."""
 
     def __init__(self, client: Client, reports: Callable[[], Iterable[ReportedNode]]) -> None:
         self._client, self._reports = client, reports
@@ -52,9 +52,10 @@ class Lender:
             # Most have none: they are not asked for again each time.
             self._without = {key: until for key, until in self._without.items() if until > now}
             missing = {key: one for key, one in needed.items() if key not in fresh and key not in self._without}
-            if not missing:
-                return dict(before)
-            budgets = self._budgets({one.namespace or "" for one in missing.values()})
+        if not missing:
+            return dict(before)
+        budgets = self._budgets({one.namespace or "" for one in missing.values()})
+        with self._lock:  # not while the server is asked: evictions wait for it
             lent = self._lent(now)
             for key, one in missing.items():
                 budget = next((budget for budget in budgets if _is_for(budget, one)), None)
