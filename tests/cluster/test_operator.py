@@ -226,6 +226,8 @@ def test_memory_that_outlives_a_container_goes_with_its_pod(
     decline = Decline(node, operator, *growing)
     decline.look_until(lambda: space.ending("owned"))
     assert refusals(operator, "kind") > before
+    [record] = space.decisions().values()
+    assert record["spec"]["expectedBytes"] > 350 * MIB
     assert not space.ending("bare")
     assert not node.spec().get("orders")
 

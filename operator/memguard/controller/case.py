@@ -29,6 +29,7 @@ from memguard.core.cluster_budget import ClusterBudget, End, weary
 from memguard.core.compile import Compiled
 from memguard.core.decision import Decision, Outcome, decision_of, victim_of
 from memguard.core.explain import sentence, size
+from memguard.core.footprint import freed
 from memguard.core.foresight import FORESIGHT_SECONDS, Useless, Way, ahead, culprit, look, remedy, settled
 from memguard.core.history import History
 from memguard.core.ladder import is_virtual_machine
@@ -191,6 +192,8 @@ class Case:
             trigger=BY_REPORT,
             reason=sentence(ranking),
         )
+        # With its pod goes what would outlive the container.
+        decision = msgspec.structs.replace(decision, expected_bytes=freed(container, swap_counts=True, with_pod=True))
         return self._evict(pod, container, decision, reported.status, now, weary=tired)
 
     def _pod(self, uid: str, now: datetime) -> Pod | None:

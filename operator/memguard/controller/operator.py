@@ -212,7 +212,7 @@ class Operator:
 
     def _see_to(self, name: str) -> None:
         node, reported = self._fleet.node(name), self._fleet.report(name)
-        heard, now = self._heard.pop(name, None), utc_now()
+        heard, now = self._heard.get(name), utc_now()
         case = self._cases.setdefault(name, self._case(name))
         tired = self._archive.tired(name, now.timestamp())
         report = None if node is None or reported is None or silent(reported.status, now) else reported
@@ -221,8 +221,10 @@ class Operator:
             case.attend(report, node, now)
             for record in tired:
                 case.relocate(record, report, node, now)
-        if heard is not None:
+        if heard is not None:  # also where it took more than one turn
             self._metrics.reacted(time.monotonic() - heard)
+            if self._heard.get(name) == heard:
+                self._heard.pop(name, None)
         tainted = node is not None and present(node) is not None
         if case.idle and not tainted and (report is None or report.status.level == "Calm"):
             self._fleet.settled(name)
