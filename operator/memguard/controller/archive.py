@@ -65,7 +65,7 @@ class Archive:
     def ends(self, now: float) -> tuple[End, ...]:
         """What was ended lately, all over the cluster."""
         with self._lock:
-            return tuple(end for end in self._ends.values() if now - end.at < LONGEST_WINDOW_SECONDS)
+            return tuple(end for end in self._ends.values() if _counts(end.at, now))
 
     def claim(self, key: Key, end: End, refusal: Callable[[Iterable[End]], str | None]) -> str | None:
         """Count what is about to be done under this key as done, unless `refusal` minds what all others did; why not.
@@ -81,7 +81,7 @@ class Archive:
                 if one not in self._claims or spent.at > self._claims[one].at
             }
             others.pop(key, None)
-            why_not = refusal(spent for spent in others.values() if end.at - spent.at < LONGEST_WINDOW_SECONDS)
+            why_not = refusal(spent for spent in others.values() if _counts(spent.at, end.at))
             if why_not is None:
                 self._claims[key] = end
             return why_not
@@ -115,8 +115,8 @@ class Archive:
     def outdated(self, now: datetime, keep: Keep) -> tuple[Kept, ...]:
         """What has had its time; an end that budgets may still count goes only where there are too many records."""
         with self._lock:  # that they were is remembered longer
-            self._ends = {key: end for key, end in self._ends.items() if _counts(end.at, now)}
-        everything = {_kept(one): _ended(one) and _counts(one.at.timestamp(), now) for one in self.all()}
+            self._ends = {key: end for key, end in self._ends.items() if _counts(end.at, now.timestamp())}
+        everything = {_kept(one): _ended(one) and _counts(one.at.timestamp(), now.timestamp()) for one in self.all()}
         old = outdated((one for one, counts in everything.items() if not counts), now, age=timedelta(days=keep.days))
         many = outdated(everything, now, count=keep.count)
         return tuple(dict.fromkeys((*old, *many)))
@@ -126,8 +126,9 @@ class Archive:
         return (_shares(one) for one in self.all() if _ended(one))
 
 
-def _counts(at: float, now: datetime) -> bool:
-    return now.timestamp() - at < LONGEST_WINDOW_SECONDS
+def _counts(at: float, now: float) -> bool:
+    """May a budget still count what was ended then?"""
+    return now - at < LONGEST_WINDOW_SECONDS
 
 
 def _kept(one: RecordedDecision) -> Kept:

@@ -92,8 +92,8 @@ class Deeds:
         """Raise a container's limit in place, or ask whether that could be; why it cannot be."""
         limits = {"limits": {"memory": str(limit_bytes)}}
         change = {"spec": {"containers": [{"name": container, "resources": limits}]}}
+        meta = pod.metadata
         try:
-            meta = pod.metadata
             self._client.strategic_patch(PODS, meta.name, change, meta.namespace, subresource="resize", dry_run=dry_run)
         except (NotFoundError, ConflictError):
             return GONE
