@@ -242,6 +242,19 @@ def test_without_helm_the_manifests_can_be_applied(release: Helm) -> None:
     release.plane.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=text)
 
 
+def test_an_uninstall_does_not_wait_for_a_clean_up_that_cannot_run(release: Helm) -> None:
+    """No kubelet runs the Job here; the uninstall is done all the same, and says what was not."""
+    release.upgrade({"cleanUp": {"enabled": True, "activeDeadlineSeconds": 3}})
+    said = release.run("uninstall", "memguard", "--timeout=60s", check=False)
+    assert "uninstallation completed with 1 error(s)" in said
+    assert "Job/chart/memguard-clean-up not ready" in said
+    assert not json.loads(release.run("list", "-o", "json"))
+    assert not release.get(
+        "daemonsets,deployments,configmaps", "-n", SPACE, "-l", "app.kubernetes.io/instance=memguard"
+    )["items"]
+    release.plane.kubectl("delete", "job", "memguard-clean-up", "-n", SPACE)
+
+
 # --- the clean-up, with the account that its hook has
 
 
