@@ -12,6 +12,7 @@ from tests.cli import golden, incident
 from tools import (
     dashboards,
     generate_alerts,
+    generate_chart,
     generate_crds,
     generate_docs,
     generate_metrics,
@@ -30,6 +31,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_docs.outputs()
     yield from images.requirements()
     yield from generate_crds.outputs()
+    yield from generate_chart.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
     yield from dashboards.outputs()
