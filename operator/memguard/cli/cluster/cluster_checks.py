@@ -114,17 +114,15 @@ def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> 
 
 
 def _versions(reports: tuple[NodeMemory, ...]) -> Iterator[Check]:
-    guards = Counter(one.status.guard_version for one in reports if one.status.guard_version)
-    agents = Counter(one.status.agent_version for one in reports if one.status.agent_version)
-    if not guards and not agents:
-        return
-    there = {*guards, *agents}
-    if there == {__version__}:
+    there = Counter(
+        version for one in reports for version in {one.status.guard_version, one.status.agent_version} if version
+    )
+    if there.keys() == {__version__}:
         yield ok("versions", f"{__version__} everywhere, and here")
-    else:
-        shown = ", ".join(f"{version} on {count}" for version, count in sorted(agents.items()))
+    elif there:
+        shown = ", ".join(f"{version} on {count}" for version, count in sorted(there.items()))
         remedy = "Is an upgrade under way? Take the plugin of the version that is installed."
-        yield warn("versions", f"agents: {shown or 'none'}; this plugin is {__version__}", remedy)
+        yield warn("versions", f"nodes: {shown}; this plugin is {__version__}", remedy)
 
 
 def _operator(cluster: Cluster, now: datetime) -> Check:
