@@ -12,7 +12,14 @@ from memguard import __version__
 from memguard.errors import MemguardError
 
 #: What each extra brings; anything else that is missing is a broken installation and may say so loudly.
-EXTRAS = {"typer": "cli", "rich": "cli", "yaml": "cli", "prometheus_client": "agent", "kopf": "operator"}
+EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "yaml": "cli",
+    "jinja2": "kubectl",
+    "prometheus_client": "agent",
+    "kopf": "operator",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
