@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from e2e.prometheus import Target
+from memguard.controller.refusal import Refusal
 from prometheus_client import CollectorRegistry, start_http_server
 from tests.agent.guards import GIB, decision, observed, outcome, standing, status, victim
 
 from memguard.agent import metrics as agent
 from memguard.agent.oom import Death
 from memguard.controller import metrics as operator
-from memguard.controller.refusal import Refusal
 from memguard.core.link import Capability
 from memguard.core.model import Stall
 from memguard.core.scorecard import Tally
