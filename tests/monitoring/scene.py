@@ -17,6 +17,7 @@ from memguard.agent.oom import Death
 from memguard.controller import metrics as operator
 from memguard.core.link import Capability
 from memguard.core.model import Stall
+from memguard.core.refusal import Refusal
 from memguard.core.scorecard import Tally
 
 NODES = ("a", "b")
