@@ -62,24 +62,24 @@ def prometheus(memguard: Deployment, tmp_path_factory: pytest.TempPathFactory) -
         opened(memguard.cluster, "store", limits) as store,
         opened(memguard.cluster, "yard") as yard,
     ):
-        _reach_their_limits(store, yard)
+        names = _meet_their_limits(store, yard)
         _fill_the_node(store, yard)
+        for name in names:
+            eventually(lambda name=name: store.acted(name), f"{name} is ended", 240)
+        eventually(lambda: yard.restarts("loose", "app") >= 1, "the kernel ends the one that nobody guards")
         _leak_slowly(memguard, server, store, yard)
         yield server
 
 
-def _reach_their_limits(store: Shop, yard: Shop) -> None:
-    """Six under a policy that guards their limits, one that the kernel ends."""
+def _meet_their_limits(store: Shop, yard: Shop) -> list[str]:
+    """Six that reach their limits, under a policy that guards them, and one that nobody guards: their names."""
     hog = ("hog", "delay_ms=10000", "rate=60", "max=800")
     names = [f"cart-{number}" for number in range(6)]
-    for number, name in enumerate(names):
-        app = once(container("app", *hog, "term_ms=200", request="32Mi", limit="192Mi"))
-        store.make(pod(name, NODES[number % 2], app, namespace="store"))
-    yard.make(pod("loose", OTHER, once(container("app", *hog, request="32Mi", limit="128Mi")), namespace="yard"))
     for name in names:
-        eventually(lambda name=name: store.acted(name), f"{name} is ended", 240)
-    eventually(lambda: yard.restarts("loose", "app") >= 1, "the kernel ends the one that nobody guards")
-    store.kubectl("delete", "pod", "--all", "--wait=true")
+        app = once(container("app", *hog, "term_ms=200", request="32Mi", limit="160Mi"))
+        store.make(pod(name, OTHER, app, namespace="store"))
+    yard.make(pod("loose", OTHER, once(container("app", *hog, request="32Mi", limit="128Mi")), namespace="yard"))
+    return names
 
 
 def _fill_the_node(store: Shop, yard: Shop) -> None:
@@ -87,16 +87,16 @@ def _fill_the_node(store: Shop, yard: Shop) -> None:
     leak = container("app", "hog", "rate=100", "max=4000", request="64Mi")
     store.create(pod("search", NODE, once(leak), namespace="store"))
     eventually(lambda: store.acted("search"), "the guard ends it", 240)
-    store.kubectl("delete", "pod", "--all", "--wait=true")
+    store.kubectl("delete", "pod", "search", "--wait=true")
     yard.create(pod("batch", NODE, once(leak), namespace="yard"))
     eventually(lambda: yard.decisions("batch"), "it is observed", 240)
     eventually(lambda: yard.restarts("batch", "app") >= 1, "the kernel ends it", 240)
-    yard.kubectl("delete", "pod", "--all", "--wait=true")
+    yard.kubectl("delete", "pod", "batch", "--wait=true")
 
 
 def _leak_slowly(memguard: Deployment, server: Prometheus, store: Shop, yard: Shop) -> None:
     """One that the operator has ended, and one that goes on."""
-    now = memguard.report(NODE)
+    now = eventually(lambda: _calm(memguard), "the node is calm again", 240)
     size = (now["availableBytes"] - now["reserveBytes"]) // MIB - 650
     calm = container("calm", "warm", "rate=400", f"max={size}", request=f"{size}Mi")
     store.create(pod("calm", NODE, calm, namespace="store"))
@@ -106,6 +106,12 @@ def _leak_slowly(memguard: Deployment, server: Prometheus, store: Shop, yard: Sh
     yard.create(pod("report", NODE, container("app", *SLOW, request="64Mi", limit="3Gi"), namespace="yard"))
     for metric in ("memguard_node_exhaustion_seconds", "memguard_container_time_to_limit_seconds"):
         eventually(lambda metric=metric: server.query(metric), f"there is {metric}", 200)
+
+
+def _calm(memguard: Deployment) -> dict[str, Any]:
+    """How the node stands, once it is calm."""
+    now = memguard.report(NODE)
+    return now if now["level"] == "Calm" else {}
 
 
 @pytest.fixture(scope="module")
