@@ -29,6 +29,7 @@ MIB = 1 << 20
 EVERY_SECONDS = 5
 BOARDS = [read(path) for path in sorted(DIRECTORY.glob("*.json"))]
 VARIABLES = {"cluster": ".*", "node": NODE, "namespace": ".*"}
+HEADROOM = f'memguard_node_headroom_bytes{{node="{NODE}"}}'
 #: Long enough for a slow leak to be seen as one, and short enough for the cluster to stand it.
 SLOW = ("hog", "rate=6", "max=4000")
 
@@ -67,7 +68,7 @@ def prometheus(memguard: Deployment, tmp_path_factory: pytest.TempPathFactory) -
         for name in names:
             eventually(lambda name=name: store.acted(name), f"{name} is ended", 240)
         eventually(lambda: yard.restarts("loose", "app") >= 1, "the kernel ends the one that nobody guards")
-        _leak_slowly(memguard, server, store, yard)
+        _leak_slowly(server, store, yard)
         yield server
 
 
@@ -94,10 +95,10 @@ def _fill_the_node(store: Shop, yard: Shop) -> None:
     yard.kubectl("delete", "pod", "batch", "--wait=true")
 
 
-def _leak_slowly(memguard: Deployment, server: Prometheus, store: Shop, yard: Shop) -> None:
+def _leak_slowly(server: Prometheus, store: Shop, yard: Shop) -> None:
     """One that the operator has ended, and one that goes on."""
-    now = eventually(lambda: _calm(memguard), "the node is calm again", 240)
-    size = (now["availableBytes"] - now["reserveBytes"]) // MIB - 650
+    eventually(lambda: (server.value(HEADROOM) or 0) > 1000 * MIB, "the node is calm again", 240)
+    size = int(server.value(HEADROOM) or 0) // MIB - 650
     calm = container("calm", "warm", "rate=400", f"max={size}", request=f"{size}Mi")
     store.create(pod("calm", NODE, calm, namespace="store"))
     store.create(pod("orders", NODE, container("app", *SLOW, request="64Mi", limit="3Gi"), namespace="store"))
@@ -106,12 +107,6 @@ def _leak_slowly(memguard: Deployment, server: Prometheus, store: Shop, yard: Sh
     yard.create(pod("report", NODE, container("app", *SLOW, request="64Mi", limit="3Gi"), namespace="yard"))
     for metric in ("memguard_node_exhaustion_seconds", "memguard_container_time_to_limit_seconds"):
         eventually(lambda metric=metric: server.query(metric), f"there is {metric}", 200)
-
-
-def _calm(memguard: Deployment) -> dict[str, Any]:
-    """How the node stands, once it is calm."""
-    now = memguard.report(NODE)
-    return now if now["level"] == "Calm" else {}
 
 
 @pytest.fixture(scope="module")
