@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from memguard import __version__
 from memguard.cli.app import run_app
+from memguard.cli.cluster.complete import COMMAND, complete
 from memguard.cli.cluster.doctor import doctor
 from memguard.cli.cluster.explain import explain
 from memguard.cli.cluster.fairness import fairness
@@ -55,4 +57,7 @@ def _memguard(
 
 def run(arguments: list[str]) -> int:
     """Run one command line. Returns the exit code; raises MemguardError for what a person must be told."""
+    if arguments[:1] == [COMMAND]:
+        sys.stdout.write(complete(app, PROGRAM, arguments[1:]))
+        return 0
     return run_app(app, PROGRAM, arguments)
