@@ -70,6 +70,10 @@ def _with_extras(arguments: list[str]) -> int:
         from memguard.controller.main import main as operator
 
         return operator(arguments[1:])
+    if arguments[:1] == ["clean-up"]:
+        from memguard.controller.clean_up import main as clean_up
+
+        return clean_up(arguments[1:])
     if arguments[:1] == ["kubectl"]:
         from memguard.cli.cluster.app import run as run_plugin
 
