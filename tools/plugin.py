@@ -1,11 +1,12 @@
 """The kubectl plugin as a single file: `make plugin` for this machine, `python -m tools.plugin release URL` for all.
 
-A file holds our code and all locked dependencies; it needs a Python (3.11 or newer) and nothing else. Compiled parts are
-told apart by their names, so one file serves several versions of Python; each kind of machine has a file of its own.
+A file holds our code and all locked dependencies; it needs a Python (3.11 or newer) and nothing else. Compiled parts
+are told apart by their names, so that one file serves several versions of Python; each kind of machine has its own.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import platform
@@ -62,9 +63,7 @@ def build(output: Path, pythons: Sequence[str], target: Target | None = None) ->
     with tempfile.TemporaryDirectory() as directory:
         site, wheels = Path(directory, "site"), Path(directory, "wheels")
         locked = Path(directory, "locked.txt")
-        locked.write_text(
-            _uv("export", "--frozen", "--quiet", "--no-dev", "--no-emit-project", "--extra", "kubectl")
-        )
+        locked.write_text(_uv("export", "--frozen", "--quiet", "--no-dev", "--no-emit-project", "--extra", "kubectl"))
         for version in pythons:
             where = ["--python-platform", target.uv, "--only-binary", ":all:"] if target else []
             _install(site, "--python-version", version, *where, "--require-hashes", "-r", str(locked))
@@ -107,7 +106,7 @@ def filled(manifest: str, url: str, sums: dict[str, str]) -> str:
 def _packed(archive: Path, program: Path) -> Path:
     """With what completes it, and the licence; the same contents make the same archive."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(archive, "w:gz", compresslevel=9) as packed:
+    with gzip.GzipFile(archive, "wb", mtime=int(EPOCH)) as zipped, tarfile.open(fileobj=zipped, mode="w") as packed:
         for path in (program, COMPLETION, ROOT / "LICENSE"):
             packed.add(path, path.name, filter=_plain)
     return archive
@@ -115,7 +114,8 @@ def _packed(archive: Path, program: Path) -> Path:
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     executable = bool(member.mode & stat.S_IXUSR)
-    return member.replace(mtime=int(EPOCH), uid=0, gid=0, uname="", gname="", mode=0o755 if executable else 0o644)
+    mode = 0o755 if executable else 0o644
+    return member.replace(mtime=int(EPOCH), uid=0, gid=0, uname="", gname="", mode=mode, deep=False)
 
 
 def _install(site: Path, *what: str) -> None:
@@ -148,8 +148,10 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m tools.plugin [release URL]\n")
         return 2
     built = build(DIST / NAME, [f"{sys.version_info.major}.{sys.version_info.minor}"])
-    words = f"{built.relative_to(ROOT)}: {built.stat().st_size >> 20} MiB, for Python {platform.python_version()} here\n"
-    sys.stdout.write(words)
+    version = platform.python_version()
+    sys.stdout.write(
+        f"{built.relative_to(ROOT)}: {built.stat().st_size >> 20} MiB, for Python {version} on this machine\n"
+    )
     return 0
 
 

@@ -15,12 +15,13 @@ from memguard.cli.cluster.explain import explain
 from memguard.cli.cluster.fairness import fairness
 from memguard.cli.cluster.history import history
 from memguard.cli.cluster.pause import pause, resume
+from memguard.cli.cluster.report import report
 from memguard.cli.cluster.scorecard import scorecard
 from memguard.cli.cluster.simulate import simulate
 from memguard.cli.cluster.top import top
 
 PROGRAM = "kubectl memguard"
-COMMANDS = (top, explain, history, scorecard, fairness, simulate, doctor, pause, resume)
+COMMANDS = (top, explain, history, report, scorecard, fairness, simulate, doctor, pause, resume)
 
 app = typer.Typer(
     name=PROGRAM,
