@@ -83,7 +83,7 @@ def release(url: str) -> Iterator[Path]:
     for target in TARGETS:
         with tempfile.TemporaryDirectory() as directory:
             program = build(Path(directory, NAME), PYTHONS, target)
-            archive = _packed(DIST / target.archive, program)
+            archive = packed(DIST / target.archive, program)
         sums[target.archive] = hashlib.sha256(archive.read_bytes()).hexdigest()
         yield archive
     manifest = DIST / MANIFEST.name
@@ -103,7 +103,7 @@ def filled(manifest: str, url: str, sums: dict[str, str]) -> str:
     return yaml.safe_dump(content, sort_keys=False, width=118, allow_unicode=True)
 
 
-def _packed(archive: Path, program: Path) -> Path:
+def packed(archive: Path, program: Path) -> Path:
     """With what completes it, and the licence; the same contents make the same archive."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with gzip.GzipFile(archive, "wb", mtime=int(EPOCH)) as zipped, tarfile.open(fileobj=zipped, mode="w") as packed:
