@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate rows clean
+.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ bench: setup  ## figures against no guard and the peers, on a real kernel
 
 generate: python  ## write the generated files anew: golden outputs and the tables in docs/
 	$(RUN) python -m tools.generate
+
+plugin: python  ## the kubectl plugin as a single file for this machine: dist/kubectl-memguard
+	@$(RUN) python -m tools.plugin
 
 rows: python  ## the mission's rows, the code and the tests that carry them
 	@$(RUN) python -m tools.rows
