@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.browser.conftest import DESKTOP, PHONE, Look
+from tests.browser.chromium import DESKTOP, PHONE
+from tests.browser.conftest import Look
 from tests.browser.sight import contrast, focusable, overflowing, texts, touching, walked
 from tests.cli import records
 from tests.cli.test_incident_page import NASTY, hostile

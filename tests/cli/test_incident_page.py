@@ -199,7 +199,7 @@ def test_no_name_is_more_than_a_name(name: str) -> None:
     attacked = page(hostile(name))
     tree = Tree(attacked)
     assert tree.open == []
-    assert shape(attacked) == shape(page(hostile("x" * len(name))))
+    assert shape(attacked) == shape(page(hostile(re.sub("[^/]", "x", name))))
     assert not {"script", "iframe", "img"} & {tag for tag, _ in tree.elements}
     assert not [key for _, attributes in tree.elements for key in attributes if key.startswith("on")]
     assert all(character.isprintable() or character == "\n" for character in attacked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -183,6 +184,11 @@ def duration(seconds: float) -> str:
     if abs(seconds) < 120:
         return f"{seconds:.0f} s" if abs(seconds) >= 9.95 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if abs(seconds) < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def clock(at: datetime) -> str:
+    """A time of day with its date, for people."""
+    return f"{at.day} {at:%B %Y, %H:%M:%S %Z}"
 
 
 def around(seconds: float) -> str:
