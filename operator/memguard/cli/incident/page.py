@@ -107,7 +107,9 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    environment.filters.update(size=size, clock=words.clock, line=lambda text: " ".join(text.split()), lines=_lines)
+    environment.filters.update(
+        size=size, short=short, clock=words.clock, line=lambda text: " ".join(text.split()), lines=_lines
+    )
     return environment.get_template(TEMPLATE)
 
 

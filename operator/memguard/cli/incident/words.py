@@ -44,8 +44,8 @@ TRIGGERS = {
 DOMAINS = {
     "node": "the node",
     "kubepods": "all pods of the node",
-    "pod": "the pod's own limit",
-    "container": "the container's own limit",
+    "pod": "the pod's limit",
+    "container": "the container's limit",
 }
 
 
@@ -168,7 +168,7 @@ def times(count: int) -> str:
 def place(domain: str) -> str:
     """The boundary, for people; ids and paths stand in the facts."""
     kind, _, name = domain.partition(":")
-    return f"NUMA node {short(name, 12)}" if kind == "numa" else DOMAINS.get(kind, short(domain))
+    return f"NUMA node {short(name, 12)}" if kind == "numa" else DOMAINS.get(kind, short(domain, 40))
 
 
 def trigger_words(trigger: str) -> str:
