@@ -9,7 +9,16 @@ from pathlib import Path
 
 from e2e import images
 from tests.cli import golden, incident
-from tools import generate_crds, generate_docs, generate_metrics, generate_policy_docs, readme
+from tools import (
+    dashboards,
+    generate_alerts,
+    generate_chart,
+    generate_crds,
+    generate_docs,
+    generate_metrics,
+    generate_policy_docs,
+    readme,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -22,8 +31,11 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_docs.outputs()
     yield from images.requirements()
     yield from generate_crds.outputs()
+    yield from generate_chart.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
+    yield from dashboards.outputs()
+    yield from generate_alerts.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 
