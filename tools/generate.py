@@ -9,7 +9,16 @@ from pathlib import Path
 
 from e2e import images
 from tests.cli import golden, incident
-from tools import generate_crds, generate_docs, generate_metrics, generate_policy_docs, readme
+from tools import (
+    generate_alerts,
+    generate_cookbook,
+    generate_crds,
+    generate_docs,
+    generate_metrics,
+    generate_pictures,
+    generate_policy_docs,
+    readme,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -24,6 +33,9 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_crds.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
+    yield from generate_alerts.outputs()
+    yield from generate_cookbook.outputs()
+    yield from generate_pictures.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 
