@@ -34,6 +34,7 @@ from memguard.core.advice import Advice, AdvisedOrder
 from memguard.core.decision import Outcome, Ranked, Victim
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.score import Points
+from memguard.core.timeline import TimelinePoint
 
 IDS = [one.plural for one in DEFINITIONS]
 
@@ -306,6 +307,7 @@ FULL = decision(
     wanted="evict",
     timing={"read": 0.0004},
     not_done_because="x" * 5000,
+    timeline=tuple(TimelinePoint(seconds=at - 30.0, available_bytes=-at, victim_bytes=at) for at in range(30)),
     reason="shop/cart-7d9/app is chosen: " + "because " * 500,
     fall_bytes_per_second=-(2**40),
 )
@@ -319,7 +321,8 @@ def test_a_decision_is_written_once_and_says_all(emptied: ControlPlane) -> None:
     assert found.status == MemoryGuardDecision(metadata=ObjectMeta(), spec=found.spec).status
     outcome = Outcome(
         id="d-1", victim=FULL.victim, action="kill", complete=True, seconds=0.04, expected_bytes=1,
-        freed_bytes=901775360, headroom_bytes=0,
+        freed_bytes=901775360, headroom_bytes=0, kill_seconds=0.01,
+        timeline=(TimelinePoint(seconds=0.003, available_bytes=1, victim_bytes=None),),
     )  # fmt: skip
     for status in (first_status(FULL), outcome_status(outcome, NOW)):
         after = msgspec.convert(write_status(emptied, D, "d-1", body(status)), MemoryGuardDecision)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from memguard.core.domain import Domain
 from memguard.core.ladder import KILL_SECONDS
 from memguard.core.policy import Action
+from memguard.core.timeline import TimelinePoint, point_due
 from memguard.guard.ward import Ward
 from memguard.kernel.kill import Kill
 from memguard.kernel.signals import signal_init
@@ -21,10 +23,14 @@ Stage = Literal["terminating", "killing", "ended", "abandoned"]
 
 
 class Course:
-    """One victim on its way out. `action` is what was done first, `decision` the id under which it was reported."""
+    """One victim on its way out. `action` is what was done first, `decision` the id under which it was reported.
 
-    def __init__(self, ward: Ward, expected_bytes: int, started: float) -> None:
+    `domain`: the boundary that it goes for, as it was then. `timeline`: how its memory came back.
+    """
+
+    def __init__(self, ward: Ward, domain: Domain, expected_bytes: int, started: float) -> None:
         self.ward = ward
+        self.domain = domain
         self.expected_bytes = expected_bytes
         self.started = started
         self.action: Action = "kill"
@@ -38,6 +44,12 @@ class Course:
         self._deadline = self._struck = started
         self._held_bytes = ward.current_bytes
         self.helped = False
+        self.timeline: list[TimelinePoint] = []
+
+    @property
+    def kill_seconds(self) -> float | None:
+        """From the stop signal to the kill that had to follow; None where none had to."""
+        return self._struck - self.started if self.action == "terminate" and self._struck > self.started else None
 
     def terminate(self, number: int, grace_seconds: float, proc_root: str) -> bool:
         """Send the stop signal; True if somebody got it."""
@@ -67,6 +79,23 @@ class Course:
     def release_memory(self) -> None:
         """process_mrelease on what is still dying; not in the guard's own time."""
         self._kill.release_memory()
+
+    def watched(self, now: float, shared_bytes: int) -> None:
+        """Note how it stands, if it is time; `shared_bytes`: what is left of what all share."""
+        if point_due(self.timeline, now - self.started):
+            self._note(now, shared_bytes)
+
+    def over(self, shared_bytes: int) -> None:
+        """Note how it ended."""
+        self._note(self.started + self.seconds, shared_bytes)
+
+    def _note(self, now: float, shared_bytes: int) -> None:
+        gone = max(0, self._held_bytes - (self.ward.cgroup.current() or 0))
+        held = max(0, self._held_bytes - self.ward.discount_bytes - gone)
+        # Within a limit what it gave back is all that is known without reading more files.
+        left = self.domain.available_bytes + gone if self.domain.is_own_limit else shared_bytes
+        seconds = round(now - self.started, 4)
+        self.timeline.append(TimelinePoint(seconds=seconds, available_bytes=left, victim_bytes=held))
 
     def overdue(self, now: float) -> bool:
         """Has a stop signal had its time?"""

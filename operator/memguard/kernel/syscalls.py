@@ -1,4 +1,4 @@
-"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2.
+"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2, seccomp.
 
 pidfd_open and pidfd_send_signal are in os and signal. Every function here raises OSError with the errno.
 """
@@ -29,6 +29,10 @@ IN_Q_OVERFLOW: Final = 0x4000
 IN_IGNORED: Final = 0x8000
 IN_ONLYDIR: Final = 0x01000000
 IN_ISDIR: Final = 0x40000000
+
+_PR_SET_SECCOMP: Final = 22
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_SECCOMP_MODE_FILTER: Final = 2
 
 _STATFS_BYTES: Final = 256
 
@@ -69,6 +73,20 @@ def openat2(dir_fd: int, path: str, flags: int, resolve: int) -> int:
     """open(2) relative to `dir_fd` under the given rules of path resolution (openat2(2), Linux 5.6)."""
     how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, resolve)
     return _checked(_libc.syscall(_NR_OPENAT2, dir_fd, os.fsencode(path), how, ctypes.sizeof(how)))
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog (linux/filter.h)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def set_seccomp_filter(program: list[int]) -> None:
+    """This thread's system calls pass through this program from now on (seccomp(2)), and it gains no privileges."""
+    instructions = (ctypes.c_uint64 * len(program))(*program)
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    wanted = _Program(len(program), ctypes.addressof(instructions))
+    _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(wanted), 0, 0))
 
 
 def _checked(result: int) -> int:
