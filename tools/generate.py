@@ -11,6 +11,7 @@ from e2e import images
 from tests.cli import golden, incident
 from tools import (
     generate_alerts,
+    generate_chart,
     generate_cookbook,
     generate_crds,
     generate_docs,
@@ -31,6 +32,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_docs.outputs()
     yield from images.requirements()
     yield from generate_crds.outputs()
+    yield from generate_chart.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
     yield from generate_alerts.outputs()

@@ -55,6 +55,10 @@ def _with_extras(arguments: list[str]) -> int:
         from memguard.controller.main import main as operator
 
         return operator(arguments[1:])
+    if arguments[:1] == ["clean-up"]:
+        from memguard.controller.clean_up import main as clean_up
+
+        return clean_up(arguments[1:])
     from memguard.cli.app import run
 
     return run(arguments)
