@@ -10,6 +10,7 @@ from pathlib import Path
 from e2e import images
 from tests.cli import golden, incident
 from tools import (
+    dashboards,
     generate_alerts,
     generate_chart,
     generate_cookbook,
@@ -35,6 +36,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_chart.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
+    yield from dashboards.outputs()
     yield from generate_alerts.outputs()
     yield from generate_cookbook.outputs()
     yield from generate_pictures.outputs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,23 +42,27 @@ def page(rules: str) -> str:
 def _section(group: dict[str, Any]) -> str:
     alerts = [rule for rule in group["rules"] if "alert" in rule]
     title = str(group["name"]).rpartition(".")[2].replace("-", " ").capitalize()
-    listed = table(("alert", "severity", "after", "what it says", "runbook"), map(_row, alerts))
-    return f"## {title}\n\n{listed}\n" + "\n".join(map(_expression, alerts))
+    listed = table(("alert", "severity", "after", "says"), map(_row, alerts))
+    names = dict.fromkeys(rule["alert"] for rule in alerts)
+    return f"## {title}\n\n{listed}\n" + "\n".join(_details(name, alerts) for name in names)
 
 
 def _row(rule: dict[str, Any]) -> tuple[str, ...]:
-    notes = rule["annotations"]
-    stem = notes["runbook_url"].removeprefix(PLACEHOLDER).removesuffix(".md")
-    said = " ".join(notes["summary"].split())
-    return (
-        rule["alert"],
-        rule["labels"]["severity"],
-        rule.get("for", "at once"),
-        said,
-        f"[{stem}](runbooks/{stem}.md)",
+    runbook = rule["annotations"]["runbook_url"].replace(PLACEHOLDER, "runbooks/")
+    said = _filled(rule["annotations"]["summary"])
+    return (f"[{rule['alert']}]({runbook})", rule["labels"]["severity"], rule.get("for", "at once"), said)
+
+
+def _details(name: str, alerts: list[dict[str, Any]]) -> str:
+    """An alert may have several rules, one for each severity or subject."""
+    rules = (
+        f"{_filled(rule['annotations']['description'])}\n\n```promql\n{rule['expr'].strip()}\n```\n"
+        for rule in alerts
+        if rule["alert"] == name
     )
+    return f"### {name}\n\n" + "\n".join(rules)
 
 
-def _expression(rule: dict[str, Any]) -> str:
-    described = " ".join(rule["annotations"]["description"].split())
-    return f"### {rule['alert']}\n\n{described}\n\n```promql\n{rule['expr'].strip()}\n```\n"
+def _filled(words: str) -> str:
+    """An annotation on one line, with names where templates are: NODE, NAMESPACE, VALUE."""
+    return re.sub(r"{{ \$(?:labels\.)?(\w+)[^}]*}}", lambda found: found[1].upper(), " ".join(words.split()))

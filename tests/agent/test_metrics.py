@@ -19,7 +19,7 @@ from tests.guard import exposition
 from memguard.agent.metrics import Metrics, Rises, View
 from memguard.agent.oom import Death
 from memguard.core.catalogue import CATALOGUE, SECTIONS, metric
-from memguard.core.decision import AlarmKind
+from memguard.core.decision import AlarmKind, Step
 from memguard.core.link import Capability, Status
 from memguard.core.model import Stall
 from memguard.core.scorecard import Tally
@@ -102,7 +102,8 @@ def test_with_its_words_its_kind_and_its_labels(full: Board) -> None:
 
 
 def test_before_anything_happened_counters_stand_at_nothing(board: Board) -> None:
-    """A rise from nothing is none to Prometheus."""
+    """A rise from nothing is none to Prometheus. A guard's stand at nothing when it has begun and says so."""
+    board.metrics.follow(status())
     shown: dict[str, set[float]] = {}
     for family in board.metrics.registry.collect():
         for sample in family.samples:
@@ -197,8 +198,21 @@ def sums(statuses: Iterator[Status]) -> list[float]:
     rises, found = Rises(), []
     for one in statuses:
         rises.follow(one)
-        found.append(rises.sums[COUNTED])
+        found.append(rises.sums[COUNTED, ()])
     return found
+
+
+def test_an_agent_that_begins_beside_a_guard_shows_no_rise(board: Board) -> None:
+    assert board.value(COUNTED) is None
+    board.metrics.follow(FULL)
+    assert board.value(COUNTED) == FULL.turns
+
+
+def test_the_steps_of_the_ladder_are_counted_over_guards(board: Board) -> None:
+    for guard, steps in ((0, {"hold": 3, "kill": 1}), (1, {"hold": 1}), (1, {"hold": 2, "terminate": 1})):
+        board.metrics.follow(status(started_at=AT + timedelta(hours=guard), steps=steps))
+    counted = {step: board.value("memguard_ladder_steps_total", step=step) for step in get_args(Step)}
+    assert counted == {"notify": 0, "reclaim": 0, "hold": 5, "brake": 0, "terminate": 1, "kill": 1}
 
 
 def test_a_guard_that_begins_anew_takes_nothing_back() -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
+from e2e.prometheus import Prometheus, Target
 from tests.agent.guards import ScriptedGuard, decision, kernel_kill, outcome, standing, victim
 from tests.cluster.agents import AgentProcess, Site, deploy, withdraw
 from tests.cluster.clients import wait_until
@@ -58,49 +56,6 @@ def busy(site: Site) -> Iterator[tuple[ScriptedGuard, AgentProcess]]:
         yield guard, agent
 
 
-class Prometheus:
-    """One server with one target, and what it answers."""
-
-    def __init__(self, directory: Path, target: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        config = directory / "prometheus.yml"
-        scrape = {"job_name": "memguard", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
-        config.write_text(json.dumps({"scrape_configs": [scrape]}))
-        self._log = (directory / "prometheus.log").open("wb")
-        self._process = subprocess.Popen(
-            (
-                "prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address={self.address}", "--enable-feature=exemplar-storage",
-            ),
-            stdout=self._log,
-            stderr=self._log,
-        )  # fmt: skip
-
-    def __enter__(self) -> Prometheus:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
-
-    def ask(self, question: str) -> object:
-        with urllib.request.urlopen(f"http://{self.address}/api/v1/{question}", timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    def value(self, query: str) -> float | None:
-        """Of the one series that a query finds."""
-        try:
-            found = self.ask(f"query?query={quote(query)}")
-        except OSError:
-            return None  # it begins
-        assert isinstance(found, dict)
-        series = found["result"]
-        return float(series[0]["value"][1]) if len(series) == 1 else None
-
-
 def test_promtool_finds_nothing_to_say(site: Site) -> None:
     with busy(site) as (_, agent):
         text = agent.http("/metrics")[1]
@@ -112,14 +67,14 @@ def test_promtool_finds_nothing_to_say(site: Site) -> None:
 
 @pytest.mark.row("K4")
 def test_prometheus_reads_the_agent_and_answers(site: Site, tmp_path: Path) -> None:
-    with busy(site) as (guard, agent), Prometheus(tmp_path, f"127.0.0.1:{agent.port}") as prometheus:
+    with busy(site) as (guard, agent), Prometheus(tmp_path, [Target(f"127.0.0.1:{agent.port}")]) as prometheus:
         wait_until(lambda: prometheus.value("up") == 1)
         wait_until(lambda: prometheus.value('memguard_decisions_total{action="kill",outcome="acted"}') == 1)
         assert prometheus.value("memguard_freed_bytes_total{action='kill'}") == 1 << 30
         assert prometheus.value('sum(memguard_kernel_oom_kills_total{namespace="default"})') == 1
         assert prometheus.value("histogram_quantile(0.99, memguard_reaction_seconds_bucket)") <= 0.001  # type: ignore[operator]
         assert prometheus.value('memguard_container_score{pod="pod-1"}') == 499
-        exemplars = prometheus.ask(f"query_exemplars?query=memguard_reaction_seconds_bucket&start=0&end={1 << 32}")
+        exemplars = prometheus.ask("query_exemplars", query="memguard_reaction_seconds_bucket", start=0, end=1 << 32)
         assert decision().id in json.dumps(exemplars)
         guard.say(**FULL | {"top": ()})
         wait_until(lambda: prometheus.value('memguard_container_score{pod="pod-1"}') is None)

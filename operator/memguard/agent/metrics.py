@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import get_args
 
 import msgspec
 from prometheus_client.metrics_core import Metric as Family
@@ -17,7 +18,7 @@ from prometheus_client.registry import Collector
 from memguard import __version__
 from memguard.agent.oom import Death
 from memguard.core.catalogue import CATALOGUE, metric
-from memguard.core.decision import AlarmKind, Decision, Outcome
+from memguard.core.decision import AlarmKind, Decision, Outcome, Step
 from memguard.core.link import Status, Top
 from memguard.core.scorecard import Tally
 from memguard.service.board import Board, family_of
@@ -137,21 +138,34 @@ class _Standing(Collector):
 
 
 class Rises:
-    """The guard's counters, added up over its restarts: each begins at 0 when `started_at` changes. `sums` by name."""
+    """The guard's counters, added up over its restarts: each begins at 0 when `started_at` changes.
+
+    `sums` by name and labels, and none before the first status: an agent that begins anew beside a guard that does not
+    would show 0 for a moment, and all that was counted before as a rise.
+    """
 
     def __init__(self) -> None:
-        self.sums = dict.fromkeys(_COUNTERS, 0.0)
-        self._last: dict[str, float] = {}
+        self.sums: dict[tuple[str, Labels], float] = {}
+        self._last: dict[tuple[str, Labels], float] = {}
         self._started_at: datetime | None = None
 
     def follow(self, status: Status) -> None:
         """The sums after this status."""
         if status.started_at != self._started_at:
             self._started_at, self._last = status.started_at, {}
-        for name, field in _COUNTERS.items():
-            value, last = float(getattr(status, field)), self._last.get(name, 0.0)
-            self._last[name] = max(value, last)
-            self.sums[name] += max(0.0, value - last)
+        sums = dict(self.sums)  # another thread may be reading them
+        for key, value in _counters(status):
+            last = self._last.get(key, 0.0)
+            self._last[key] = max(value, last)
+            sums[key] = sums.get(key, 0.0) + max(0.0, value - last)
+        self.sums = sums
+
+
+def _counters(status: Status) -> Iterator[tuple[tuple[str, Labels], float]]:
+    for name, field in _COUNTERS.items():
+        yield (name, ()), float(getattr(status, field))
+    for step in get_args(Step):
+        yield ("memguard_ladder_steps_total", (step,)), float(status.steps.get(step, 0))
 
 
 def standing(view: View, rises: Rises) -> Iterator[Sample]:
@@ -165,8 +179,8 @@ def standing(view: View, rises: Rises) -> Iterator[Sample]:
         ("miss", view.tally.misses),
     ):
         yield "memguard_scorecard_total", (verdict,), count
-    for name, total in rises.sums.items():
-        yield name, (), total
+    for (name, labels), total in rises.sums.items():
+        yield name, labels, total
     yield from _agent(view)
     if status is not None:
         yield from _node(status)

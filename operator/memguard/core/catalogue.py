@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-from memguard.core.decision import AlarmKind
+from memguard.core.decision import AlarmKind, Step
 from memguard.core.model import Level
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -105,6 +105,13 @@ DECIDED = (
         "Containers ended although their PodDisruptionBudget had nothing to spare, as their policy asks",
     ),
     Metric("memguard_brake_seconds_total", "counter", "Time that containers spent braked at a line of ours, summed"),
+    Metric(
+        "memguard_ladder_steps_total",
+        "counter",
+        "What the guard did to containers, step by step; held are those that stood still while it decided",
+        labels=("step",),
+        values=get_args(Step),
+    ),
     Metric(
         "memguard_alarms_total",
         "counter",

@@ -174,6 +174,8 @@ class KernelKill(Record, frozen=True, kw_only=True):
 
 
 AlarmKind = Literal["foreign", "critical", "supervisor"]
+#: What a guard does by itself, from the gentlest to the hardest (core/ladder.py chooses between the last two).
+Step = Literal["notify", "reclaim", "hold", "brake", "terminate", "kill"]
 
 
 class Alarm(Record, frozen=True, kw_only=True):

@@ -118,6 +118,7 @@ class Dialogue:
             budget_refusals=guard.court.budget_refusals,
             budget_overrides=guard.court.budget_overrides,
             brake_seconds=guard.limits.brake_seconds,
+            steps=dict(guard.report.steps),
             turns=guard.turns,
             awake_seconds=round(guard.awake_seconds, 6),
             cpu_seconds=time.process_time(),

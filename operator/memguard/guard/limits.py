@@ -217,6 +217,7 @@ class Limits:
         first = bell.state == "armed"
         if bell.ring(now):
             if first:
+                self._report.stepped("brake")
                 self._court.new_episode(bell.domain)
             self._judge(bell, now)
         self._listen(bell)

@@ -86,6 +86,7 @@ class Lookout:
             if self.tuning.hold and source == "tick":
                 self._hold.take(ward for ward in growers(front) if self._court.may_act(ward))
                 trigger.mark("held")
+                self._report.stepped("hold", len(self._hold))
             few = shortlist(front)
             ranking = self._court.decide(few, trigger, with_vmstat=source == "psi", guilty_only=guilty_only)
             if len(few) < len(front) and ranking.best is None and ranking.pressure.calls_for_action:
@@ -114,10 +115,12 @@ class Lookout:
         if self.headroom >= reserve:
             return
         for ward in self._notices.warn(self._watch.asking, self.headroom) if self._watch.asking else ():
+            self._report.stepped("notify")
             self._report.say("notice", victim=ward.container.title, headroomBytes=self.headroom)
         cold = coldest(self._watch.front) if self._scene.has_swap and self._squeeze.due(now) else None
         if cold is not None:
             self._squeeze.start(cold, now)
 
     def _squeezed(self, ward: Ward, freed_bytes: int) -> None:
+        self._report.stepped("reclaim")
         self._report.say("reclaim", victim=ward.container.title, freedBytes=freed_bytes)

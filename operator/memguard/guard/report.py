@@ -6,10 +6,10 @@ import errno
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from memguard import __version__
-from memguard.core.decision import Alarm, AlarmKind, Answer, KernelKill, Outcome, decision_of, victim_of
+from memguard.core.decision import Alarm, AlarmKind, Answer, KernelKill, Outcome, Step, decision_of, victim_of
 from memguard.core.explain import sentence
 from memguard.core.policy import Action, Mode
 from memguard.core.select import Candidate, Ranking
@@ -48,6 +48,8 @@ class Report:
         self._trace_path, self._trace = trace_path, _open_trace(trace_path) if trace_path else None
         self._lines: list[Line] = []
         self._said: dict[str, float] = {}
+        #: how often each step of the ladder was taken, each time for one container
+        self.steps: dict[Step, int] = dict.fromkeys(get_args(Step), 0)
         #: news for the agent; None where there is none
         self.outbox: Outbox | None = None
 
@@ -65,6 +67,7 @@ class Report:
     ) -> str:
         """A victim is on its way out; returns the decision's id. `words`: why, where the ranking does not say it."""
         self._metrics.decided(ranking.candidates[0].container, done, trigger.seconds)
+        self.stepped("terminate" if done == "terminate" else "kill")
         timing = {step: round(seconds, 6) for step, seconds in trigger.marks}
         facts = {"wanted": wanted, "timing": timing, "reason": words or sentence(ranking), "timeline": timeline}
         return self._decision(ranking, done, trigger, mode="Enforce", **facts)
@@ -154,6 +157,10 @@ class Report:
             self.outbox.add(**fact)
 
     # --- everything else
+
+    def stepped(self, step: Step, containers: int = 1) -> None:
+        """A step of the ladder was taken."""
+        self.steps[step] += containers
 
     def say(self, kind: str, **facts: Any) -> None:
         """A line of a kind of its own (docs/guard.md)."""
