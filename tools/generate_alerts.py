@@ -15,6 +15,7 @@ RULES = ROOT / "charts" / "memguard" / "files" / "alerts.yaml"
 PAGE = ROOT / "docs" / "alerts.md"
 #: What an alert's runbook_url begins with in the rules; the chart puts the site's address there.
 PLACEHOLDER = "RUNBOOKS/"
+_WITH = re.compile(r" ?{{-? with \$labels\.(\w+) }}(.*?){{ end }}")
 HEAD = """# Alerts
 
 Generated from charts/memguard/files/alerts.yaml by `make generate`.
@@ -65,4 +66,5 @@ def _details(name: str, alerts: list[dict[str, Any]]) -> str:
 
 def _filled(words: str) -> str:
     """An annotation on one line, with names where templates are: NODE, NAMESPACE, VALUE."""
-    return re.sub(r"{{ \$(?:labels\.)?(\w+)[^}]*}}", lambda found: found[1].upper(), " ".join(words.split()))
+    plain = _WITH.sub(lambda found: found[2].replace("{{ . }}", found[1].upper()), " ".join(words.split()))
+    return re.sub(r"{{ \$(?:labels\.)?(\w+)[^}]*}}", lambda found: found[1].upper(), plain)

@@ -55,5 +55,7 @@ def _numbered(slugs: Iterator[str]) -> Iterator[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """What its console blocks have people type, a line at a time."""
-    return [line[2:] for block in blocks(path, "console") for line in block.splitlines() if line.startswith("$ ")]
+    """What its console blocks have people type; a command goes on after a backslash at its line's end."""
+    text = "\n".join(blocks(path, "console"))
+    typed = re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return [re.sub(r"\s*\\\n\s*", " ", one) for one in typed]

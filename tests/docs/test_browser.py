@@ -86,3 +86,12 @@ def test_every_picture_is_drawn(browser: Browser, site: Path, requested: list[st
     widths = pictures.evaluate_all("(all) => all.map((one) => one.complete ? one.naturalWidth : 0)")
     assert min(widths) > 300
     assert all(pictures.nth(index).get_attribute("alt") for index in range(pictures.count()))
+
+
+def test_what_is_copied_from_a_console_is_what_was_typed(browser: Browser, site: Path, requested: list[str]) -> None:
+    page = opened(browser, site / "quickstart.html", requested)
+    code = page.locator(".highlight code", has_text="helm install")
+    assert code.inner_text().startswith("$ helm install")
+    code.evaluate("(one) => one.setAttribute('data-md-copying', '')")
+    assert code.inner_text().startswith("helm install")
+    assert "\n$ " not in code.inner_text()
