@@ -260,8 +260,11 @@ class Operator:
 
     def _taint(self, case: Case, node: Node, report: ReportedNode | None, *, weary: bool) -> None:
         compiled = case.compiled or self._book.plan(node.metadata.labels, ())
-        if compiled is not None:
-            self._taints.settle(node, report.status if report else None, compiled.taint, weary=weary)
+        if compiled is None:
+            return
+        stopped = report is not None and report.spec.emergency_stop
+        allowed = "Never" if stopped else compiled.taint
+        self._taints.settle(node, report.status if report else None, allowed, weary=weary)
 
     def _decided(self, decision: Decision, policy: str) -> None:
         self._metrics.decided(decision)

@@ -1,4 +1,4 @@
-"""`memguard doctor --node`: a node's own report, as checks with remedies."""
+"""`kubectl memguard doctor --node`: a node's own report, as checks with remedies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from memguard.api.meta import condition
 from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
-from memguard.cli.checks.report import CONDITIONS, REMEDIES, examine
+from memguard.cli.cluster.node_checks import CONDITIONS, REMEDIES, examine
 from memguard.guard.fitness import capabilities
 from memguard.kernel.selfguard import Applied
 
