@@ -11,9 +11,10 @@ SOURCES := operator deploy tests e2e bench demo tools
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine and of the cluster
+setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine, the cluster and the pages
 	@tools/setup.sh system
 	@tools/setup.sh cluster
+	@tools/setup.sh browser
 
 python:
 	@tools/setup.sh python

@@ -129,6 +129,8 @@ def test_with_plan_and_names_the_culprit_dies(world: World, script: Script) -> N
     assert [outcome.id for outcome in ended] == [decision.id for decision in decided]
     [line] = one.duty.decisions()
     assert line["id"] == decided[0].id, "log and record carry the same id"
+    assert (one.status.steps["kill"], one.status.steps["terminate"]) == (1, 0)
+    assert one.status.steps["hold"] >= 1, "it stood still while it was judged"
 
 
 def test_who_may_have_a_higher_limit_is_listed_with_the_time_until_it(world: World, script: Script) -> None:

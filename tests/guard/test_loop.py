@@ -805,6 +805,8 @@ def test_who_does_not_heed_it_is_killed_when_its_time_is_up(
     [outcome] = duty.lines("outcome")
     assert outcome["complete"]
     assert outcome["freedBytes"] > 300 * MIB
+    steps = {step: count for step, count in duty.guard.report.steps.items() if count}
+    assert steps == {"brake": 1, "terminate": 1, "kill": 1}
 
 
 @pytest.mark.row("T1", "E4")
@@ -889,6 +891,7 @@ def test_a_container_that_asks_is_told_before_anybody_dies(world: World, serve: 
     assert duty.decisions() == []
     assert one.wait(30) == 9
     assert 0 < duty.lines("notice")[0]["headroomBytes"] < 0.06 * world.total
+    assert duty.guard.report.steps["notify"] == 1
 
 
 @pytest.mark.row("P3")

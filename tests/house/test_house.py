@@ -86,6 +86,14 @@ def test_the_setup_installs_what_the_machine_needs() -> None:
     assert pairs == PREREQUISITES
 
 
+def test_the_setup_installs_the_browser() -> None:
+    from tests.browser.conftest import PREREQUISITES
+
+    script = (ROOT / "tools" / "setup.sh").read_text()
+    (listed,) = re.findall(r"^BROWSER_PROGRAMS=\((.*)\)$", script, re.MULTILINE)
+    assert dict(pair.split(":") for pair in listed.split()) == PREREQUISITES
+
+
 def test_ci_runs_the_tests_and_names_no_host() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert "set -euo pipefail" in script

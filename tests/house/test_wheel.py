@@ -91,5 +91,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"memguard", f"memguard-{memguard.__version__}.dist-info"}
-    sources = {str(path.relative_to(ROOT / "operator")) for path in (ROOT / "operator" / "memguard").rglob("*.py")}
+    package = (ROOT / "operator" / "memguard").rglob("*")
+    sources = {str(path.relative_to(ROOT / "operator")) for path in package if path.suffix in (".py", ".html", ".css")}
     assert sources <= set(names)
+    assert "memguard/cli/incident/template/page.html" in sources

@@ -16,11 +16,12 @@ from memguard.cli.guard import guard
 from memguard.cli.rank import rank
 from memguard.cli.record import record
 from memguard.cli.replay import replay
+from memguard.cli.report import report
 from memguard.cli.snapshot import snapshot
 from memguard.cli.top import top
 from memguard.errors import MemguardError
 
-COMMANDS = (top, snapshot, record, rank, replay, explain, doctor)
+COMMANDS = (top, snapshot, record, rank, replay, explain, report, doctor)
 
 app = typer.Typer(
     name="memguard",

@@ -217,6 +217,7 @@ class Guard:
             if course.stage == "terminating" and (course.overdue(now) or self._time_is_short(course)):
                 self.limits.release_brakes(course, now)
                 course.kill(now)
+                self.report.stepped("kill")
         for course in self.court.advance(now):
             self.limits.release_brakes(course, now)
             check_stability(self._stability, course, self.report)
