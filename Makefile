@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate docs rows clean
+.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ generate: python  ## write the generated files anew: golden outputs, and the tab
 docs: python  ## the docs site, in build/site: every broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 	@echo build/site/index.html
+
+plugin: python  ## the kubectl plugin as a single file for this machine: dist/kubectl-memguard
+	@$(RUN) python -m tools.plugin
 
 rows: python  ## the mission's rows, the code and the tests that carry them
 	@$(RUN) python -m tools.rows

@@ -325,3 +325,13 @@ def test_the_last_word_is_written(desk: Desk) -> None:
         if one["type"] == "Ready"
     ]
     assert ready["reason"] == "AgentStopped"
+
+
+@pytest.mark.row("K8")
+def test_a_stop_is_told_once_the_guard_heeds_it() -> None:
+    told = conditions(basis(halted="cluster/emergency-stop"))
+    assert told["Acting"] == ("False", "EmergencyStop")
+    still = status(plan="v1", mode="Enforce")
+    assert conditions(basis(halted="cluster/emergency-stop", presence=presence(status=still)))["Acting"][0] == "True"
+    gone = conditions(basis(halted="cluster/emergency-stop", missing=True))
+    assert gone["Acting"] == ("Unknown", "Unknown")

@@ -334,3 +334,39 @@ def test_names_from_the_cluster_cannot_write_to_the_terminal(kubectl: Plugin, sc
             assert "[red]shop" in ran.out
     finally:
         scene.plane.kubectl("delete", "mgd/nasty", "-n", SPACE)
+
+
+# --- report
+
+
+def test_report_is_a_page_of_the_decision_the_pod_and_its_events(kubectl: Plugin, scene: Scene) -> None:
+    told = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "told", "namespace": SPACE}}
+    about = {"kind": "Pod", "name": "cart", "namespace": SPACE, "uid": scene.space.uid("cart")}
+    facts = {"reason": "MemoryGuardKilled", "message": "It grew.", "type": "Warning", "involvedObject": about}
+    scene.tight.apply(told | facts | {"lastTimestamp": stamp(datetime.now(UTC))})
+    found = kubectl.json("report", "killed-5", "-n", SPACE)
+    assert found["decision"]["metadata"]["name"] == "killed-5"
+    pod = found["pod"]
+    assert (pod["phase"], pod["containerState"], pod["deleted"]) == ("Running", "running", False)
+    assert [one["reason"] for one in found["events"]] == ["MemoryGuardKilled"]
+    page = kubectl("report", "killed-5", "-o", "html")  # found, wherever it is
+    assert page.code == 0
+    assert page.out.lower().startswith("<!doctype html>")
+    assert "shop/cart/app" in page.out
+    assert "shop/cart/app" in kubectl("report", "killed-5").out
+
+
+def test_report_names_decisions_that_are_near(kubectl: Plugin) -> None:
+    ran = kubectl("report", "killed-9", "-n", SPACE)
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no decision killed-9. There are for example killed-" in ran.err
+
+
+def test_report_of_a_pod_that_is_gone(kubectl: Plugin, scene: Scene) -> None:
+    gone = scene.space.decided("search", scene.search, "gone-1")
+    scene.plane.kubectl("delete", "pod/search", "-n", SPACE, "--force", "--grace-period=0")
+    try:
+        assert kubectl.json("report", gone, "-n", SPACE)["pod"]["deleted"]
+    finally:
+        scene.plane.kubectl("delete", f"mgd/{gone}", "-n", SPACE)
+        scene.search = scene.space.pod("search")

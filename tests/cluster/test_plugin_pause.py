@@ -105,7 +105,7 @@ def test_a_node_that_does_not_answer_is_named(plane: ControlPlane, kubectl: Plug
     node.report(1800, level="Calm")
     ran = kubectl("pause", "--node", "deaf", "--wait", 0)
     assert ran.code == 1
-    assert "0 of 1 nodes confirm it" in ran.out
+    assert "0 of 1 node confirm it" in ran.out
     assert "kubectl memguard resume --node deaf" in ran.out
     again = kubectl("resume", "--node", "deaf", "-o", "json")
     assert again.code == 0

@@ -6,10 +6,11 @@ from itertools import accumulate
 from math import log10
 from pathlib import Path
 
-from demo.svg import Frame, polyline
+from demo.svg import polyline
 from tools.pictures.kit import WIDTH, bar, box, caption, heading, picture, rule
 
 from memguard.cli.judging import judge_last
+from memguard.cli.view.plot import Frame
 from memguard.core.domain import Domain, reserve
 from memguard.core.history import Gauge
 from memguard.core.policy import GIB, MIB, Settings

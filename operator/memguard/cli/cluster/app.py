@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from memguard import __version__
 from memguard.cli.app import run_app
+from memguard.cli.cluster.complete import COMMAND, complete
 from memguard.cli.cluster.doctor import doctor
 from memguard.cli.cluster.explain import explain
 from memguard.cli.cluster.fairness import fairness
 from memguard.cli.cluster.history import history
 from memguard.cli.cluster.pause import pause, resume
+from memguard.cli.cluster.report import report
 from memguard.cli.cluster.scorecard import scorecard
 from memguard.cli.cluster.simulate import simulate
 from memguard.cli.cluster.top import top
 
 PROGRAM = "kubectl memguard"
-COMMANDS = (top, explain, history, scorecard, fairness, simulate, doctor, pause, resume)
+COMMANDS = (top, explain, history, report, scorecard, fairness, simulate, doctor, pause, resume)
 
 app = typer.Typer(
     name=PROGRAM,
@@ -55,4 +58,7 @@ def _memguard(
 
 def run(arguments: list[str]) -> int:
     """Run one command line. Returns the exit code; raises MemguardError for what a person must be told."""
+    if arguments[:1] == [COMMAND]:
+        sys.stdout.write(complete(app, PROGRAM, arguments[1:]))
+        return 0
     return run_app(app, PROGRAM, arguments)

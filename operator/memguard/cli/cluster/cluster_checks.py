@@ -37,7 +37,7 @@ from memguard.cli.cluster.installed import (
 )
 from memguard.cli.cluster.standing import silent
 from memguard.cli.cluster.stops import Stop
-from memguard.cli.view.table import span
+from memguard.cli.words import span
 from memguard.kube.resources import Selection
 
 APPLY = "kubectl apply --server-side -f crds, or upgrade the chart."

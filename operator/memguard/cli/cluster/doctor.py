@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,15 +12,13 @@ from memguard.cli.checks.check import Check, DoctorReport
 from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster, MissingError, RefusedError
 from memguard.cli.cluster.cluster_checks import examine_cluster
 from memguard.cli.cluster.node_checks import examine
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, show
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeName, Output, show
 from memguard.cli.cluster.stops import Stop, node_stop, policy_stop
 from memguard.core.model import Record
 from memguard.kube.resources import Selection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-OnNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node, with all of its checks.")]
 
 
 class NodeDiagnosis(Record, frozen=True, kw_only=True):
@@ -40,7 +38,7 @@ class ClusterDiagnosis(Record, frozen=True, kw_only=True):
 
 
 def doctor(
-    *, node: OnNode = None, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *, node: NodeName = None, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
 ) -> None:
     """Check whether the cluster is fit.
 

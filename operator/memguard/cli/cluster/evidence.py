@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from memguard.api.node_memory import NodeMemory
+from memguard.cli.words import many
 from memguard.core.model import Count, Moment, Record
 from memguard.core.policy import Mode
 
@@ -120,8 +121,8 @@ def _words(hits: int, false_alarms: int, misses: int, mode: Mode | None) -> str:
     if mode == "Enforce":
         return "it enforces: these are what was observed before, or where it could not act"
     told = (
-        f"enforcing would have come before the kernel's OOM killer {hits} of {hits + misses} times, "
-        f"and have ended something needlessly {false_alarms} times"
+        f"enforcing would have come before the kernel's OOM killer {hits} of {many(hits + misses, 'time')}, "
+        f"and have ended something needlessly {many(false_alarms, 'time')}"
     )
     if hits + false_alarms < ENOUGH:
         return f"{told}; too little to judge by: go on observing until there are {ENOUGH} alarms"

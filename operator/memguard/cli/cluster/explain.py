@@ -18,6 +18,7 @@ from memguard.cli.cluster.reasons import Reasons, reasons
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.standing import silent
 from memguard.cli.cluster.stops import Stop
+from memguard.cli.cluster.suggest import pods
 from memguard.cli.cluster.top import read_stops
 from memguard.cli.explanation import Explanation
 from memguard.cli.journal import LoggedDecision, explanation_of, explanation_of_other
@@ -32,7 +33,9 @@ from memguard.kube.resources import NODES, PODS, Selection
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Target = Annotated[str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.")]
+Target = Annotated[
+    str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pods)
+]
 Container = Annotated[
     str | None, typer.Option("-c", "--container", metavar="NAME", help="Only this container of the pod.")
 ]

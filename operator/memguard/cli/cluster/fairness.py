@@ -67,7 +67,7 @@ def fairness(
     Exit codes: 0 told, 1 the cluster cannot be asked, 2 bad input.
     """
     cluster = Cluster.reached(kubeconfig, context)
-    oldest = None if since is None else datetime.now(UTC) - timedelta(seconds=float(since))
+    oldest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
     document = balance(cluster.all(Selection(DECISIONS)), oldest)
 
     def view() -> RenderableType:

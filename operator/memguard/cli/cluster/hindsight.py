@@ -68,7 +68,7 @@ class Known:
 
 
 class _Standing(NamedTuple):
-    title: str
+    candidate: DecidedCandidate
     badness: float
     excluded: str | None
     container: Container
@@ -105,15 +105,15 @@ def _judged(
     if unsure:
         return "unknown", None, unsure
     own, after = record.spec.victim.id, plans.after.plan
-    standings = [_standing(one, record, plans, known, title if one.id == own else "") for one in _candidates(record)]
+    standings = [_standing(one, record, plans, known) for one in _candidates(record, title)]
     allowed = sorted((one for one in standings if one.excluded is None), key=lambda one: -one.badness)
-    excluded = next((one.excluded for one in standings if one.container.id == own), None)
+    excluded = next((one.excluded for one in standings if one.candidate.id == own), None)
     if not allowed:
         return "spared", None, f"nobody: {excluded}" if excluded else ""
     first = allowed[0]
-    if first.container.id != own:
+    if first.candidate.id != own:
         why = f", because {excluded}" if excluded else ""
-        return "another", after.mode_for(first.container), f"{first.title} instead{why}"
+        return "another", after.mode_for(first.container), f"{first.candidate.title} instead{why}"
     if record.spec.domain.partition(":")[0] in ("container", "pod") and not after.rule_for(first.container).guard_limit:
         return "spared", None, "its own limit would not have been guarded (limit.guard)"
     return _carried_out(record, after, first.container)
@@ -135,18 +135,17 @@ def _carried_out(record: MemoryGuardDecision, plan: Plan, container: Container) 
     return "acted", mode, f"{record.spec.action}, which was expected to free {freed}; {verdict}"
 
 
-def _candidates(record: MemoryGuardDecision) -> tuple[DecidedCandidate, ...]:
+def _candidates(record: MemoryGuardDecision, title: str) -> tuple[DecidedCandidate, ...]:
     """With the victim, also where a record lists none (a resize, a pod moved for its restarts)."""
     spec = record.spec
     if any(one.id == spec.victim.id for one in spec.candidates):
         return spec.candidates
-    own = DecidedCandidate(id=spec.victim.id, title="", score=spec.score, badness=spec.badness)
+    own = DecidedCandidate(id=spec.victim.id, title=title, score=spec.score, badness=spec.badness)
     return (own, *spec.candidates)
 
 
-def _standing(one: DecidedCandidate, record: MemoryGuardDecision, plans: Plans, known: Known, title: str) -> _Standing:
-    title = one.title or title
-    container = _container(one.id, title, known, record.spec.victim.workload if title else "")
+def _standing(one: DecidedCandidate, record: MemoryGuardDecision, plans: Plans, known: Known) -> _Standing:
+    container = _container(one, record, known)
     before, after = plans.before.plan, plans.after.plan
     shift = after.rule_for(container).adjustment - before.rule_for(container).adjustment
     score = max(0, min(1000, one.score + shift))
@@ -155,7 +154,7 @@ def _standing(one: DecidedCandidate, record: MemoryGuardDecision, plans: Plans, 
         excluded = f"{BELOW_THRESHOLD} of {record.spec.threshold_score:.0f}"
     elif excluded is None and one.excluded is not None and not _lifted(one.excluded, container, before):
         excluded = one.excluded
-    return _Standing(title, one.badness + (score - one.score) / 1000, excluded, container)
+    return _Standing(one, one.badness + (score - one.score) / 1000, excluded, container)
 
 
 def _lifted(excluded: str, container: Container, before: Plan) -> bool:
@@ -163,13 +162,14 @@ def _lifted(excluded: str, container: Container, before: Plan) -> bool:
     return excluded.startswith(BELOW_THRESHOLD) or excluded == exclusion(container, before.rule_for(container), before)
 
 
-def _container(identity: str, title: str, known: Known, workload_: str) -> Container:
-    found = known.find(identity, title, workload_)
+def _container(one: DecidedCandidate, record: MemoryGuardDecision, known: Known) -> Container:
+    victim = record.spec.victim
+    found = known.find(one.id, one.title, victim.workload if one.id == victim.id else "")
     if found is not None:
         return unread(found)
-    place, _, name = title.rpartition("/")
+    place, _, name = one.title.rpartition("/")
     namespace, _, pod = place.rpartition("/")
-    return unread(Identity(id=identity, namespace=namespace or None, pod=pod or None, name=name or None))
+    return unread(Identity(id=one.id, namespace=namespace or None, pod=pod or None, name=name or None))
 
 
 def _unsure(record: MemoryGuardDecision, plans: Plans, known: Known, title: str) -> str:

@@ -17,11 +17,13 @@ from memguard.cli.cluster.options import (
     Form,
     Kubeconfig,
     Namespace,
+    NodeName,
     Output,
     Selector,
     show,
     where,
 )
+from memguard.cli.cluster.suggest import pods
 from memguard.core.model import Record
 from memguard.core.policy import Mode
 from memguard.kube.resources import Selection
@@ -32,21 +34,18 @@ if TYPE_CHECKING:
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str) -> float:
     """`90s`, `15m`, `6h`, `7d`, as kubectl takes them. Raises BadParameter."""
-    if text is None:
-        return None
     found = fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is no time: give 90s, 15m, 6h or 7d")
     return float(found[1]) * UNITS[found[2]]
 
 
-Target = Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.")]
+Target = Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.", autocompletion=pods)]
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Not older than this: 90s, 15m, 6h, 7d.", callback=seconds)
+    float | None, typer.Option("--since", metavar="TIME", help="Not older than this: 90s, 15m, 6h, 7d.", parser=seconds)
 ]
-OnNode = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only of this node.")]
 InMode = Annotated[Mode | None, typer.Option("--mode", help="Only what was done (Enforce), or only observed.")]
 
 
@@ -64,7 +63,7 @@ def history(
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
-    node: OnNode = None,
+    node: NodeName = None,
     mode: InMode = None,
     since: Since = None,
     output: Output = Form.TABLE,
@@ -92,7 +91,7 @@ def history(
         pods = {(one.metadata.namespace, one.metadata.name) for one in cluster.pods(space, selector)}
         found = (one for one in found if (one.metadata.namespace, one.spec.victim.pod) in pods)
     if since is not None:
-        oldest = datetime.now(UTC) - timedelta(seconds=float(since))
+        oldest = datetime.now(UTC) - timedelta(seconds=since)
         found = (one for one in found if one.spec.taken_at >= oldest)
     document = DecisionList(items=tuple(sorted(found, key=lambda one: (one.spec.taken_at, one.metadata.name))))
 

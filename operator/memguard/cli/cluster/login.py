@@ -48,6 +48,16 @@ def log_in(kubeconfig: str | None = None, context: str | None = None) -> Login:
     raise MemguardError(NOWHERE)
 
 
+def context_names(kubeconfig: str | None = None) -> list[str]:
+    """Of a kubeconfig. Raises MemguardError."""
+    from kubernetes import config
+
+    files = kubeconfig or os.environ.get("KUBECONFIG") or USUAL_PLACE
+    with _said_in_one_line(files):
+        contexts, _ = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
+        return [one["name"] for one in contexts]
+
+
 def _from_files(files: str, context: str | None) -> Login:
     from kubernetes import client, config
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from memguard.cli.cluster.suggest import contexts, namespaces, nodes
 from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
@@ -29,10 +30,25 @@ Kubeconfig = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="How to reach the cluster.", show_default="$KUBECONFIG, ~/.kube/config"),
 ]
-Context = Annotated[str | None, typer.Option(metavar="NAME", help="Which of its contexts.", show_default="the current")]
+Context = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Which of its contexts.", show_default="the current", autocompletion=contexts),
+]
 Namespace = Annotated[
     str | None,
-    typer.Option("-n", "--namespace", metavar="NAME", help="Which namespace.", show_default="the context's"),
+    typer.Option(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        help="Which namespace.",
+        show_default="the context's",
+        autocompletion=namespaces,
+    ),
+]
+NodeName = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=nodes)]
+NodeNames = Annotated[
+    list[str] | None,
+    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=nodes),
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces.")]
 Selector = Annotated[

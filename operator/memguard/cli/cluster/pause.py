@@ -16,18 +16,18 @@ import typer
 
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.cluster.cluster import CLUSTER_POLICIES, NODE_MEMORIES, Cluster, explained
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, show
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeNames, Output, show
 from memguard.cli.cluster.progress import working
 from memguard.cli.cluster.standing import silent
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, Stop, enforces, heeds
 from memguard.cli.cluster.top import read_stops
+from memguard.cli.words import many
 from memguard.core.model import Record
 from memguard.errors import NotFoundError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-OnNode = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="This node; may be repeated.")]
 AllNodes = Annotated[bool, typer.Option("--all", help="All nodes, also those that are still to come.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: kept beside the stop, and shown.")]
 Wait = Annotated[
@@ -56,7 +56,7 @@ class Paused(Record, frozen=True, kw_only=True):
 
 def pause(
     *,
-    node: OnNode = None,
+    node: NodeNames = None,
     everywhere: AllNodes = False,
     reason: Reason = "",
     wait: Wait = WAIT_SECONDS,
@@ -94,7 +94,7 @@ def pause(
 
 def resume(
     *,
-    node: OnNode = None,
+    node: NodeNames = None,
     everywhere: AllNodes = False,
     wait: Wait = WAIT_SECONDS,
     output: Output = Form.TABLE,
@@ -192,7 +192,7 @@ def _standing(report: NodeMemory, stops: tuple[Stop, ...]) -> PausedNode:
 
 def _end(nodes: tuple[PausedNode, ...], done: str, next_: str, output: Form) -> None:
     sure = sum(one.confirmed for one in nodes)
-    document = Paused(done=f"{done}: {sure} of {len(nodes)} nodes confirm it.", nodes=nodes, next=next_)
+    document = Paused(done=f"{done}: {sure} of {many(len(nodes), 'node')} confirm it.", nodes=nodes, next=next_)
 
     def view() -> RenderableType:
         from memguard.cli.cluster.view.pause import paused_view

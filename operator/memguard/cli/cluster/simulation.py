@@ -9,6 +9,7 @@ from memguard.cli.cluster.hindsight import Hindsight
 from memguard.cli.cluster.prospect import NodeProspect
 from memguard.cli.cluster.rules import ClusterRule, Rules, TenantRule
 from memguard.cli.cluster.simulated_trace import TraceOutcome
+from memguard.cli.words import many
 from memguard.core.compile import Compiled
 from memguard.core.model import Count, Record, unread
 from memguard.core.model import Identity as Who
@@ -64,6 +65,7 @@ def _policy(one: ClusterRule | TenantRule, plans: dict[str, Compiled], matched: 
     notes = dict.fromkeys(
         note.reason for compiled in plans.values() for note in compiled.notes if note.policy == one.title
     )
+    notes |= {f"nothing is enforced while {compiled.halted} stops it": None for _, compiled in found if compiled.halted}
     return SimulatedPolicy(
         title=one.title,
         asked=_asked(one),
@@ -90,10 +92,10 @@ def trace_words(traces: Iterable[TraceOutcome]) -> str:
     told = tuple(traces)
     after = Counter(one.mode for trace in told for one in trace.after)
     before = Counter(one.mode for trace in told for one in trace.before)
-    return (
-        f"In {sum(one.snapshots for one in told)} readings {after['Enforce']} containers would have been ended and "
-        f"{after['Observe']} only recorded; under the policies of then {before['Enforce']} and {before['Observe']}"
-    )
+    readings = many(sum(one.snapshots for one in told), "reading")
+    ended = many(after["Enforce"], "container")
+    then = f"under the policies of then {before['Enforce']} and {before['Observe']}"
+    return f"In {readings} {ended} would have been ended and {after['Observe']} only recorded; {then}"
 
 
 def cluster_words(nodes: Iterable[NodeProspect], decisions: Iterable[Hindsight]) -> str:
@@ -101,11 +103,11 @@ def cluster_words(nodes: Iterable[NodeProspect], decisions: Iterable[Hindsight])
     found = Counter(one.outcome for one in decisions)
     told = tuple(nodes)
     others = sum(_name(one, "before") != _name(one, "after") for one in told)
-    now = f"On {others} of {len(told)} nodes another container would be nearest to being chosen"
+    now = f"On {others} of {many(len(told), 'node')} another container would be nearest to being chosen"
     if not found:
         return f"{now}; no decision was recorded to look back at"
     changed = ", ".join(f"{count} {WORDS_OF[outcome]}" for outcome, count in found.most_common() if outcome in WORDS_OF)
-    return f"{now}. Of {sum(found.values())} recorded decisions {changed}"
+    return f"{now}. Of {many(sum(found.values()), 'recorded decision')} {changed}"
 
 
 WORDS_OF = {

@@ -15,7 +15,8 @@ from memguard.core.policy import Mode
 from memguard.core.select import BELOW_THRESHOLD
 
 Kind = Literal["nodes", "pods", "containers"]
-_WORST_FIRST: dict[NodeLevel | None, int] = {"Critical": 0, "Tight": 1, "Calm": 2, None: 3}
+#: Of a silent node nobody knows: it comes before those that are known to be calm.
+_WORST_FIRST: dict[NodeLevel | None, int] = {"Critical": 0, "Tight": 1, None: 2, "Calm": 3}
 _LEVELS: tuple[Level, ...] = ("ok", "warning", "danger")
 
 
@@ -85,7 +86,11 @@ Wanted = Callable[[str | None, str | None], bool]
 def node_standings(reports: Iterable[NodeMemory], stops: Stops, now: datetime) -> tuple[NodeStanding, ...]:
     """All nodes, those in trouble first."""
     found = [_node(report, stops(report), now) for report in reports]
-    return tuple(sorted(found, key=lambda one: (_WORST_FIRST[one.level], one.headroom_bytes or 0, one.node)))
+    return tuple(sorted(found, key=_trouble))
+
+
+def _trouble(one: NodeStanding) -> tuple[int, int, str]:
+    return _WORST_FIRST[None if one.silent else one.level], one.headroom_bytes or 0, one.node
 
 
 def container_standings(reports: Iterable[NodeMemory], wanted: Wanted, now: datetime) -> tuple[ContainerStanding, ...]:

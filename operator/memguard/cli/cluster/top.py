@@ -18,6 +18,7 @@ from memguard.cli.cluster.options import (
     Form,
     Kubeconfig,
     Namespace,
+    NodeNames,
     Output,
     Selector,
     where,
@@ -39,7 +40,6 @@ from memguard.kube.watch import Watcher
 
 What = Annotated[Kind, typer.Argument(help="What to show.")]
 Once = Annotated[bool, typer.Option("--once", help="Print one table, and end.")]
-OnNode = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.")]
 #: Who starts a live view waits so long for the first list.
 FIRST_SECONDS = 15.0
 #: Stops are looked at again after so many looks: they are a list of their own.
@@ -54,7 +54,7 @@ def top(
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
-    node: OnNode = None,
+    node: NodeNames = None,
     output: Output = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,

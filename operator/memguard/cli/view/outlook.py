@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Group
 
 from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
-from memguard.cli.view.table import BAD, QUIET, WARNING, cell, label, span, table
+from memguard.cli.view.table import BAD, QUIET, WARNING, cell, label, table
+from memguard.cli.words import span
 from memguard.core.explain import size
 
 STYLES = {"ok": "", "warning": WARNING, "danger": BAD}

@@ -30,15 +30,6 @@ def label(title: str) -> str:
     return _ID.sub(lambda found: found[0][:SHORT_ID], leaf) if _ID.search(leaf) else title
 
 
-def span(seconds: float) -> str:
-    """A time for people: `12 s`, `3 min`, `5 h`, `9 d`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
-
-
 def cell(value: object, style: str = "") -> Text:
     """A cell whose text is shown as it is, whoever wrote it."""
     return Text(plain(str(value)), style)

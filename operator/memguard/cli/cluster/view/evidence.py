@@ -9,6 +9,7 @@ from rich.table import Table
 
 from memguard.cli.cluster.evidence import Evidence, Score
 from memguard.cli.view.table import QUIET, cell, table
+from memguard.cli.words import many
 
 NUMBERS = ("hits", "false alarms", "misses", "right", "foreseen")
 
@@ -19,9 +20,8 @@ def evidence_view(found: Evidence, *, wide: bool) -> Group:
 
 
 def _parts(found: Evidence, *, wide: bool) -> Iterator[RenderableType]:
-    since = (
-        f"Since {found.cluster.since:%Y-%m-%d %H:%M} UTC, on {len(found.nodes)} nodes: " if found.cluster.since else ""
-    )
+    begun, nodes = found.cluster.since, many(len(found.nodes), "node")
+    since = f"Since {begun:%Y-%m-%d %H:%M} UTC, on {nodes}: " if begun else ""
     words = found.cluster.words
     yield cell(f"{since}{words if since else words[:1].upper() + words[1:]}.", "bold")
     if found.policies:
@@ -36,10 +36,11 @@ def _parts(found: Evidence, *, wide: bool) -> Iterator[RenderableType]:
 
 def _scores(what: str, scores: tuple[Score, ...]) -> Table:
     modes = what == "policy"
-    made = table(what, *(("mode",) if modes else ()), *NUMBERS, "what it means", numbers=NUMBERS)
+    made = table(what, *(("mode",) if modes else ()), *NUMBERS, *(("what it means",) if modes else ()), numbers=NUMBERS)
     for one in scores:
         values = (one.of, *((one.mode or "gone",) if modes else ()), one.hits, one.false_alarms, one.misses)
-        made.add_row(*map(cell, (*values, _percent(one.right_ratio), _percent(one.foreseen_ratio), one.words)))
+        ratios = _percent(one.right_ratio), _percent(one.foreseen_ratio)
+        made.add_row(*map(cell, (*values, *ratios, *((one.words,) if modes else ()))))
     return made
 
 

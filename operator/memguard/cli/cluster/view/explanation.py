@@ -10,7 +10,8 @@ from rich.table import Table
 from memguard.cli.cluster.explain import NodeNow, PodExplanation, Recorded
 from memguard.cli.cluster.reasons import Reasons
 from memguard.cli.view.explanation import case_view
-from memguard.cli.view.table import BAD, QUIET, WARNING, cell, span, table
+from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
+from memguard.cli.words import span
 from memguard.core.explain import size
 
 NUMBERS = ("rank", "score", "threshold", "memory", "limit", "points")

@@ -9,7 +9,8 @@ from rich.console import Group
 
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.cluster.history import DecisionList
-from memguard.cli.view.table import BAD, QUIET, WARNING, cell, span, table
+from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
+from memguard.cli.words import span
 
 COLUMNS = ("namespace", "pod", "container", "action", "mode", "phase", "freed", "score", "ago")
 WIDE = ("node", "took", "trigger", "policy", "verdict")

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from memguard.cli.cluster.standing import ContainerStanding, Kind, NodeStanding, Standing
 from memguard.cli.view.outlook import STYLES
-from memguard.cli.view.table import BAD, QUIET, WARNING, cell, span, table
+from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
+from memguard.cli.words import many, span
 from memguard.core.explain import size
 
 NODE_STYLES = {"Critical": BAD, "Tight": WARNING, "Calm": "", None: QUIET}
@@ -47,7 +48,7 @@ def _stopped(nodes: Iterable[NodeStanding]) -> Iterator[Text]:
     for stop in (stop for node in nodes for stop in node.stops):
         held[stop.words] = held.get(stop.words, 0) + 1
     for words, count in held.items():
-        yield cell(f"PAUSED on {count} node{'' if count == 1 else 's'} by {words}", BAD)
+        yield cell(f"PAUSED on {many(count, 'node')} by {words}", BAD)
 
 
 def _nodes(nodes: Iterable[NodeStanding], *, wide: bool) -> Table:
