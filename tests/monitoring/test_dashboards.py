@@ -192,3 +192,24 @@ def test_an_alert_that_a_panel_names_is_one(board: dict[str, Any]) -> None:
     named = {name for panel in panels(board) for name in re.findall(r"Memguard[A-Z]\w+", panel["description"])}
     assert named
     assert named <= {rule["alert"] for rule in RULES}
+
+
+def steps_of(panel: dict[str, Any]) -> set[float]:
+    """From where on it shows another colour, or a line."""
+    return {one["value"] for one in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])} - {None}
+
+
+def limits_of(alert: str) -> set[float]:
+    """The figures that its expressions are held against; more than 0 of something counted is 1."""
+    held = re.findall(
+        r"[<>=]=? ([\d.]+)$", "\n".join(rule["expr"] for rule in RULES if rule["alert"] == alert), re.MULTILINE
+    )
+    return {float(one) or 1.0 for one in held}
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+def test_a_panels_colours_change_where_its_alert_fires(board: dict[str, Any]) -> None:
+    for panel in panels(board):
+        named = set(re.findall(r"Memguard[A-Z]\w+", panel["description"]))
+        limits = {limit for name in named for limit in limits_of(name)}
+        assert not (named and steps_of(panel)) or steps_of(panel) & limits, panel["title"]

@@ -34,7 +34,7 @@ def _cpu(beside: str) -> str:
 def _figures() -> tuple[Panel, ...]:
     return (
         figure(
-            "Guard CPU, mean",
+            "Guard CPU",
             "Of one CPU, on an average node.",
             f"avg({by_node('sum', rate(select('memguard_guard_cpu_seconds_total')))})",
             unit="percentunit",
@@ -48,21 +48,21 @@ def _figures() -> tuple[Panel, ...]:
             decimals=2,
         ),
         figure(
-            "Guard memory, most",
+            "Guard memory",
             "The largest guard's own memory, which it locks.",
             f"max({select('memguard_guard_resident_bytes')})",
             unit="bytes",
             steps=((GUARD_BYTES, ORANGE),),
         ),
         figure(
-            "Agent CPU, mean",
+            "Agent CPU",
             "Of one CPU, on an average node.",
             f"avg({_cpu(AGENT)})",
             unit="percentunit",
             decimals=2,
         ),
         figure(
-            "Agent memory, most",
+            "Agent memory",
             "The largest agent's resident memory.",
             f"max({of_process(MEMORY, AGENT)})",
             unit="bytes",
@@ -76,7 +76,7 @@ def _figures() -> tuple[Panel, ...]:
             decimals=2,
         ),
         figure(
-            "Operator memory, most",
+            "Operator memory",
             "The largest replica's resident memory.",
             f"max({of_process(MEMORY, OPERATOR)})",
             unit="bytes",

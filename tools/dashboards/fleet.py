@@ -28,7 +28,9 @@ LOOKS = select("memguard_last_look_timestamp_seconds")
 HEADROOM = select("memguard_node_headroom_bytes")
 BAD = ((1, RED),)
 #: Its page, with the time range and the variables that this one has.
-NODE_PAGE = "/d/memguard-node?${datasource:queryparam}&${__url_time_range}&var-node=${__data.fields.Node}"
+NODE_PAGE = (
+    "/d/memguard-node?${datasource:queryparam}&${cluster:queryparam}&${__url_time_range}&var-node=${__data.fields.Node}"
+)
 
 
 def board() -> grafana.Dashboard:
@@ -71,7 +73,7 @@ def _now() -> tuple[Panel, ...]:
             f"sum({by_node('max', select('memguard_guard_enforcing'))})",
         ),
         figure(
-            "Missed: kernel OOM kills",
+            "Missed",
             "Processes that the kernel's OOM killer ended in the time that is shown: what memguard failed to prevent.",
             or_nothing(f"sum({new(KERNEL_KILLS, RANGE)})"),
             steps=BAD,
@@ -84,7 +86,7 @@ def _now() -> tuple[Panel, ...]:
             decimals=0,
         ),
         figure(
-            "Evicted by the operator",
+            "Evicted",
             "Pods that the operator evicted in the time that is shown.",
             or_nothing(f"sum({new(EVICTIONS, RANGE)})"),
             decimals=0,
@@ -106,7 +108,7 @@ def _memory() -> tuple[Panel, ...]:
             "MemguardExhaustionNear fires below the line where nobody may act.",
             Query(f"bottomk(10, {by_node('min', select('memguard_node_exhaustion_seconds'))})", "{{node}} {{cluster}}"),
             unit="s",
-            steps=((SOON, GREEN),),
+            steps=((SOON, RED),),
             logarithmic=True,
         ),
         graph(
@@ -114,7 +116,7 @@ def _memory() -> tuple[Panel, ...]:
             "Memory available above the node's nearest reserve; below 0 the node is Critical.",
             Query(f"bottomk(10, {by_node('min', HEADROOM)})", "{{node}} {{cluster}}"),
             unit="bytes",
-            steps=((0, GREEN),),
+            steps=((0, RED),),
             minimum=None,
         ),
         graph(
@@ -125,7 +127,7 @@ def _memory() -> tuple[Panel, ...]:
                 "{{node}} {{cluster}}",
             ),
             unit="percentunit",
-            steps=((0, GREEN),),
+            steps=((0, RED),),
             minimum=None,
         ),
     )
@@ -137,10 +139,7 @@ def _happened() -> tuple[Panel, ...]:
             "Missed: kernel OOM kills",
             "Processes that the kernel's OOM killer ended, within the window of each point. No namespace: it is not "
             "known whose they were.",
-            Query(
-                f"sum by (cluster, node, namespace, scope) ({new(KERNEL_KILLS)}) > 0",
-                "{{node}} {{namespace}} ({{scope}})",
-            ),
+            Query(f"sum by (namespace, scope) ({new(KERNEL_KILLS)})", "{{namespace}} ({{scope}})"),
             bars=True,
             width=8,
         ),
@@ -207,6 +206,7 @@ def _nodes() -> Panel:
         Column("Mode", by_node("max", select("memguard_guard_enforcing")), words=MODES),
         Column("Fit", by_node("max", select("memguard_guard_fit")), words=FIT),
         Column("Containers", by_node("max", select("memguard_containers"))),
+        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD),
         link=("Node", NODE_PAGE),
     )
 

@@ -20,7 +20,7 @@ from tools.dashboards.parts import (
     rows_of,
     variable,
 )
-from tools.dashboards.promql import NODE, by_node, increase, new, or_nothing, rate, select
+from tools.dashboards.promql import NODE, by_node, increase, new, rate, select
 
 #: MemguardExhaustionNear
 SOON = 600
@@ -77,10 +77,10 @@ def _now() -> tuple[Panel, ...]:
         figure(
             "Exhausted in",
             "Until nothing is left, at this pace.",
-            f"min({select('memguard_node_exhaustion_seconds', NODE)}) or vector(Inf)",
+            f"min({select('memguard_node_exhaustion_seconds', NODE)})",
             unit="s",
             steps=((float("-inf"), RED), (SOON, ORANGE), (2 * SOON, GREEN)),
-            words={float("inf"): ("does not shrink", GREEN)},
+            none="does not shrink",
         ),
         figure(
             "Mode",
@@ -232,7 +232,7 @@ def _deeds() -> tuple[Panel, ...]:
             "Missed: kernel OOM kills",
             "Processes that the kernel's OOM killer ended on this node.",
             Query(
-                or_nothing(f"sum by (namespace, scope) ({new(select('memguard_kernel_oom_kills_total', NODE))})"),
+                f"sum by (namespace, scope) ({new(select('memguard_kernel_oom_kills_total', NODE))})",
                 "{{namespace}} ({{scope}})",
             ),
             bars=True,

@@ -25,6 +25,7 @@ COLOURS: dict[str, dict[str, str]] = {
     },
     "available": {"available": GREEN},
     "reserve": {"reserve": RED},
+    "tight below": {"tight below": YELLOW},
     "threshold": {"threshold": RED},
 }  # fmt: skip
 ROW_HEIGHT, FIGURE_HEIGHT = 8, 4
