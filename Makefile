@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate plugin rows clean
+.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,8 +46,12 @@ demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why
 bench: setup  ## figures against no guard and the peers, on a real kernel
 	$(RUN) python -m bench
 
-generate: python  ## write the generated files anew: golden outputs and the tables in docs/
+generate: python  ## write the generated files anew: golden outputs, and the tables and pictures in docs/
 	$(RUN) python -m tools.generate
+
+docs: python  ## the docs site, in build/site: every broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 plugin: python  ## the kubectl plugin as a single file for this machine: dist/kubectl-memguard
 	@$(RUN) python -m tools.plugin

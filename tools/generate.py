@@ -13,9 +13,11 @@ from tools import (
     dashboards,
     generate_alerts,
     generate_chart,
+    generate_cookbook,
     generate_crds,
     generate_docs,
     generate_metrics,
+    generate_pictures,
     generate_policy_docs,
     readme,
 )
@@ -36,6 +38,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_metrics.outputs()
     yield from dashboards.outputs()
     yield from generate_alerts.outputs()
+    yield from generate_cookbook.outputs()
+    yield from generate_pictures.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.api.make import NOW, decision
-from tests.cluster.kinds import NAMESPACE, ROOT, install, made, refusal, thing
+from tests.cluster.kinds import NAMESPACE, install, made, refusal, thing
 from tests.core.policies import CLUSTER, TENANT
 
 from memguard.api.crd import kind_schema
@@ -24,7 +23,6 @@ from memguard.api.meta import ObjectMeta, condition
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
 from memguard.api.policies import (
     ClippedField,
-    ClusterMemoryGuardPolicy,
     LastDecision,
     MemoryGuardPolicy,
     MemoryGuardPolicyStatus,
@@ -52,12 +50,6 @@ def emptied(plane: ControlPlane) -> Iterator[ControlPlane]:
     for definition in DEFINITIONS:
         where = ("--namespace", NAMESPACE) if definition.namespaced else ()
         plane.kubectl("delete", definition.plural, "--all", *where)
-
-
-def documented(name: str) -> list[dict[str, Any]]:
-    """The objects that a document shows."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
-    return [yaml.safe_load(block) for block in blocks]
 
 
 # --- taken, named, explained
@@ -266,17 +258,6 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def test_the_documented_policies_are_good_ones(plane: ControlPlane) -> None:
-    plane.kubectl("create", "namespace", "shop")
-    shown = documented("policies.md")
-    assert [one["kind"] for one in shown] == [M, M, C]
-    for one in shown:
-        found = made(plane, one, "--dry-run=server")
-        kind = MemoryGuardPolicy if one["kind"] == M else ClusterMemoryGuardPolicy
-        assert msgspec.convert(found, kind).spec == msgspec.convert(one, kind).spec
-    plane.kubectl("delete", "namespace", "shop", "--wait=false")
 
 
 # --- what programs write

@@ -19,7 +19,7 @@ from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "memguard"
-TARGETS = {"setup", "check", "test", "demo", "bench", "generate", "rows", "clean", "help"}
+TARGETS = {"setup", "check", "test", "demo", "bench", "generate", "docs", "rows", "clean", "help"}
 #: mission rows: 4 A, 10 S, 5 C, 4 T, 3 P, 3 F, 7 E, 4 G, 9 K
 MISSION = {"A": 4, "S": 10, "C": 5, "T": 4, "P": 3, "F": 3, "E": 7, "G": 4, "K": 9}
 #: The only registry that the lock may name: what everybody has by default.
@@ -166,7 +166,7 @@ def test_no_error_is_swallowed() -> None:
     assert not [path.name for path in PACKAGE.rglob("*.py") if broad.search(path.read_text())]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"])
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"])
 def test_what_everybody_looks_for_is_there(name: str) -> None:
     assert (ROOT / name).read_text().strip()
 

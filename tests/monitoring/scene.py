@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from e2e.prometheus import Target
-from memguard.controller.refusal import Refusal
 from prometheus_client import CollectorRegistry, start_http_server
 from tests.agent.guards import GIB, decision, observed, outcome, standing, status, victim
 
