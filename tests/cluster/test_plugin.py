@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
+from e2e.lab.errors import LabError
 from tests.cluster.agents import withdraw
+from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT
 from tests.cluster.operators import MIB, Node, Space, deploy_operator, entry, stamp
 from tests.cluster.plugins import Plugin, Ran, Terminal, kubeconfig
@@ -257,6 +259,27 @@ def test_history_lists_what_is_asked_for_the_newest_last(kubectl: Plugin) -> Non
     assert kubectl("history", "--since", "yesterday").code == 2
     both = kubectl("history", "-n", SPACE, "-A")
     assert (both.code, "exclude each other" in both.err) == (2, True)
+
+
+def test_history_of_a_cluster_that_cannot_select_by_our_fields(kubectl: Plugin, scene: Scene) -> None:
+    """As before Kubernetes 1.31."""
+    change = json.dumps([{"op": "remove", "path": "/spec/versions/0/selectableFields"}])
+    scene.plane.kubectl("patch", "crd", "memoryguarddecisions.memguard.io", "--type=json", "-p", change)
+
+    def refused() -> bool:
+        try:
+            scene.plane.kubectl("get", "mgd", "-n", SPACE, "--field-selector=spec.mode=Observe")
+        except LabError:
+            return True
+        return False
+
+    try:
+        wait_until(refused)
+        found = kubectl.json("history", "pod/cart", "-n", SPACE, "--mode", "Observe")["items"]
+        assert [one["metadata"]["name"] for one in found] == ["observed-1"]
+    finally:
+        scene.plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        wait_until(lambda: not refused())
 
 
 @pytest.mark.row("K5", "K8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from memguard.api.node_memory import NodeMemory
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.login import Login, log_in
 from memguard.cli.cluster.progress import working
+from memguard.core.policy import Mode
 from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
 from memguard.kube.codec import Listing
 from memguard.kube.objects import Node, Pod
@@ -74,6 +76,19 @@ class Cluster:
             f"(kubectl -n {SYSTEM_NAMESPACE} get pods -o wide)?"
         )
 
+    def decisions(
+        self, namespace: str | None = None, *, pod: str | None = None, node: str | None = None, mode: Mode | None = None
+    ) -> tuple[MemoryGuardDecision, ...]:
+        """Those of a namespace (None: all), about this pod, of this node, in this mode; by their time."""
+        wanted = {"spec.victim.pod": pod, "spec.node": node, "spec.mode": mode}
+        fields = ",".join(f"{field}={value}" for field, value in wanted.items() if value)
+        try:
+            found = self.all(Selection(DECISIONS, namespace, fields=fields))
+        except InputError:  # Kubernetes before 1.31 does not select by fields of ours
+            found = self.all(Selection(DECISIONS, namespace))
+        chosen = (one for one in found if pod in (None, one.spec.victim.pod) and node in (None, one.spec.node))
+        return tuple(sorted((one for one in chosen if mode in (None, one.spec.mode)), key=_at))
+
     def nodes(self, labels: str = "") -> tuple[Node, ...]:
         """The Node objects."""
         return self.all(Selection(NODES, labels=labels))
@@ -95,6 +110,10 @@ class Cluster:
         """The object with these fields changed (RFC 7386)."""
         with explained(resource):
             return self.client.merge_patch(resource, name, change)
+
+
+def _at(one: MemoryGuardDecision) -> tuple[datetime, str]:
+    return one.spec.taken_at, one.metadata.name
 
 
 class MissingError(MemguardError):

@@ -11,7 +11,7 @@ import typer
 
 from memguard.api.decision import MemoryGuardDecision, Phase
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.cluster import DECISIONS, NODE_MEMORIES, Cluster, RefusedError, nearest
+from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, RefusedError, nearest
 from memguard.cli.cluster.history import pod_name
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, show
 from memguard.cli.cluster.reasons import Reasons, reasons
@@ -28,7 +28,7 @@ from memguard.core.policy import Mode
 from memguard.errors import MemguardError
 from memguard.kube.identities import identities
 from memguard.kube.objects import Pod
-from memguard.kube.resources import NODES, PODS, Selection
+from memguard.kube.resources import NODES, PODS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -158,24 +158,22 @@ class Case:
 
     def _about(self) -> list[MemoryGuardDecision]:
         """The decisions whose victim it was, the last at the end."""
-        wanted = Selection(DECISIONS, self._cluster.namespace, fields=f"spec.victim.pod={self._name}")
-        found = [one for one in self._cluster.all(wanted) if self._container in (None, one.spec.victim.name)]
-        return sorted(found, key=lambda one: one.spec.taken_at)
+        found = self._cluster.decisions(self._cluster.namespace, pod=self._name)
+        return [one for one in found if self._container in (None, one.spec.victim.name)]
 
     def _beside(self) -> Recorded | None:
         """The last decision on its node that it was a candidate in."""
         if self.pod is None or not self.pod.spec.node_name:
             return None
         title = f"{self._title}/{self._container or ''}"
-        fields = f"spec.node={self.pod.spec.node_name}"
+        node = self.pod.spec.node_name
         there: tuple[MemoryGuardDecision, ...] = self._if_allowed(
             "whether it was a candidate when another was chosen",
-            lambda: self._cluster.all(Selection(DECISIONS, fields=fields)),
+            lambda: self._cluster.decisions(node=node),
             (),
         )
         found = [one for one in there if any(_is_about(beside.title, title) for beside in one.spec.candidates)]
-        last = max(found, key=lambda one: one.spec.taken_at, default=None)
-        return self._recorded(last, title) if last else None
+        return self._recorded(found[-1], title) if found else None
 
     def _recorded(self, one: MemoryGuardDecision, candidate: str = "") -> Recorded:
         logged = msgspec.convert(msgspec.to_builtins(one.spec), LoggedDecision)
@@ -235,7 +233,7 @@ class Case:
     def _nobody(self) -> str:
         space = self._cluster.namespace
         pods: Iterable[str] = (one.metadata.name for one in self._cluster.pods(space))
-        recorded = (one.spec.victim.pod or "" for one in self._cluster.all(Selection(DECISIONS, space)))
+        recorded = (one.spec.victim.pod or "" for one in self._cluster.decisions(space))
         near = nearest(self._name, [*pods, *filter(None, recorded)])
         remedy = near or "Give its namespace with -n."
         return f"{space}/{self._name}: there is no such pod, and no decision about one. {remedy}"

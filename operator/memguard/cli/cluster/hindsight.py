@@ -7,7 +7,6 @@ then.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
@@ -89,11 +88,6 @@ def hindsight(record: MemoryGuardDecision, plans: Plans | None, known: Known) ->
         outcome=outcome,
         words=words or WORDS[outcome],
     )
-
-
-def tally(found: Iterable[Hindsight]) -> dict[str, int]:
-    """How often each outcome."""
-    return dict(Counter(one.outcome for one in found))
 
 
 def _judged(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memguard.api.decision import MemoryGuardDecision
-from memguard.cli.cluster.cluster import DECISIONS, Cluster
+from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.options import (
     AllNamespaces,
     Context,
@@ -26,7 +26,6 @@ from memguard.cli.cluster.options import (
 from memguard.cli.cluster.suggest import pods
 from memguard.core.model import Record
 from memguard.core.policy import Mode
-from memguard.kube.resources import Selection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -86,14 +85,15 @@ def history(
     """
     cluster = Cluster.reached(kubeconfig, context, namespace)
     space = where(namespace, cluster.namespace, everywhere=all_namespaces)
-    found: Iterable[MemoryGuardDecision] = cluster.all(Selection(DECISIONS, space, fields=_fields(target, node, mode)))
+    pod = pod_name(target) if target else None
+    found: Iterable[MemoryGuardDecision] = cluster.decisions(space, pod=pod, node=node, mode=mode)
     if selector:
         pods = {(one.metadata.namespace, one.metadata.name) for one in cluster.pods(space, selector)}
         found = (one for one in found if (one.metadata.namespace, one.spec.victim.pod) in pods)
     if since is not None:
         oldest = datetime.now(UTC) - timedelta(seconds=since)
         found = (one for one in found if one.spec.taken_at >= oldest)
-    document = DecisionList(items=tuple(sorted(found, key=lambda one: (one.spec.taken_at, one.metadata.name))))
+    document = DecisionList(items=tuple(found))
 
     def view() -> RenderableType:
         from memguard.cli.cluster.view.history import history_view
@@ -106,15 +106,6 @@ def history(
 def pod_name(target: str) -> str:
     """Of pod/NAME or NAME. Raises BadParameter."""
     kind, slash, name = target.rpartition("/")
-    if (slash and kind not in ("pod", "pods", "po")) or not name or "," in name or "=" in name:
+    if (slash and kind not in ("pod", "pods", "po")) or not name:
         raise typer.BadParameter(f"{target}: give pod/NAME")
     return name
-
-
-def _fields(target: str | None, node: str | None, mode: Mode | None) -> str:
-    wanted = {
-        "spec.victim.pod": pod_name(target) if target else None,
-        "spec.node": node,
-        "spec.mode": mode,
-    }
-    return ",".join(f"{field}={value}" for field, value in wanted.items() if value)

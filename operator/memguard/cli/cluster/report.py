@@ -17,7 +17,6 @@ from memguard.cli.incident.delivery import ReportFormat, deliver
 from memguard.cli.incident.incident import Happening, Incident
 from memguard.cli.output import plain
 from memguard.errors import MemguardError
-from memguard.kube.resources import Selection
 
 Name = Annotated[
     str, typer.Argument(metavar="DECISION", help="Its name, as `history` shows it.", autocompletion=decisions)
@@ -92,6 +91,6 @@ def _decision(cluster: Cluster, name: str) -> MemoryGuardDecision:
 
 def _all(cluster: Cluster) -> tuple[MemoryGuardDecision, ...]:
     try:
-        return cluster.all(Selection(DECISIONS))
+        return cluster.decisions()
     except RefusedError:
-        return cluster.all(Selection(DECISIONS, cluster.namespace))
+        return cluster.decisions(cluster.namespace)

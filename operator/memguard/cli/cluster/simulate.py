@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memguard.cli.cluster.cluster import DECISIONS, Cluster
+from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.hindsight import Known, Plans, hindsight
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, show
 from memguard.cli.cluster.policy_file import read_policies
@@ -23,7 +23,6 @@ from memguard.core.model import Identity
 from memguard.core.policy import Plan
 from memguard.errors import MemguardError
 from memguard.kube.identities import identities
-from memguard.kube.resources import Selection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -164,8 +163,7 @@ def _with_cluster(cluster: Cluster, wanted: Rules) -> Simulation:
         for one in cluster.reports()
         if one.metadata.name in plans
     )
-    records = sorted(cluster.all(Selection(DECISIONS)), key=lambda one: one.spec.taken_at)
-    looked_back = tuple(hindsight(one, plans.get(one.spec.node), known) for one in records)
+    looked_back = tuple(hindsight(one, plans.get(one.spec.node), known) for one in cluster.decisions())
     return Simulation(
         words=cluster_words(prospects, looked_back),
         policies=simulated_policies(

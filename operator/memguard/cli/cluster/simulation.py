@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from memguard.cli.cluster.hindsight import Hindsight
-from memguard.cli.cluster.prospect import NodeProspect
+from memguard.cli.cluster.hindsight import Hindsight, Outcome
+from memguard.cli.cluster.prospect import Nearest, NodeProspect
 from memguard.cli.cluster.rules import ClusterRule, Rules, TenantRule
 from memguard.cli.cluster.simulated_trace import TraceOutcome
 from memguard.cli.words import many
@@ -16,6 +16,15 @@ from memguard.core.model import Identity as Who
 from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.core.policy import Mode, Rule
 
+#: Of so many recorded decisions.
+WORDS_OF: Mapping[Outcome, str] = {
+    "same": "would be as they were",
+    "acted": "would have been carried out, and were only observed",
+    "observed": "would only have been observed, and were carried out",
+    "spared": "would not have been made",
+    "another": "would have chosen another",
+    "unknown": "cannot be told",
+}
 #: Containers named of those that a policy matches; `matched_containers` counts all.
 NAMED = 20
 
@@ -102,24 +111,13 @@ def cluster_words(nodes: Iterable[NodeProspect], decisions: Iterable[Hindsight])
     """The same of a live cluster."""
     found = Counter(one.outcome for one in decisions)
     told = tuple(nodes)
-    others = sum(_name(one, "before") != _name(one, "after") for one in told)
+    others = sum(_name(one.before) != _name(one.after) for one in told)
     now = f"On {others} of {many(len(told), 'node')} another container would be nearest to being chosen"
     if not found:
         return f"{now}; no decision was recorded to look back at"
-    changed = ", ".join(f"{count} {WORDS_OF[outcome]}" for outcome, count in found.most_common() if outcome in WORDS_OF)
+    changed = ", ".join(f"{count} {WORDS_OF[outcome]}" for outcome, count in found.most_common())
     return f"{now}. Of {many(sum(found.values()), 'recorded decision')} {changed}"
 
 
-WORDS_OF = {
-    "same": "would be as they were",
-    "acted": "would have been carried out, and were only observed",
-    "observed": "would only have been observed, and were carried out",
-    "spared": "would not have been made",
-    "another": "would have chosen another",
-    "unknown": "cannot be told",
-}
-
-
-def _name(one: NodeProspect, which: str) -> str | None:
-    nearest = getattr(one, which)
-    return nearest.container if nearest else None
+def _name(one: Nearest | None) -> str | None:
+    return one.container if one else None

@@ -45,6 +45,9 @@ FIRST_SECONDS = 15.0
 #: Stops are looked at again after so many looks: they are a list of their own.
 STOPS_LOOKS = 5
 
+#: Of a screen what is not a row of the table: its head, the time, a stop, what is not shown.
+OTHER_LINES = 9
+
 
 def top(
     what: What = "nodes",
@@ -185,4 +188,5 @@ def _show(standings: Iterator[Standing], what: Kind, *, wide: bool, live: bool) 
         return
     with Live(console=screen, screen=True, auto_refresh=False) as display:
         for standing in standings:
-            display.update(standing_view(standing, what, wide=wide), refresh=True)
+            most = max(1, screen.height - OTHER_LINES)
+            display.update(standing_view(standing, what, wide=wide, most=most), refresh=True)

@@ -23,19 +23,26 @@ FAR_SECONDS = 86_400.0
 HELD = "A report holds the ten containers nearest to being chosen; `memguard top` on the node has them all."
 
 
-def standing_view(standing: Standing, what: Kind, *, wide: bool) -> Group:
-    """What is stopped, the table, and what it cannot show."""
-    return Group(*_parts(standing, what, wide=wide))
+def standing_view(standing: Standing, what: Kind, *, wide: bool, most: int | None = None) -> Group:
+    """What is stopped, the table, and what it cannot show; of the table so many rows at `most`.
+
+    A table of 5,000 nodes takes seconds to draw, and no screen has room for it.
+    """
+    return Group(*_parts(standing, what, wide=wide, most=most))
 
 
-def _parts(standing: Standing, what: Kind, *, wide: bool) -> Iterator[RenderableType]:
+def _parts(standing: Standing, what: Kind, *, wide: bool, most: int | None) -> Iterator[RenderableType]:
     yield from _stopped(standing.nodes)
     yield cell(f"{standing.taken_at:%Y-%m-%d %H:%M:%S} UTC", QUIET)
     if what == "nodes":
-        yield _nodes(standing.nodes, wide=wide) if standing.nodes else cell("No node reports.")
+        yield _nodes(standing.nodes[:most], wide=wide) if standing.nodes else cell("No node reports.")
     else:
-        yield _containers(standing.containers, what, wide=wide) if standing.containers else cell("None is reported.")
+        shown = standing.containers[:most]
+        yield _containers(shown, what, wide=wide) if shown else cell("None is reported.")
         yield cell(HELD, QUIET)
+    count = len(standing.nodes if what == "nodes" else standing.containers)
+    if most is not None and count > most:
+        yield cell(f"... and {count - most} more: --once has all of them, -n, -l and --node fewer.", QUIET)
     if standing.unread:
         yield cell(f"{standing.unread} reports are not understood: they are of another version of memguard.", WARNING)
     if standing.problem:
