@@ -80,7 +80,7 @@ def _unfit(command: str) -> int:
 
 @pytest.fixture(name="reader")
 def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
-    """With the programs, the images where the page says, and no memguard in the cluster yet; it is there again after."""
+    """With the programs, the images where the page says, and no memguard in the cluster; it is there again after."""
     cluster = memguard.cluster
     home, programs = tmp_path / "memguard", tmp_path / "bin"
     _copy(home)
