@@ -6,9 +6,14 @@ What was answered is kept in build/dashboards.json: `python -m tools.plots` draw
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +23,7 @@ from e2e.forward import forwarded
 from e2e.prometheus import Prometheus, Target
 from e2e.workloads import Manifest, Shop, container, eventually, once, opened, pod, policy
 from tests.machine.image import REPOSITORY
-from tests.monitoring.rules import ALERTS, RULES, uses
+from tests.monitoring.rules import ALERTS, RULES, RUNBOOKS, uses
 from tools.dashboards import DIRECTORY
 from tools.dashboards.asking import Asked, Span, asked, read
 
@@ -35,7 +40,7 @@ SLOW = ("hog", "rate=6", "max=4000")
 
 
 @contextmanager
-def scraping(memguard: Deployment, directory: Any) -> Iterator[Prometheus]:
+def scraping(memguard: Deployment, directory: Path) -> Iterator[Prometheus]:
     """Prometheus reads the agents and the operator's replicas, labelled as the chart's PodMonitors would."""
     listed = json.loads(memguard.cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "json"))["items"]
     with ExitStack() as stack:
@@ -156,3 +161,18 @@ def test_the_alert_of_what_was_missed_was_raised(prometheus: Prometheus, span: S
     fired = prometheus.query_range('ALERTS{alertname="MemguardKernelOomMissed"}', span.start, span.end, EVERY_SECONDS)
     told = {(one["metric"]["node"], one["metric"].get("namespace")) for one in fired}
     assert {(OTHER, "yard"), (NODE, "yard")} <= told
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_the_commands_of_a_runbook_work(path: Path, memguard: Deployment, tmp_path: Path) -> None:
+    """Those that ask kubectl alone: without the plugin, what is piped elsewhere, and what goes onto the node."""
+    block = path.read_text().partition("```console\n")[2].partition("```")[0]
+    asked_for = [line[2:].partition(" | ")[0] for line in block.splitlines()]
+    script = "\n".join(
+        line for line in asked_for if not re.search("kubectl (memguard|debug)|podmonitors|forward", line)
+    )
+    (tmp_path / "kubectl").write_text(f'#!/bin/sh\nexec {shlex.join(memguard.cluster.kubectl_command)} "$@"\n')
+    (tmp_path / "kubectl").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "NODE": NODE}
+    ran = subprocess.run(["bash", "-euc", script], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{script}\n{ran.stderr}"

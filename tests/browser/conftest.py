@@ -1,23 +1,15 @@
-"""A real Chromium, the system's own, that looks at our pages; `tools/setup.sh browser` installs it."""
+"""A real browser that looks at our pages. Where it is missing the tests fail: nothing is skipped."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
-#: Program -> Debian package.
-PREREQUISITES = {"chromium": "chromium"}
-PROGRAM = next(iter(PREREQUISITES))
-
-PHONE = {"width": 360, "height": 740}
-DESKTOP = {"width": 1180, "height": 900}
+from playwright.sync_api import Browser, Page
+from tests.browser.chromium import DESKTOP, started
 
 
 @dataclass
@@ -36,14 +28,8 @@ Look = Callable[..., Seen]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = shutil.which(PROGRAM)
-    assert program, f"{PROGRAM} is missing: tools/setup.sh browser installs it"
-    # Its own sandbox cannot be had by root.
-    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.browser.conftest import DESKTOP, PHONE, Look
+from tests.browser.chromium import DESKTOP, PHONE
+from tests.browser.conftest import Look
 from tests.browser.sight import contrast, focusable, overflowing, texts, touching, walked
 from tests.cli import records
 from tests.cli.test_incident_page import NASTY, hostile
@@ -148,7 +149,9 @@ def test_paper_is_white_and_leaves_out_what_cannot_be_clicked(look: Look) -> Non
     assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     for hidden in ("nav", ".skip", ".button", "pre", "summary"):
         assert not any(one.is_visible() for one in seen.page.locator(hidden).all())
-    assert seen.page.locator("svg.wide").first.is_visible()
+    seen.page.set_viewport_size({"width": 680, "height": 960})  # A4 within its margins
+    assert [one.is_visible() for one in seen.page.locator("svg.wide").all()] == [True, True]
+    assert not any(one.is_visible() for one in seen.page.locator("svg.narrow").all())
     printed = seen.page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
 

@@ -402,7 +402,7 @@ def test_the_notes_say_which_mode_is_on_and_what_comes_next() -> None:
     assert "takes all policies and records with it" in observing
     assert "profile enforce" in enforcing
     assert "It may act" in enforcing
-    assert "kubectl memguard pause" in enforcing
+    assert "kubectl memguard pause --all" in enforcing
     assert "mode: Enforce" in enforcing
     assert "The operator evicts" not in enforcing
     assert "takes all policies" not in enforcing

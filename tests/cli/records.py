@@ -126,6 +126,16 @@ def kinds() -> dict[str, Incident]:
             ),
             pod=msgspec.structs.replace(POD, deleted=True),
         ),
+        "evicted with its volume": told(
+            decision(
+                {"phase": "Done", "freed_bytes": 1142 * MIB, "seconds": 3.1, "timeline": ()},
+                action="evict",
+                wanted=None,
+                trigger="report",
+                timing={},
+                expected_bytes=1142 * MIB,
+            )
+        ),
         "not evicted": told(
             decision(nothing | {"phase": "Incomplete"}, action="evict", wanted=None, trigger="report", timing={}),
             events=(),

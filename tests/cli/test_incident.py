@@ -28,6 +28,7 @@ TOLD = {
     "terminated, then killed": ("was asked to end, and was killed", "good", "Done"),
     "terminated by a kill": ("was killed", "good", "Done"),
     "evicted": ("was evicted", "good", "Done"),
+    "evicted with its volume": ("was evicted", "good", "Done"),
     "not evicted": ("was to be evicted, and was not", "bad", "Incomplete"),
     "evicted in place": ("was killed", "good", "Done"),
     "incomplete": ("was killed, and did not go", "bad", "Incomplete"),
@@ -92,6 +93,7 @@ def test_who_could_not_be_mapped_is_called_by_its_cgroup_with_a_short_id() -> No
         ("terminated by a kill", "nobody in it could take the signal"),
         ("evicted in place", "An eviction would have been better"),
         ("terminated", "It ended by itself."),
+        ("evicted with its volume", "200 MiB of its memory outlives the container, and goes with the pod only."),
         ("terminated, then killed", "It did not end within 300 ms, so it was killed."),
     ],
 )

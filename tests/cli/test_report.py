@@ -170,3 +170,10 @@ def test_any_value_in_any_place_is_told_or_refused(
     out, err = capsys.readouterr()
     if code:
         assert_refused(code, out, err)
+
+
+@pytest.mark.row("G3")
+def test_the_example_of_the_docs_is_a_report_that_can_be_told(run: Run) -> None:
+    example = Path(__file__).parents[2] / "docs" / "examples" / "report.json"
+    assert run("report", example).out.splitlines()[0].endswith("was killed")
+    assert "<svg" in run("report", example, "-o", "html").out

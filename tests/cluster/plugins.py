@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import select
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +21,7 @@ from typing import Any
 import pytest
 from e2e.lab.control_plane import ControlPlane
 from tests.cluster.kinds import ROOT
+from tests.cluster.proxy import DEADLINE_SECONDS
 
 from memguard.__main__ import main
 
@@ -65,6 +74,50 @@ class Plugin:
         return subprocess.run(
             [kubectl, "memguard", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
         )
+
+
+class Terminal:
+    """A program in a terminal of its own, and what it has shown there so far."""
+
+    def __init__(self, command: list[str], columns: int = 160) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "TERM": "xterm-256color"}
+        self._process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def wait_for(self, words: str) -> None:
+        """Until it shows them; all before is forgotten then."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while words not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            ready, _, _ = select.select([self._ours], [], [], 1.0)
+            if ready:
+                self.shown += os.read(self._ours, 1 << 16).decode(errors="replace")
+        self.shown = ""
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def wait(self) -> int:
+        """Its exit code; a terminal that nobody reads would hold it up."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._process.poll() is None:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self._ours], [], [], 0.1)[0]:
+                with suppress(OSError):
+                    self.shown += os.read(self._ours, 1 << 16).decode(errors="replace")
+        return self._process.returncode
 
 
 def kubeconfig(

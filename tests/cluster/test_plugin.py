@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from e2e.lab.control_plane import ControlPlane
 from tests.cluster.agents import withdraw
 from tests.cluster.kinds import ROOT
 from tests.cluster.operators import MIB, Node, Space, deploy_operator, entry, stamp
-from tests.cluster.plugins import Plugin, Ran
+from tests.cluster.plugins import Plugin, Ran, Terminal, kubeconfig
 
 from memguard.core.score import FACTORS
 
@@ -145,6 +146,24 @@ def test_top_nodes_by_their_labels(kubectl: Plugin) -> None:
     assert [one["node"] for one in kubectl.json("top", "nodes", "--once", "-l", "pool=a")["nodes"]] == ["tight"]
 
 
+def test_top_lives_on_a_terminal_until_it_is_told_to_end(kubectl: Plugin, scene: Scene) -> None:
+    """A watch brings what a node says next; Ctrl-C ends it like a program that is done."""
+    command = ["top", "containers", "-n", SPACE, "--interval", "0.2", "--kubeconfig", str(kubectl.kubeconfig)]
+    with Terminal([sys.executable, "-m", "memguard", "kubectl", *command]) as terminal:
+        terminal.wait_for("700")
+        who = {"namespace": SPACE, "name": "app", "pod": "cart"}
+        scene.tight.report(290, entry(scene.cart, 910, score=733, **who))
+        terminal.wait_for("733")
+        terminal.interrupt()
+        assert terminal.wait() == 0
+
+
+def test_a_selector_that_is_none_is_bad_input(kubectl: Plugin) -> None:
+    ran = kubectl("top", "pods", "-A", "--once", "-l", "app in cart")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("memguard: --selector: ")
+
+
 # --- explain
 
 
@@ -192,6 +211,30 @@ def test_explain_says_why_nobody_is_chosen_and_who_is_not_there(kubectl: Plugin)
     wrong = kubectl("explain", "pod/cart", "-n", SPACE, "-c", "ap")
     assert (wrong.code, "It has app" in wrong.err) == (1, True)
     assert kubectl("explain", "deploy/cart").code == 2
+
+
+def test_a_tenant_is_told_what_may_be_seen_and_what_not(kubectl: Plugin, scene: Scene, tmp_path: Path) -> None:
+    """Who sees one namespace, and no node."""
+    plane = scene.plane
+    plane.kubectl("create", "serviceaccount", "tenant", "-n", SPACE)
+    plane.kubectl("create", "role", "tenant", "-n", SPACE, "--verb=get,list", "--resource=pods,memoryguarddecisions")
+    plane.kubectl("create", "rolebinding", "tenant", "-n", SPACE, "--role=tenant", f"--serviceaccount={SPACE}:tenant")
+    token = {"token": plane.service_account_token(SPACE, "tenant")}
+    theirs = kubeconfig(
+        tmp_path / "k", plane.url, authority=str(plane.certificates.authority), user=token, namespace=SPACE
+    )
+    ran = kubectl("explain", "cart", "-o", "json", kubeconfig=theirs)
+    assert ran.code == 0, ran.err
+    assert ran.json["decision"]["name"] == "killed-5"
+    assert ran.json["node"] is None
+    [unknown] = ran.json["unknown"]
+    assert 'cannot get resource "nodememories"' in unknown
+    beside = kubectl("explain", "search", "-o", "json", kubeconfig=theirs)
+    assert beside.code == 0
+    assert [one.partition(":")[0] for one in beside.json["unknown"]] == [
+        "how its node stands",
+        "whether it was a candidate when another was chosen",
+    ]
 
 
 # --- history, scorecard, fairness
@@ -290,7 +333,7 @@ def test_doctor_finds_what_is_missing_and_names_the_remedy(kubectl: Plugin) -> N
     checks = {check["name"]: check for check in ran.json["checks"]}
     assert checks["kinds"]["status"] == checks["admission"]["status"] == "ok"
     assert checks["daemon set"]["status"] == "fail"  # no kubelet runs one here
-    assert "mute" in checks["nodes"]["finding"]
+    assert (checks["nodes"]["status"], "mute" in checks["nodes"]["finding"]) == ("warn", True)
     nodes = {one["node"]: one for one in ran.json["nodes"]}
     assert [check["name"] for check in nodes["calm"]["checks"] if check["status"] == "fail"] == ["Fit"]
     one = kubectl("doctor", "--node", "tight")

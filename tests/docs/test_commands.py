@@ -19,8 +19,8 @@ from tests.docs.documents import ROOT, blocks, commands, documents
 from tools.readme import COLUMNS
 
 QUICK_START = ROOT / "docs" / "quickstart.md"
-#: The chart's own are tests/chart's; those of runbooks are for the node that an alert names, those of cli.md are the
-#: programs' own examples.
+#: The chart's own are tests/chart's; those of runbooks are for the node that an alert names, and those of cli.md are
+#: the programs' own examples.
 READ = [path for path in documents() if not {"charts", "runbooks", "cli.md"} & set(path.parts)]
 TYPED = [(path.relative_to(ROOT).as_posix(), command) for path in READ for command in commands(path)]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

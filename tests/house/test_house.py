@@ -14,6 +14,7 @@ from tools import generate, rows
 
 from memguard.cli.checks.check import Check, DoctorReport
 from memguard.cli.explanation import Change, Explanation, Other
+from memguard.cli.incident.incident import Happening, Incident, PodNow
 from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +88,7 @@ def test_the_setup_installs_what_the_machine_needs() -> None:
 
 
 def test_the_setup_installs_the_browser() -> None:
-    from tests.browser.conftest import PREREQUISITES
+    from tests.browser.chromium import PREREQUISITES
 
     script = (ROOT / "tools" / "setup.sh").read_text()
     (listed,) = re.findall(r"^BROWSER_PROGRAMS=\((.*)\)$", script, re.MULTILINE)
@@ -204,6 +205,7 @@ def test_the_documents_name_issues_by_what_they_are_about() -> None:
     [
         ("Explanation", (Explanation, Other, Change)),
         ("Outlook", (Outlook, NodeOutlook, ContainerOutlook)),
+        ("Incident", (Incident, PodNow, Happening)),
         ("Diagnosis", (DoctorReport, Check)),
     ],
 )

@@ -81,7 +81,7 @@ def test_variables_are_found_and_chosen_from(board: dict[str, Any], prometheus: 
         if name == "datasource":
             assert (one["type"], one["query"]) == ("datasource", "prometheus")
             continue
-        metric, _, label = one["query"]["query"].removeprefix("label_values(").removesuffix(")").rpartition(", ")
+        metric, _, label = one["query"].removeprefix("label_values(").removesuffix(")").rpartition(", ")
         assert label == name
         found = {series["metric"].get(label, "") for series in prometheus.query(metric.replace("$cluster", ".*"))}
         assert found, "some value"

@@ -175,7 +175,7 @@ def _effect() -> tuple[Panel, ...]:
         ),
         heat(
             "Reaction",
-            "From wake-up to the action taken: how many decisions took how long.",
+            "From wake-up to the action taken: how many decisions took how long. Exemplars have the id of a decision.",
             Query(f"sum by (le) ({increase(BUCKETS)})", "{{le}}"),
         ),
         graph(

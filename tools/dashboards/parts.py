@@ -99,7 +99,7 @@ def variable(name: str, metric: str, label: str, *, several: bool = False) -> gr
         grafana.QueryVariable(name)
         .label(label)
         .datasource(DATASOURCE)
-        .query({"query": f"label_values({metric}{scope}, {name})", "refId": name})
+        .query(f"label_values({metric}{scope}, {name})")
         .regex("/.+/")
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
@@ -206,10 +206,10 @@ def ranked(
 
 
 def heat(title: str, description: str, query: Query, *, unit: str = "s", width: int = 12) -> heatmap.Panel:
-    """The buckets of a histogram over time."""
+    """The buckets of a histogram over time, with the exemplars that name single events."""
     made = _panel(heatmap.Panel(), title, description, width=width, height=ROW_HEIGHT, unit=unit)
-    made.with_target(_query("A", query, form=PromQueryFormat.HEATMAP))
-    made.y_axis(heatmap.YAxisConfig().unit(unit)).cell_gap(1).hide_y_histogram()
+    made.with_target(_query("A", query, form=PromQueryFormat.HEATMAP).exemplar(True))
+    made.y_axis(heatmap.YAxisConfig().unit(unit)).cell_gap(1).show_tooltip()
     return made.color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(32))
 
 

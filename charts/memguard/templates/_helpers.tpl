@@ -1,8 +1,3 @@
-{{/* The chart's name, as a label. */}}
-{{- define "memguard.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
-{{- end }}
-
 {{/* What all names begin with; room is left for the longest suffix. */}}
 {{- define "memguard.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
@@ -24,10 +19,10 @@
 {{- if eq .Values.profile "enforce" }}true{{ end }}
 {{- end }}
 
-{{/* What never changes, since selectors cannot: (list ROOT COMPONENT). */}}
+{{/* What never changes, since selectors cannot, and what `kubectl memguard` looks for: (list ROOT COMPONENT). */}}
 {{- define "memguard.selector" -}}
 {{- $root := first . -}}
-app.kubernetes.io/name: {{ include "memguard.name" $root }}
+app.kubernetes.io/name: memguard
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ last . }}
 {{- end }}

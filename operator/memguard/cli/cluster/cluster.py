@@ -16,7 +16,7 @@ from memguard.api.node_memory import NodeMemory
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.login import Login, log_in
 from memguard.cli.cluster.progress import working
-from memguard.errors import ForbiddenError, KubeError, MemguardError, NotFoundError, UnauthorizedError
+from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
 from memguard.kube.codec import Listing
 from memguard.kube.objects import Node, Pod
 from memguard.kube.resources import NODES, PODS, Resource, Selection
@@ -122,6 +122,9 @@ def explained(resource: Resource[Any]) -> Iterator[None]:
             f"{error.problem}: the cluster does not know you. Log in again; try `kubectl get nodes`."
         ) from None
     except KubeError as error:
+        if error.status == 400:  # nothing else of what is asked is a person's to write
+            remedy = "Write it as for kubectl: a=b,c!=d,e in (f,g)."
+            raise InputError("--selector", error.problem.removeprefix("400 "), remedy=remedy) from None
         raise MemguardError(str(error)) from None
 
 

@@ -105,10 +105,14 @@ def _daemon_set(cluster: Cluster) -> Check:
 def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> Check:
     linux = {one.metadata.name for one in cluster.nodes() if one.metadata.labels.get("kubernetes.io/os") != "windows"}
     speaking = {one.metadata.name for one in reports if not silent(one, now)}
-    mute = sorted(linux - speaking)
-    if mute:
+    mute = linux - speaking
+    guarded = {one.spec.node_name for one in cluster.pods(labels=f"{OURS},{NODE_COMPONENT}")} if mute else set()
+    if broken := sorted(mute & guarded):
         remedy = "See why there: kubectl memguard doctor --node NAME, and the pod's logs."
-        return fail("nodes", f"{len(mute)} of {len(linux)} say nothing, or nothing new: {_named(mute)}", remedy)
+        return fail("nodes", f"{len(broken)} of {len(linux)} say nothing, or nothing new: {_named(broken)}", remedy)
+    if mute:
+        remedy = "See the DaemonSet's nodeSelector and tolerations, if these nodes are to be guarded."
+        return warn("nodes", f"no pod of memguard on {len(mute)} of {len(linux)}: {_named(sorted(mute))}", remedy)
     ages = [(now - one.status.observed_at).total_seconds() for one in reports if one.status.observed_at]
     return ok("nodes", f"all {len(linux)} report, the oldest report is {span(max(0.0, max(ages, default=0.0)))} old")
 

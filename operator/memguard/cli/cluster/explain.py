@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 import typer
@@ -32,6 +32,8 @@ from memguard.kube.resources import NODES, PODS, Selection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+T = TypeVar("T")
 
 Target = Annotated[
     str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pods)
@@ -164,19 +166,20 @@ class Case:
         """The last decision on its node that it was a candidate in."""
         if self.pod is None or not self.pod.spec.node_name:
             return None
-        prefix = f"{self._title}/{self._container or ''}"
-        try:
-            there = self._cluster.all(Selection(DECISIONS, fields=f"spec.node={self.pod.spec.node_name}"))
-        except RefusedError as error:
-            self._unknown.append(f"whether it was a candidate when another was chosen: {error}")
-            return None
-        found = [one for one in there if any(beside.title.startswith(prefix) for beside in one.spec.candidates)]
+        title = f"{self._title}/{self._container or ''}"
+        fields = f"spec.node={self.pod.spec.node_name}"
+        there: tuple[MemoryGuardDecision, ...] = self._if_allowed(
+            "whether it was a candidate when another was chosen",
+            lambda: self._cluster.all(Selection(DECISIONS, fields=fields)),
+            (),
+        )
+        found = [one for one in there if any(_is_about(beside.title, title) for beside in one.spec.candidates)]
         last = max(found, key=lambda one: one.spec.taken_at, default=None)
-        return self._recorded(last, prefix) if last else None
+        return self._recorded(last, title) if last else None
 
     def _recorded(self, one: MemoryGuardDecision, candidate: str = "") -> Recorded:
         logged = msgspec.convert(msgspec.to_builtins(one.spec), LoggedDecision)
-        beside = next((it for it in logged.candidates if candidate and it.title.startswith(candidate)), None)
+        beside = next((it for it in logged.candidates if candidate and _is_about(it.title, candidate)), None)
         return Recorded(
             name=one.metadata.name,
             namespace=one.metadata.namespace,
@@ -194,11 +197,7 @@ class Case:
         node = self.pod.spec.node_name if self.pod else ""
         if not node:
             return None
-        try:
-            return self._cluster.find(NODE_MEMORIES, node)
-        except RefusedError as error:
-            self._unknown.append(f"how its node stands: {error}")
-            return None
+        return self._if_allowed("how its node stands", lambda: self._cluster.find(NODE_MEMORIES, node), None)
 
     def _node(self, report: NodeMemory, now: datetime) -> NodeNow:
         status = report.status
@@ -210,10 +209,13 @@ class Case:
             headroom_bytes=status.headroom_bytes,
             age_seconds=(now - status.observed_at).total_seconds() if status.observed_at else None,
             silent=silent(report, now),
-            stops=read_stops(self._cluster)(report),
+            stops=self._if_allowed("whether it is paused", lambda: read_stops(self._cluster)(report), ()),
         )
 
     def _reasons(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
+        return self._if_allowed("how its policies treat it", lambda: self._treated(report, stops), ())
+
+    def _treated(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
         if self.pod is None:
             return ()
         node = self._cluster.find(NODES, report.metadata.name)
@@ -222,6 +224,14 @@ class Case:
         found = (one for one in identities(self.pod) if self._container in (None, one.name))
         return tuple(reasons(one, report.status, compiled, stops) for one in found)
 
+    def _if_allowed(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
+        """A tenant sees its own namespace, and not the nodes: what it may not see is named."""
+        try:
+            return ask()
+        except RefusedError as error:
+            self._unknown.append(f"{what}: {error}")
+            return otherwise
+
     def _nobody(self) -> str:
         space = self._cluster.namespace
         pods: Iterable[str] = (one.metadata.name for one in self._cluster.pods(space))
@@ -229,6 +239,11 @@ class Case:
         near = nearest(self._name, [*pods, *filter(None, recorded)])
         remedy = near or "Give its namespace with -n."
         return f"{space}/{self._name}: there is no such pod, and no decision about one. {remedy}"
+
+
+def _is_about(title: str, wanted: str) -> bool:
+    """`namespace/pod/` means any container of the pod."""
+    return title == wanted or (wanted.endswith("/") and title.startswith(wanted))
 
 
 def _require(pod: Pod, container: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from memguard.cli.cluster.transport import Urllib3Transport
 from memguard.errors import MemguardError
 from memguard.kube.client import Client
-from memguard.kube.connection import in_cluster
+from memguard.kube.connection import SERVICE_ACCOUNT, in_cluster
 
 USUAL_PLACE = "~/.kube/config"
 NOWHERE = (
@@ -44,8 +44,17 @@ def log_in(kubeconfig: str | None = None, context: str | None = None) -> Login:
         raise MemguardError(f"{kubeconfig}: there is no such file. Give the path of a kubeconfig.")
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         connection = in_cluster()
-        return Login(Client(connection), connection.server)
+        return Login(Client(connection), connection.server, _own_namespace())
     raise MemguardError(NOWHERE)
+
+
+def _own_namespace() -> str:
+    """Of the pod that this runs in."""
+    try:
+        with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as file:
+            return file.read().strip() or "default"
+    except OSError:
+        return "default"
 
 
 def context_names(kubeconfig: str | None = None) -> list[str]:

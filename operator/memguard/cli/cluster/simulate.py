@@ -16,7 +16,7 @@ from memguard.cli.cluster.prospect import prospect
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.simulated_trace import TraceOutcome, decisions
 from memguard.cli.cluster.simulation import Simulation, cluster_words, simulated_policies, trace_words
-from memguard.cli.files import name_of, read_trace
+from memguard.cli.files import STDIN, name_of, read_trace
 from memguard.cli.judging import no_snapshot
 from memguard.core.compile import Compiled
 from memguard.core.model import Identity
@@ -135,11 +135,12 @@ def _with_traces(cluster: Cluster | None, wanted: Rules, traces: Iterable[str], 
     outcomes = []
     for source in traces:
         name = name_of(source)
-        lines = list(counted(f"reading {name}", read_trace(source)))
-        node, snapshots, after = decisions(counted("deciding", lines), plan_for)
+        # read twice rather than held: a trace may be larger than the memory; what comes by a pipe comes once
+        piped = list(read_trace(source)) if source == STDIN else None
+        node, snapshots, after = decisions(counted(f"{name}: deciding", piped or read_trace(source)), plan_for)
         if not snapshots:
             raise no_snapshot(name)
-        before = decisions(counted("deciding as then", lines), None)[2]
+        before = decisions(counted(f"{name}: deciding as then", piped or read_trace(source)), None)[2]
         outcomes.append(TraceOutcome(trace=name, node=node, snapshots=snapshots, before=before, after=after))
     return Simulation(
         words=trace_words(outcomes),

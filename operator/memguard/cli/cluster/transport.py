@@ -6,6 +6,7 @@ What is asked and answered is ours (memguard.kube): the package's own 700 models
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,6 +27,8 @@ class Urllib3Transport:
 
     def __init__(self, configuration: Any, pool: urllib3.PoolManager) -> None:
         self._configuration, self._pool = configuration, pool
+        if not configuration.verify_ssl:  # as the kubeconfig says: once is enough, and it was said there
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def send(self, request: Request) -> Answer:
         """The server's answer below 300. Raises KubeError."""
@@ -110,7 +113,8 @@ class ResponseLines:
 
     def cut(self) -> None:
         """End it, from any thread."""
-        self._response.shutdown()
+        with suppress(OSError, RuntimeError, ValueError):  # it ended by itself
+            self._response.shutdown()
 
 
 def _unreachable(request: Request, server: str, error: Exception) -> UnreachableError:

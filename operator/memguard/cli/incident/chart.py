@@ -34,6 +34,8 @@ MAGNIFIED = 1 / 6
 #: How far a fall is drawn on beyond the readings, as a share of their time.
 BEYOND = 0.35
 SHORTEST_SECONDS = 1e-3
+#: Room beside what is drawn, as a share of its time.
+MARGIN = 0.02
 
 Name = Literal["left", "victim"]
 
@@ -103,8 +105,13 @@ Time = tuple[float, float]
 Place = tuple[float, float, float]
 
 
-def memory_chart(incident: Incident, width: float) -> Chart:
-    """Memory against time; of a record without a timeline the moment of the decision, and how it would have gone on."""
+def memory_chart(incident: Incident, width: float) -> Chart | None:
+    """Memory against time; of a record without a timeline the moment of the decision, and how it would have gone on.
+
+    None where that is not known either: one figure is no picture.
+    """
+    if not incident.timeline and incident.exhaustion_seconds is None:
+        return None
     measures, stretches = _measures(incident), [whole(incident)]
     end = magnified(incident, stretches[0])
     if end is not None:
@@ -120,17 +127,15 @@ def memory_chart(incident: Incident, width: float) -> Chart:
 
 def whole(incident: Incident) -> Time:
     """From the first reading to the last one, or the end; and some way on, where memory would have gone on to fall."""
-    at = [0.0, *(point.seconds for point in incident.timeline)]
-    steps = spans(incident)
-    if len(at) == 1 and steps:
-        at.append(steps[0].begin)
+    at = [0.0, *(point.seconds for point in incident.timeline), *(span.begin for span in spans(incident))]
     if incident.decision.status.seconds is not None:
         at.append(incident.decision.status.seconds)
     begin, end = min(at), max(at)
     left = incident.exhaustion_seconds
     if left is not None:
         end = max(end, min(left, BEYOND * -begin if len(incident.timeline) > 1 else left))
-    return begin, end + max(SHORTEST_SECONDS, 0.02 * (end - begin), 1e-9 * abs(begin))
+    margin = max(SHORTEST_SECONDS, MARGIN * (end - begin), 1e-9 * abs(begin))
+    return begin if incident.timeline else begin - margin, end + margin
 
 
 def magnified(incident: Incident, time: Time) -> Time | None:

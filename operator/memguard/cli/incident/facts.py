@@ -15,10 +15,10 @@ from memguard.api.crd import kind_schema
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.incident.incident import Incident
 from memguard.cli.incident.moments import reaction
-from memguard.cli.incident.words import DONE, WOULD, duration, place, times, trigger_words
+from memguard.cli.incident.words import deed, duration, place, times, trigger_words
 from memguard.core.explain import size
 
-#: Sizes and times beyond this are no news.
+#: Times beyond this are no news.
 FAR_SECONDS = 86400.0
 
 
@@ -121,9 +121,8 @@ def _shortage(incident: Incident) -> Iterator[Fact]:
 
 def _course(incident: Incident) -> Iterator[Fact]:
     spec, status = incident.decision.spec, incident.decision.status
-    words = WOULD if spec.mode == "Observe" else DONE
     yield _fact("Mode", spec.mode, "mode")
-    yield _fact("Action", f"{spec.action}: it {words[spec.action]}", "action")
+    yield _fact("Action", f"{spec.action}: it {deed(incident)}", "action")
     if spec.wanted is not None:
         yield _fact("Chosen", spec.wanted, "wanted")
     if spec.not_done_because:

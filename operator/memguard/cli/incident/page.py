@@ -42,6 +42,8 @@ def page(incident: Incident) -> str:
         style=_own(style),
         policy=_content_security_policy(style),
         headline=words.headline(incident),
+        subject=short(incident.subject),
+        deed=words.deed(incident),
         verdict=words.verdict(incident),
         remark=words.remark(incident),
         tiles=tiles(incident),
@@ -105,7 +107,9 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    environment.filters.update(size=size, line=lambda text: " ".join(text.split()), lines=_lines)
+    environment.filters.update(
+        size=size, short=short, clock=words.clock, line=lambda text: " ".join(text.split()), lines=_lines
+    )
     return environment.get_template(TEMPLATE)
 
 

@@ -11,6 +11,8 @@ from memguard.cli.incident.words import duration
 from memguard.cli.view.plot import Frame
 
 MARGIN, HEIGHT = 16.0, 26.0
+#: No clock tells less apart.
+SHORTEST_SECONDS = 1e-9
 #: Width of a character, generously.
 LETTER = 7.0
 
@@ -39,7 +41,7 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strip(incident: Incident, width: float) -> Strip | None:
     """The steps from the wake-up to the action; None where they were not timed."""
     found = [span for span in spans(incident) if span.begin < 0]
-    if not found or found[-1].end <= found[0].begin:
+    if not found or found[-1].end - found[0].begin < SHORTEST_SECONDS:
         return None
     begin, end = found[0].begin, found[-1].end
     frame = Frame(

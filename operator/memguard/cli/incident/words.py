@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -31,6 +32,11 @@ WOULD: dict[Action, str] = {
     "kill": "would have been killed",
     "evict": "would have been evicted",
 }
+#: What is written down before the cluster is asked, and was refused.
+UNDONE: dict[Action, str] = {
+    "resize": "was to get a higher limit, and did not",
+    "evict": "was to be evicted, and was not",
+}
 #: What led to it, as the recorded trigger is told to people.
 TRIGGERS = {
     "line": "the kernel rang: the line under the limit was crossed",
@@ -43,8 +49,8 @@ TRIGGERS = {
 DOMAINS = {
     "node": "the node",
     "kubepods": "all pods of the node",
-    "pod": "the pod's own limit",
-    "container": "the container's own limit",
+    "pod": "the pod's limit",
+    "container": "the container's limit",
 }
 
 
@@ -69,23 +75,28 @@ def deed(incident: Incident) -> str:
     done = DONE[spec.action] if status.kill_seconds is None else f"{DONE[spec.action]}, and was killed"
     if status.phase != "Incomplete":
         return done
-    if spec.action in ("evict", "resize") and status.freed_bytes is None:
-        return {"evict": "was to be evicted, and was not", "resize": "was to get a higher limit, and did not"}[
-            spec.action
-        ]
-    return f"{done}, and did not go"
+    return UNDONE[spec.action] if _refused(incident) else f"{done}, and did not go"
 
 
 def remark(incident: Incident) -> str | None:
     """What must be known of the action: why something else was done than was chosen, or what the record leaves open."""
     spec = incident.decision.spec
     if spec.wanted in (None, spec.action):
-        return _left_open(incident)
+        return _with_the_pod(incident) if spec.action == "evict" else _left_open(incident)
     if spec.wanted == "evict":
         return "An eviction would have been better; a node that cannot wait ends the container itself."
     if spec.wanted == "terminate":
         return "It was to be asked to end first; nobody in it could take the signal, so it was killed."
     return f"{spec.wanted} was chosen; {spec.action} was done."
+
+
+def _with_the_pod(incident: Incident) -> str | None:
+    """Memory-backed volumes outlive a container."""
+    spec = incident.decision.spec
+    alone = next((one.freed_bytes for one in spec.candidates if one.id == spec.victim.id), spec.expected_bytes)
+    if alone >= spec.expected_bytes:
+        return None
+    return f"{size(spec.expected_bytes - alone)} of its memory outlives the container, and goes with the pod only."
 
 
 def _left_open(incident: Incident) -> str | None:
@@ -150,9 +161,14 @@ def _freed(incident: Incident) -> str:
     return f"It was gone{after}; {back}."
 
 
-def _why_incomplete(incident: Incident) -> str:
+def _refused(incident: Incident) -> bool:
     spec, status = incident.decision.spec, incident.decision.status
-    if spec.action in ("evict", "resize") and status.freed_bytes is None:
+    return status.phase == "Incomplete" and spec.action in UNDONE and status.freed_bytes is None
+
+
+def _why_incomplete(incident: Incident) -> str:
+    status = incident.decision.status
+    if _refused(incident):
         return "The cluster refused it, or it was not needed any more."
     waited = f" {duration(status.seconds)} later" if status.seconds is not None else ""
     back = "" if status.freed_bytes is None else f" {size(status.freed_bytes)} came back."
@@ -167,7 +183,7 @@ def times(count: int) -> str:
 def place(domain: str) -> str:
     """The boundary, for people; ids and paths stand in the facts."""
     kind, _, name = domain.partition(":")
-    return f"NUMA node {short(name, 12)}" if kind == "numa" else DOMAINS.get(kind, short(domain))
+    return f"NUMA node {short(name, 12)}" if kind == "numa" else DOMAINS.get(kind, short(domain, 40))
 
 
 def trigger_words(trigger: str) -> str:
@@ -183,6 +199,11 @@ def duration(seconds: float) -> str:
     if abs(seconds) < 120:
         return f"{seconds:.0f} s" if abs(seconds) >= 9.95 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if abs(seconds) < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def clock(at: datetime) -> str:
+    """A time of day with its date, for people."""
+    return f"{at.day} {at:%B %Y, %H:%M:%S %Z}"
 
 
 def around(seconds: float) -> str:
