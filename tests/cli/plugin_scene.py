@@ -15,24 +15,24 @@ from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta, condition
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, NodeScorecard, PlanInForce, PolicyTally, TopContainer
 from memguard.cli.checks.check import fail, ok, warn
-from memguard.cli.cluster.doctor import ClusterDiagnosis, NodeDiagnosis
-from memguard.cli.cluster.evidence import PolicyFigures, evidence
-from memguard.cli.cluster.explain import NodeNow, PodExplanation, Recorded
-from memguard.cli.cluster.fairness import balance
-from memguard.cli.cluster.history import DecisionList
-from memguard.cli.cluster.node_checks import examine
-from memguard.cli.cluster.pause import Paused, PausedNode
-from memguard.cli.cluster.reasons import reasons
+from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
+from memguard.cli.cluster.doctor.node_checks import examine
+from memguard.cli.cluster.doctor.view import diagnosis_view
+from memguard.cli.cluster.explain.case import NodeNow, PodExplanation, Recorded
+from memguard.cli.cluster.explain.reasons import reasons
+from memguard.cli.cluster.explain.view import pod_view
+from memguard.cli.cluster.fairness.balance import balance
+from memguard.cli.cluster.fairness.view import fairness_view
+from memguard.cli.cluster.history.decision_list import DecisionList
+from memguard.cli.cluster.history.view import history_view
+from memguard.cli.cluster.pause.paused import Paused, PausedNode
+from memguard.cli.cluster.pause.view import paused_view
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.standing import Standing, container_standings, node_standings, pod_standings
+from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
+from memguard.cli.cluster.scorecard.view import evidence_view
 from memguard.cli.cluster.stops import Stop
-from memguard.cli.cluster.view.diagnosis import diagnosis_view
-from memguard.cli.cluster.view.evidence import evidence_view
-from memguard.cli.cluster.view.explanation import pod_view
-from memguard.cli.cluster.view.fairness import fairness_view
-from memguard.cli.cluster.view.history import history_view
-from memguard.cli.cluster.view.pause import paused_view
-from memguard.cli.cluster.view.standing import standing_view
+from memguard.cli.cluster.top.standing import Standing, container_standings, node_standings, pod_standings
+from memguard.cli.cluster.top.view import standing_view
 from memguard.cli.journal import LoggedDecision, explanation_of
 from memguard.controller.resources import RecordedDecision
 from memguard.core.model import Identity, Owner

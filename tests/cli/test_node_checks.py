@@ -8,7 +8,7 @@ import pytest
 
 from memguard.api.meta import condition
 from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
-from memguard.cli.cluster.node_checks import CONDITIONS, REMEDIES, examine
+from memguard.cli.cluster.doctor.node_checks import CONDITIONS, REMEDIES, examine
 from memguard.guard.fitness import capabilities
 from memguard.kernel.selfguard import Applied
 

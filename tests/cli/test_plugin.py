@@ -19,11 +19,11 @@ from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.evidence import PolicyFigures, evidence
-from memguard.cli.cluster.hindsight import Hindsight, Known, Plans, hindsight
-from memguard.cli.cluster.policy_file import read_policies
-from memguard.cli.cluster.prospect import prospect
 from memguard.cli.cluster.rules import Rules
+from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
+from memguard.cli.cluster.simulate.hindsight import Hindsight, Known, Plans, hindsight
+from memguard.cli.cluster.simulate.policy_file import read_policies
+from memguard.cli.cluster.simulate.prospect import prospect
 from memguard.cli.cluster.stops import stops_on
 from memguard.core.advice import Advice
 from memguard.core.model import Identity, Owner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from re import fullmatch
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -54,6 +55,31 @@ AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All
 Selector = Annotated[
     str, typer.Option("-l", "--selector", metavar="LABELS", help="Only what has these labels: a=b,c!=d, as in kubectl.")
 ]
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    """`90s`, `15m`, `6h`, `7d`, as kubectl takes them. Raises BadParameter."""
+    found = fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time: give 90s, 15m, 6h or 7d")
+    return float(found[1]) * UNITS[found[2]]
+
+
+Since = Annotated[
+    float | None,
+    typer.Option("--since", metavar="TIME", help="Not older than this: 90s, 15m, 6h, 7d.", parser=_seconds),
+]
+
+
+def pod_name(target: str) -> str:
+    """Of pod/NAME or NAME. Raises BadParameter."""
+    kind, slash, name = target.rpartition("/")
+    if (slash and kind not in ("pod", "pods", "po")) or not name:
+        raise typer.BadParameter(f"{target}: give pod/NAME")
+    return name
 
 
 def where(namespace: str | None, default: str, *, everywhere: bool) -> str | None:

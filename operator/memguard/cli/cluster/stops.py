@@ -1,14 +1,16 @@
-"""Emergency stops: which there are, whose they are, and which nodes have heeded them. Pure."""
+"""Emergency stops: which there are, whose they are, and which nodes have heeded them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
 from memguard.api.policies import ClusterMemoryGuardPolicy
+from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster
 from memguard.core.model import Moment, Record
+from memguard.kube.resources import Selection
 
 #: The policy that `pause --all` makes: an object of its own, so that whoever keeps the others in Git does not undo it.
 ALL_NODES = "emergency-stop"
@@ -51,6 +53,14 @@ def stops_on(
     """All that hold on a node with these labels."""
     selecting = (policy for policy in policies if policy.spec.node_selector.selects(labels))
     return tuple(stop for stop in (node_stop(report), *map(policy_stop, selecting)) if stop is not None)
+
+
+def read_stops(cluster: Cluster) -> Callable[[NodeMemory], tuple[Stop, ...]]:
+    """Who stops what, of any node."""
+    policies = [one for one in cluster.all(Selection(CLUSTER_POLICIES)) if one.spec.emergency_stop]
+    choosy = any(one.spec.node_selector.requirements for one in policies)
+    labels = {one.metadata.name: one.metadata.labels for one in cluster.nodes()} if choosy else {}
+    return lambda report: stops_on(report, policies, labels.get(report.metadata.name, {}))
 
 
 def heeds(report: NodeMemory) -> bool:
