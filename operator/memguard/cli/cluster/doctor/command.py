@@ -9,13 +9,12 @@ import typer
 
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.checks.check import DoctorReport
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster, MissingError, RefusedError
+from memguard.cli.cluster.cluster import Cluster, MissingError, RefusedError
 from memguard.cli.cluster.doctor.cluster_checks import examine_cluster
 from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
 from memguard.cli.cluster.doctor.node_checks import examine
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeName, Output, show
-from memguard.cli.cluster.stops import Stop, node_stop, policy_stop
-from memguard.kube.resources import Selection
+from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,10 +57,10 @@ def _reports(cluster: Cluster) -> tuple[NodeMemory, ...]:
 
 def _stops(cluster: Cluster, reports: tuple[NodeMemory, ...]) -> tuple[Stop, ...]:
     try:
-        policies = tuple(map(policy_stop, cluster.all(Selection(CLUSTER_POLICIES))))
+        policies = StoppingPolicies.read(cluster).stops
     except (MissingError, RefusedError):
         policies = ()
-    return tuple(stop for stop in (*policies, *map(node_stop, reports)) if stop is not None)
+    return (*policies, *node_stops(reports))
 
 
 def _diagnosis(report: NodeMemory, now: datetime) -> NodeDiagnosis:

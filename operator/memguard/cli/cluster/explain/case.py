@@ -12,9 +12,9 @@ from memguard.api.decision import MemoryGuardDecision, Phase
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, RefusedError, nearest
 from memguard.cli.cluster.explain.reasons import Reasons, reasons
+from memguard.cli.cluster.reported import age_seconds, silent
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.stops import Stop, read_stops
-from memguard.cli.cluster.top.standing import silent
+from memguard.cli.cluster.stops import Stop, paused, read_stops
 from memguard.cli.explanation import Explanation
 from memguard.cli.journal import LoggedDecision, explanation_of, explanation_of_other
 from memguard.core.explain import size
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class NodeNow(Record, frozen=True, kw_only=True):
-    """The pod's node by its last report; `silent`: that is too old to be true."""
+    """The pod's node by its last report; `silent`: that is too old to be true; `paused`: it heeds the `stops`."""
 
     name: str
     level: Level | None
@@ -39,6 +39,7 @@ class NodeNow(Record, frozen=True, kw_only=True):
     age_seconds: float | None
     silent: bool
     stops: tuple[Stop, ...]
+    paused: bool = False
 
 
 class Recorded(Record, frozen=True, kw_only=True):
@@ -88,7 +89,7 @@ class Case:
         report = self._report()
         decision = self._recorded(self.decisions[-1]) if self.decisions else self._beside()
         node = self._node(report, now) if report else None
-        containers = self._reasons(report, node.stops if node else ()) if report else ()
+        containers = self._reasons(report, node) if report and node else ()
         return PodExplanation(
             namespace=self._cluster.namespace,
             pod=self._name,
@@ -148,28 +149,32 @@ class Case:
 
     def _node(self, report: NodeMemory, now: datetime) -> NodeNow:
         status = report.status
+        stops: tuple[Stop, ...] = self._if_allowed(
+            "whether it is paused", lambda: read_stops(self._cluster)(report), ()
+        )
         return NodeNow(
             name=report.metadata.name,
             level=status.level,
             pressure=status.pressure,
             threshold_score=status.threshold_score,
             headroom_bytes=status.headroom_bytes,
-            age_seconds=(now - status.observed_at).total_seconds() if status.observed_at else None,
+            age_seconds=age_seconds(report, now),
             silent=silent(report, now),
-            stops=self._if_allowed("whether it is paused", lambda: read_stops(self._cluster)(report), ()),
+            stops=stops,
+            paused=paused(report, stops, now),
         )
 
-    def _reasons(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
-        return self._if_allowed("how its policies treat it", lambda: self._treated(report, stops), ())
+    def _reasons(self, report: NodeMemory, now: NodeNow) -> tuple[Reasons, ...]:
+        return self._if_allowed("how its policies treat it", lambda: self._treated(report, now), ())
 
-    def _treated(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
+    def _treated(self, report: NodeMemory, now: NodeNow) -> tuple[Reasons, ...]:
         if self.pod is None:
             return ()
         node = self._cluster.find(NODES, report.metadata.name)
         rules = Rules.read(self._cluster, self._cluster.namespace)
         compiled = rules.compiled(node.metadata.labels if node else {}, report.spec)
         found = (one for one in identities(self.pod) if self._container in (None, one.name))
-        return tuple(reasons(one, report.status, compiled, stops) for one in found)
+        return tuple(reasons(one, report.status, compiled, now.stops, heeded=now.paused) for one in found)
 
     def _if_allowed(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
         """A tenant sees its own namespace, and not the nodes: what it may not see is named."""

@@ -47,14 +47,15 @@ def _headline(one: Recorded, count: int) -> str:
 
 
 def _node(node: NodeNow) -> str:
-    age = "never reported" if node.age_seconds is None else f"as of {span(max(0.0, node.age_seconds))} ago"
+    age = "never reported" if node.age_seconds is None else f"as of {span(node.age_seconds)} ago"
     threshold = "-" if node.threshold_score is None else _threshold(node.threshold_score)
     words = f"Now, on {node.name} ({age}): {node.level or 'nothing said'}"
     if node.pressure is not None:
         words += f", pressure {node.pressure:.2f}, threshold {threshold}"
     if node.silent:
         words += "; too old to be true"
-    return words + "".join(f"; PAUSED by {stop.words}" for stop in node.stops)
+    stopped = "PAUSED by" if node.paused else "its guard did not heed"
+    return words + "".join(f"; {stopped} {stop.words}" for stop in node.stops)
 
 
 def _containers(containers: tuple[Reasons, ...]) -> Table:

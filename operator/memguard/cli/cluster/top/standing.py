@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
 
-from memguard.api.node_memory import SILENT_SECONDS, NodeMemory, TopContainer
-from memguard.cli.cluster.stops import Stop
+from memguard.api.node_memory import NodeMemory, TopContainer
+from memguard.cli.cluster.reported import age_seconds, silent
+from memguard.cli.cluster.stops import Stop, Stops, paused
 from memguard.cli.outlook import SOON_SECONDS, Level
 from memguard.core.model import Bytes, Moment, Record
 from memguard.core.model import Level as NodeLevel
@@ -21,7 +22,10 @@ _LEVELS: tuple[Level, ...] = ("ok", "warning", "danger")
 
 
 class NodeStanding(Record, frozen=True, kw_only=True):
-    """One node. What is None the node did not say; `silent`: all of it is too old to be true."""
+    """One node. What is None the node did not say; `silent`: all of it is too old to be true.
+
+    `paused`: its guard says that it heeds the `stops`; without that it may go on.
+    """
 
     node: str
     level: NodeLevel | None
@@ -42,6 +46,7 @@ class NodeStanding(Record, frozen=True, kw_only=True):
     age_seconds: float | None
     silent: bool
     stops: tuple[Stop, ...] = ()
+    paused: bool = False
 
 
 class ContainerStanding(Record, frozen=True, kw_only=True):
@@ -68,7 +73,7 @@ class ContainerStanding(Record, frozen=True, kw_only=True):
 
 
 class Standing(Record, frozen=True, kw_only=True):
-    """`kubectl memguard top`. `unread`: reports that this version does not understand; `problem`: why it is old."""
+    """`kubectl memguard top`. `unread`: reports that this version does not understand; `problem`: what is not known."""
 
     taken_at: Moment
     nodes: tuple[NodeStanding, ...] = ()
@@ -77,8 +82,6 @@ class Standing(Record, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-#: The emergency stops of a node.
-Stops = Callable[[NodeMemory], tuple[Stop, ...]]
 #: Is this pod (namespace, name) one of those that are asked for?
 Wanted = Callable[[str | None, str | None], bool]
 
@@ -115,7 +118,6 @@ def pod_standings(containers: Iterable[ContainerStanding]) -> tuple[ContainerSta
 def _node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> NodeStanding:
     status = report.status
     worst = status.top[0] if status.top else None
-    age = _age(report, now)
     return NodeStanding(
         node=report.metadata.name,
         level=status.level,
@@ -133,14 +135,14 @@ def _node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> NodeSta
         kernel_oom_kills=status.kernel_oom_kills,
         policy=status.plan.policy if status.plan else None,
         observed_at=status.observed_at,
-        age_seconds=age,
-        silent=_silent(age),
+        age_seconds=age_seconds(report, now),
+        silent=silent(report, now),
         stops=stops,
+        paused=paused(report, stops, now),
     )
 
 
 def _container(one: TopContainer, report: NodeMemory, now: datetime) -> ContainerStanding:
-    age = _age(report, now)
     return ContainerStanding(
         node=report.metadata.name,
         namespace=one.namespace,
@@ -154,8 +156,8 @@ def _container(one: TopContainer, report: NodeMemory, now: datetime) -> Containe
         limit_seconds=one.limit_seconds,
         level=_level(one, report),
         state=state(one),
-        age_seconds=age,
-        silent=_silent(age),
+        age_seconds=age_seconds(report, now),
+        silent=silent(report, now),
     )
 
 
@@ -198,20 +200,6 @@ def _level(one: TopContainer, report: NodeMemory) -> Level:
         return "danger" if report.status.level == "Critical" else "warning"
     soon = one.limit_seconds is not None and one.limit_seconds <= SOON_SECONDS
     return "warning" if soon else "ok"
-
-
-def _age(report: NodeMemory, now: datetime) -> float | None:
-    at = report.status.observed_at
-    return None if at is None else round(max(0.0, (now - at).total_seconds()), 1)
-
-
-def silent(report: NodeMemory, now: datetime) -> bool:
-    """Is what the node said too old to be true?"""
-    return _silent(_age(report, now))
-
-
-def _silent(age_seconds: float | None) -> bool:
-    return age_seconds is None or age_seconds > SILENT_SECONDS
 
 
 def _order(one: ContainerStanding) -> tuple[int, int, str, str, str]:
