@@ -34,7 +34,6 @@ from memguard.cli.cluster.stops import Stop
 from memguard.cli.cluster.top.standing import Standing, container_standings, node_standings, pod_standings
 from memguard.cli.cluster.top.view import standing_view
 from memguard.cli.journal import LoggedDecision, explanation_of
-from memguard.controller.resources import RecordedDecision
 from memguard.core.model import Identity, Owner
 from memguard.core.notes import Named
 from memguard.core.policies import MemoryGuardPolicySpec
@@ -140,7 +139,7 @@ def views() -> Iterator[tuple[str, RenderableType]]:
     yield "history-wide", history_view(DecisionList(items=decisions()[-2:]), NOW, wide=True)
     figures = [PolicyFigures(title="shop/strict", mode="Observe"), PolicyFigures(title="shop/new", mode="Observe")]
     yield "scorecard", evidence_view(evidence(told, figures), wide=True)
-    ends = [msgspec.convert(record(number), RecordedDecision) for number in range(6)]
+    ends = [msgspec.convert(record(number), MemoryGuardDecision) for number in range(6)]
     yield "fairness", fairness_view(balance(ends, None))
     yield "doctor", diagnosis_view(diagnosis())
     yield "pause", paused_view(paused())

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
-from memguard.api.policies import ClusterMemoryGuardPolicy
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster
+from memguard.cli.cluster.cluster import Cluster
 from memguard.core.model import Moment, Record
 from memguard.kube.resources import Selection
+from memguard.service.resources import CLUSTER_POLICIES, ClusterPolicy
 
 #: The policy that `pause --all` makes: an object of its own, so that whoever keeps the others in Git does not undo it.
 ALL_NODES = "emergency-stop"
@@ -40,16 +40,14 @@ def node_stop(report: NodeMemory) -> Stop | None:
     return _stop(f"node/{report.metadata.name}", report.metadata, None)
 
 
-def policy_stop(policy: ClusterMemoryGuardPolicy) -> Stop | None:
+def policy_stop(policy: ClusterPolicy) -> Stop | None:
     """The policy's, for the nodes that it selects."""
     if not policy.spec.emergency_stop:
         return None
     return _stop(f"cluster/{policy.metadata.name}", policy.metadata, policy.metadata.creation_timestamp)
 
 
-def stops_on(
-    report: NodeMemory, policies: Iterable[ClusterMemoryGuardPolicy], labels: Mapping[str, str]
-) -> tuple[Stop, ...]:
+def stops_on(report: NodeMemory, policies: Iterable[ClusterPolicy], labels: Mapping[str, str]) -> tuple[Stop, ...]:
     """All that hold on a node with these labels."""
     selecting = (policy for policy in policies if policy.spec.node_selector.selects(labels))
     return tuple(stop for stop in (node_stop(report), *map(policy_stop, selecting)) if stop is not None)

@@ -9,13 +9,14 @@ import typer
 
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.checks.check import DoctorReport
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster, MissingError, RefusedError
+from memguard.cli.cluster.cluster import Cluster, MissingError, RefusedError
 from memguard.cli.cluster.doctor.cluster_checks import examine_cluster
 from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
 from memguard.cli.cluster.doctor.node_checks import examine
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeName, Output, show
 from memguard.cli.cluster.stops import Stop, node_stop, policy_stop
 from memguard.kube.resources import Selection
+from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

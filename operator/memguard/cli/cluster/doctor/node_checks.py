@@ -8,6 +8,7 @@ from datetime import datetime
 from memguard.api.meta import Condition
 from memguard.api.node_memory import SILENT_SECONDS, NodeCapability, NodeMemoryStatus
 from memguard.cli.checks.check import Check, DoctorReport, fail, ok, warn
+from memguard.cli.cluster.cluster import OUR_PODS
 
 #: Without these nothing can be done on the node; without the others it is a weaker guard.
 NEEDED = ("cgroup-write",)
@@ -24,7 +25,7 @@ REMEDIES = {
 }
 #: Condition, and what to do when it is not True. Acting is none of them: to observe is no illness.
 CONDITIONS = {
-    "Ready": "See the logs of the node's pod in the namespace memguard-system: guard, then agent.",
+    "Ready": f"See the logs of memguard's pod on the node, guard, then agent: {OUR_PODS}",
     "Fit": "Mend what the sentence names; until then the node is only observed.",
     "PlanCurrent": "Mend or delete the policies that the sentence names.",
 }

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from memguard.controller.archive import ended, shares
-from memguard.controller.resources import RecordedDecision
-from memguard.core.fairness import ENOUGH_ENDS, Share
+from memguard.api.decision import MemoryGuardDecision
+from memguard.core.decision import ENDS, carried_out
+from memguard.core.fairness import ENOUGH_ENDS, Share, share
 from memguard.core.fairness import fairness as standings
 from memguard.core.model import Count, Record
 
@@ -42,10 +42,10 @@ class Fairness(Record, frozen=True, kw_only=True):
     words: str
 
 
-def balance(decisions: Iterable[RecordedDecision], oldest: datetime | None) -> Fairness:
+def balance(decisions: Iterable[MemoryGuardDecision], oldest: datetime | None) -> Fairness:
     """Of those that were carried out, and are not older."""
-    counted = [one for one in decisions if ended(one) and (oldest is None or one.at >= oldest)]
-    divided = [shares(one) for one in counted]
+    counted = [one for one in decisions if _ended(one) and (oldest is None or one.spec.taken_at >= oldest)]
+    divided = [_shares(one) for one in counted]
     memory = _memory(divided)
     groups = tuple(
         Group(
@@ -60,8 +60,19 @@ def balance(decisions: Iterable[RecordedDecision], oldest: datetime | None) -> F
         for one in standings(divided)
         if one.group.startswith(f"{kind}/")
     )
-    since = min((one.at for one in counted), default=None)
+    since = min((one.spec.taken_at for one in counted), default=None)
     return Fairness(decisions=len(counted), since=since, groups=groups, words=_words(groups, len(counted)))
+
+
+def _ended(one: MemoryGuardDecision) -> bool:
+    return one.spec.action in ENDS and carried_out(one.spec.mode, one.status.phase, one.status.freed_bytes)
+
+
+def _shares(one: MemoryGuardDecision) -> tuple[Share, ...]:
+    return tuple(
+        share(beside.title, beside.qos, beside.owner_kind, beside.freed_bytes, ended=beside.id == one.spec.victim.id)
+        for beside in one.spec.candidates
+    )
 
 
 def _memory(decisions: list[tuple[Share, ...]]) -> dict[str, float]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.fairness.balance import balance
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, Since, show
-from memguard.controller.resources import DECISIONS
-from memguard.kube.resources import Selection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +32,7 @@ def fairness(
     """
     cluster = Cluster.reached(kubeconfig, context)
     oldest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
-    document = balance(cluster.all(Selection(DECISIONS)), oldest)
+    document = balance(cluster.decisions(), oldest)
 
     def view() -> RenderableType:
         from memguard.cli.cluster.fairness.view import fairness_view

@@ -8,21 +8,21 @@ undoes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, NODE_MEMORIES, Cluster, explained
+from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeNames, Output, show
 from memguard.cli.cluster.pause.paused import Paused, PausedNode
 from memguard.cli.cluster.progress import working
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, Stop, enforces, heeds, read_stops
 from memguard.cli.cluster.top.standing import silent
 from memguard.cli.words import many
-from memguard.errors import NotFoundError
+from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,7 +69,7 @@ def pause(
     for one in dict.fromkeys(node or ()):
         _tell(cluster, one, notes, stop=True)
     names = _those(cluster, node, everywhere=everywhere)
-    found = _settle(cluster, names, wait, settled=lambda one: one.confirmed)
+    found = _settle(cluster, names, wait)
     resume_ = "kubectl memguard resume " + ("--all" if everywhere else " ".join(f"--node {one}" for one in node or ()))
     _end(found, "Paused", f"It holds until: {resume_}", output)
 
@@ -98,12 +98,12 @@ def resume(
     cluster = _reached(node, kubeconfig, context, everywhere=everywhere)
     notes = {SINCE: None, REASON: None}
     if everywhere:
-        _unstop_all(cluster)
+        cluster.delete(CLUSTER_POLICIES, ALL_NODES)
     stopped = [one.metadata.name for one in cluster.reports() if one.spec.emergency_stop] if everywhere else []
     for one in dict.fromkeys(node or stopped):
         _tell(cluster, one, notes, stop=False)
     names = _those(cluster, node, everywhere=everywhere)
-    found = _settle(cluster, names, wait, settled=lambda one: one.confirmed)
+    found = _settle(cluster, names, wait)
     still = sorted({stop.of for one in found for stop in one.stops})
     words = f"Still stopped by {', '.join(still)}" if still else "The policies count again: kubectl memguard top"
     _end(found, "Resumed", words, output)
@@ -116,23 +116,13 @@ def _reached(node: list[str] | None, kubeconfig: str | None, context: str | None
 
 
 def _stop_all(cluster: Cluster, notes: dict[str, str | None]) -> None:
-    """Made or set again; whoever made it before is not asked."""
     content = {
         "apiVersion": CLUSTER_POLICIES.api_version,
         "kind": CLUSTER_POLICIES.kind,
         "metadata": {"name": ALL_NODES, "annotations": {key: value for key, value in notes.items() if value}},
         "spec": {"emergencyStop": True},
     }
-    with explained(CLUSTER_POLICIES):
-        cluster.client.apply(CLUSTER_POLICIES, ALL_NODES, content, manager="kubectl-memguard", force=True)
-
-
-def _unstop_all(cluster: Cluster) -> None:
-    with explained(CLUSTER_POLICIES):
-        try:
-            cluster.client.delete(CLUSTER_POLICIES, ALL_NODES)
-        except NotFoundError:
-            return
+    cluster.apply(CLUSTER_POLICIES, ALL_NODES, content)
 
 
 def _tell(cluster: Cluster, node: str, notes: dict[str, Any], *, stop: bool) -> None:
@@ -145,9 +135,7 @@ def _those(cluster: Cluster, node: Iterable[str] | None, *, everywhere: bool) ->
     return frozenset(one.metadata.name for one in cluster.reports()) if everywhere else frozenset(node or ())
 
 
-def _settle(
-    cluster: Cluster, names: frozenset[str], seconds: float, settled: Callable[[PausedNode], bool]
-) -> tuple[PausedNode, ...]:
+def _settle(cluster: Cluster, names: frozenset[str], seconds: float) -> tuple[PausedNode, ...]:
     """How they stand once all have heard of it, or when the time is over."""
     deadline = time.monotonic() + seconds
     stops = read_stops(cluster)
@@ -155,7 +143,7 @@ def _settle(
         while True:
             reports = [one for one in cluster.reports() if one.metadata.name in names]
             found = tuple(_standing(one, stops(one)) for one in reports)
-            if all(map(settled, found)) or time.monotonic() >= deadline:
+            if all(one.confirmed for one in found) or time.monotonic() >= deadline:
                 return found
             time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
 
