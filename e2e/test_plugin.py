@@ -78,7 +78,7 @@ def test_a_stop_leaves_the_kernel_to_it_and_its_end_brings_the_guard_back(shop: 
     eventually(lambda: shop.acted("cart"), "memguard ends it")
     code, explained = kubectl("explain", "pod/cart", "-n", "plugin", "-c", "app")
     assert code == 0
-    assert explained["decision"]["victim"]
-    assert sum(row["points"] for row in explained["decision"]["explanation"]["factors"].values()) > 0
-    _, incident = kubectl("report", explained["decision"]["name"], "-n", "plugin")
+    assert explained["victim"]
+    assert sum(row["points"] for row in explained["explanation"]["factors"].values()) > 0
+    _, incident = kubectl("report", explained["decision"]["metadata"]["name"], "-n", "plugin")
     assert incident["pod"]["name"] == "cart"

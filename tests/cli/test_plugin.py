@@ -111,7 +111,8 @@ def test_policies_are_read_one_after_the_other_and_as_a_list(written: Callable[.
         ({"apiVersion": "memguard.io/v1alpha1", "kind": "MemoryGuardPolicy"}, "spec"),
         ("[1, 2", "is no YAML"),
         ("just words", "no object"),
-        ("", "there is no policy in it"),
+        ("", "it is empty"),
+        ("---", "there is no policy in it"),
     ],
 )
 def test_a_policy_that_is_none_is_told_with_its_place(

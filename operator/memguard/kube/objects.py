@@ -22,7 +22,7 @@ def micro_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def moment(micro_time: str) -> datetime:
+def moment_of(micro_time: str) -> datetime:
     """The moment that a MicroTime means."""
     return datetime.fromisoformat(micro_time)
 

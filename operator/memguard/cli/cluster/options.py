@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from memguard.cli.cluster.suggest import contexts, namespaces, nodes
+from memguard.cli.cluster.suggest import contexts, namespace_names, node_names
 from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
@@ -43,13 +43,15 @@ Namespace = Annotated[
         metavar="NAME",
         help="Which namespace.",
         show_default="the context's",
-        autocompletion=namespaces,
+        autocompletion=namespace_names,
     ),
 ]
-NodeName = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=nodes)]
+NodeName = Annotated[
+    str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=node_names)
+]
 NodeNames = Annotated[
     list[str] | None,
-    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=nodes),
+    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=node_names),
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces.")]
 Selector = Annotated[

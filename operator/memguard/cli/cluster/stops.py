@@ -8,6 +8,7 @@ from datetime import datetime
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.cluster.cluster import Cluster
+from memguard.cli.words import moment
 from memguard.core.model import Moment, Record
 from memguard.kube.resources import Selection
 from memguard.service.resources import CLUSTER_POLICIES, ClusterPolicy
@@ -30,7 +31,7 @@ class Stop(Record, frozen=True, kw_only=True):
     def words(self) -> str:
         """For a line in a table."""
         because = f": {self.reason}" if self.reason else ""
-        return f"{self.of} since {self.since:%Y-%m-%d %H:%M} UTC{because}" if self.since else f"{self.of}{because}"
+        return f"{self.of} since {moment(self.since)}{because}" if self.since else f"{self.of}{because}"
 
 
 def node_stop(report: NodeMemory) -> Stop | None:

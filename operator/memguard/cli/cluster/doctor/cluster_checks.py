@@ -33,10 +33,9 @@ from memguard.cli.cluster.doctor.installed import (
     Crd,
 )
 from memguard.cli.cluster.stops import Stop
-from memguard.cli.cluster.top.standing import silent
 from memguard.cli.words import span
 from memguard.kube.lease import LEASE_SECONDS
-from memguard.kube.objects import moment
+from memguard.kube.objects import moment_of
 from memguard.kube.resources import LEASES, Selection
 from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES
 
@@ -105,7 +104,7 @@ def _daemon_set(cluster: Cluster) -> Check:
 
 def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> Check:
     linux = {one.metadata.name for one in cluster.nodes() if one.metadata.labels.get("kubernetes.io/os") != "windows"}
-    speaking = {one.metadata.name for one in reports if not silent(one, now)}
+    speaking = {one.metadata.name for one in reports if not one.status.silent(now)}
     mute = linux - speaking
     guarded = {one.spec.node_name for one in cluster.pods(labels=f"{OURS},{NODE_COMPONENT}")} if mute else set()
     if broken := sorted(mute & guarded):
@@ -114,8 +113,8 @@ def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> 
     if mute:
         remedy = "See the DaemonSet's nodeSelector and tolerations, if these nodes are to be guarded."
         return warn("nodes", f"no pod of memguard on {len(mute)} of {len(linux)}: {_named(sorted(mute))}", remedy)
-    ages = [(now - one.status.observed_at).total_seconds() for one in reports if one.status.observed_at]
-    return ok("nodes", f"all {len(linux)} report, the oldest report is {span(max(0.0, max(ages, default=0.0)))} old")
+    oldest = max((one.status.age_seconds(now) or 0.0 for one in reports), default=0.0)
+    return ok("nodes", f"all {len(linux)} report, the oldest report is {span(oldest)} old")
 
 
 def _versions(reports: tuple[NodeMemory, ...]) -> Iterator[Check]:
@@ -139,7 +138,7 @@ def _operator(cluster: Cluster, now: datetime) -> Check:
     lease = cluster.find(LEASES, LEASE, one.metadata.namespace)
     if lease is None or not lease.spec.renew_time or not lease.spec.holder_identity:
         return fail("operator", f"nobody leads, {one.status.ready_replicas} are ready", remedy)
-    age = (now - moment(lease.spec.renew_time)).total_seconds()
+    age = (now - moment_of(lease.spec.renew_time)).total_seconds()
     if age > 2 * (lease.spec.lease_duration_seconds or LEASE_SECONDS):
         return fail("operator", f"nobody leads: the lease was renewed {span(age)} ago", remedy)
     return ok("operator", f"{lease.spec.holder_identity} leads, {one.status.ready_replicas} are ready")

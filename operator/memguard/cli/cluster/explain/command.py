@@ -10,13 +10,13 @@ import typer
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.explain.case import Case
 from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, pod_name, show
-from memguard.cli.cluster.suggest import pods
+from memguard.cli.cluster.suggest import pod_names
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Target = Annotated[
-    str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pods)
+    str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pod_names)
 ]
 Container = Annotated[
     str | None, typer.Option("-c", "--container", metavar="NAME", help="Only this container of the pod.")

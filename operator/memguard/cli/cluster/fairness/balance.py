@@ -14,8 +14,8 @@ from memguard.core.model import Count, Record
 
 #: Hit this many times as often as its memory has it is worth a look.
 UNFAIR_RATIO = 2.0
-Kind = Literal["namespace", "qos", "owner"]
-KINDS: tuple[Kind, ...] = ("namespace", "qos", "owner")
+Grouping = Literal["namespace", "qos", "owner"]
+GROUPINGS: tuple[Grouping, ...] = ("namespace", "qos", "owner")
 
 
 class Group(Record, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Group(Record, frozen=True, kw_only=True):
     happened to say.
     """
 
-    kind: Kind
+    kind: Grouping
     name: str
     ends: Count
     expected: float
@@ -56,7 +56,7 @@ def balance(decisions: Iterable[MemoryGuardDecision], oldest: datetime | None) -
             share_ratio=round(memory.get(one.group, 0.0), 3),
             ratio=None if one.ratio is None else round(one.ratio, 2),
         )
-        for kind in KINDS
+        for kind in GROUPINGS
         for one in standings(divided)
         if one.group.startswith(f"{kind}/")
     )

@@ -25,13 +25,15 @@ from memguard.cli.cluster.options import (
     show,
     where,
 )
-from memguard.cli.cluster.suggest import pods
+from memguard.cli.cluster.suggest import pod_names
 from memguard.core.policy import Mode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Target = Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.", autocompletion=pods)]
+Target = Annotated[
+    str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.", autocompletion=pod_names)
+]
 InMode = Annotated[Mode | None, typer.Option("--mode", help="Only what was done (Enforce), or only observed.")]
 
 

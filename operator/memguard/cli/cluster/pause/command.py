@@ -20,7 +20,6 @@ from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeNames, O
 from memguard.cli.cluster.pause.paused import Paused, PausedNode
 from memguard.cli.cluster.progress import working
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, Stop, enforces, heeds, read_stops
-from memguard.cli.cluster.top.standing import silent
 from memguard.cli.words import many
 from memguard.service.resources import CLUSTER_POLICIES
 
@@ -149,7 +148,7 @@ def _settle(cluster: Cluster, names: frozenset[str], seconds: float) -> tuple[Pa
 
 
 def _standing(report: NodeMemory, stops: tuple[Stop, ...]) -> PausedNode:
-    if silent(report, datetime.now(UTC)):
+    if report.status.silent(datetime.now(UTC)):
         confirmed, words = False, "its agent is silent: its guard goes on with the plan that it has"
     elif stops:
         confirmed = heeds(report)

@@ -25,9 +25,9 @@ from memguard.cli.cluster.options import (
 )
 from memguard.cli.cluster.stops import read_stops
 from memguard.cli.cluster.top.standing import (
-    Kind,
     Standing,
     Stops,
+    Subject,
     container_standings,
     node_standings,
     pod_standings,
@@ -38,7 +38,7 @@ from memguard.errors import MemguardError
 from memguard.kube.resources import Selection
 from memguard.kube.watch import Watcher
 
-What = Annotated[Kind, typer.Argument(help="What to show.")]
+What = Annotated[Subject, typer.Argument(help="What to show.")]
 Once = Annotated[bool, typer.Option("--once", help="Print one table, and end.")]
 #: Who starts a live view waits so long for the first list.
 FIRST_SECONDS = 15.0
@@ -95,7 +95,7 @@ class Looking:
     """What is asked for, and where it is read."""
 
     def __init__(
-        self, cluster: Cluster, what: Kind, namespace: str | None, selector: str, nodes: frozenset[str]
+        self, cluster: Cluster, what: Subject, namespace: str | None, selector: str, nodes: frozenset[str]
     ) -> None:
         self._cluster, self._what, self._namespace = cluster, what, namespace
         self._selector, self._nodes = selector, nodes
@@ -168,7 +168,7 @@ class Looking:
         return read_stops(self._cluster)
 
 
-def _show(standings: Iterator[Standing], what: Kind, *, wide: bool, live: bool) -> None:
+def _show(standings: Iterator[Standing], what: Subject, *, wide: bool, live: bool) -> None:
     from rich.live import Live
 
     from memguard.cli.cluster.top.view import standing_view
