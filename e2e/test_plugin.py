@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from e2e.cluster import NODES
 from e2e.deployment import Deployment
 from e2e.workloads import Shop, container, eventually, opened, pod, policy
-from tests.machine.image import REPOSITORY
+from tests.cluster.plugins import plugin_program
 
 NODE = NODES[0]
 
@@ -23,15 +22,9 @@ class Plugin:
     """As kubectl finds it: a program of that name on the path."""
 
     def __init__(self, memguard: Deployment, directory: Path) -> None:
-        program = directory / "kubectl-memguard"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m memguard kubectl "$@"\n')
-        program.chmod(0o755)
         self._kubectl = memguard.cluster.kubectl_command[0]
-        path = f"{directory}:{os.environ['PATH']}"
-        source = str(REPOSITORY / "operator")
-        self._environment = {
-            **os.environ, "PATH": path, "PYTHONPATH": source, "KUBECONFIG": str(memguard.cluster.kubeconfig)
-        }  # fmt: skip
+        path = f"{plugin_program(directory).parent}:{os.environ['PATH']}"
+        self._environment = os.environ | {"PATH": path, "KUBECONFIG": str(memguard.cluster.kubeconfig)}
 
     def __call__(self, *words: str) -> tuple[int, Any]:
         """Its exit code and its JSON."""

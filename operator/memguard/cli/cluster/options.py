@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """`-o`."""
+    """`-o` of a command that has more to show than a narrow screen has room for."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -26,7 +26,7 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
-Output = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
+WideOutput = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
 Kubeconfig = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="How to reach the cluster.", show_default="$KUBECONFIG, ~/.kube/config"),

@@ -9,8 +9,10 @@ import typer
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.explain.case import Case
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, pod_name, show
+from memguard.cli.cluster.options import Context, Kubeconfig, Namespace, pod_name
 from memguard.cli.cluster.suggest import pod_names
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +30,7 @@ def explain(
     *,
     container: Container = None,
     namespace: Namespace = None,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -56,4 +58,4 @@ def explain(
 
         return pod_view(document)
 
-    show(document, output, view)
+    emit(document, output, view)

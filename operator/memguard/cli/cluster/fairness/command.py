@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.fairness.balance import balance
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, Since, show
+from memguard.cli.cluster.options import Context, Kubeconfig, Since
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
 def fairness(
-    *, since: Since = None, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *, since: Since = None, output: Output = Format.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
 ) -> None:
     """Say who is hit, against who holds the memory.
 
@@ -39,4 +41,4 @@ def fairness(
 
         return fairness_view(document)
 
-    show(document, output, view)
+    emit(document, output, view)

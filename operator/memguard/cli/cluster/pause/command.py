@@ -16,10 +16,12 @@ import typer
 
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeNames, Output, show
+from memguard.cli.cluster.options import Context, Kubeconfig, NodeNames
 from memguard.cli.cluster.pause.paused import Paused, PausedNode
 from memguard.cli.cluster.progress import working
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, Stop, enforces, heeds, read_stops
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 from memguard.cli.words import many
 from memguard.service.resources import CLUSTER_POLICIES
 
@@ -41,7 +43,7 @@ def pause(
     everywhere: AllNodes = False,
     reason: Reason = "",
     wait: Wait = WAIT_SECONDS,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -78,7 +80,7 @@ def resume(
     node: NodeNames = None,
     everywhere: AllNodes = False,
     wait: Wait = WAIT_SECONDS,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -159,7 +161,7 @@ def _standing(report: NodeMemory, stops: tuple[Stop, ...]) -> PausedNode:
     return PausedNode(node=report.metadata.name, stops=stops, confirmed=confirmed, words=words)
 
 
-def _end(nodes: tuple[PausedNode, ...], done: str, next_: str, output: Form) -> None:
+def _end(nodes: tuple[PausedNode, ...], done: str, next_: str, output: Format) -> None:
     sure = sum(one.confirmed for one in nodes)
     document = Paused(done=f"{done}: {sure} of {many(len(nodes), 'node')} confirm it.", nodes=nodes, next=next_)
 
@@ -168,6 +170,6 @@ def _end(nodes: tuple[PausedNode, ...], done: str, next_: str, output: Form) -> 
 
         return paused_view(document)
 
-    show(document, output, view)
+    emit(document, output, view)
     stuck = done == "Resumed" and any(one.stops for one in nodes)
     raise typer.Exit(0 if sure == len(nodes) and not stuck else 1)

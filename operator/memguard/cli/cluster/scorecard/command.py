@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memguard.api.definitions import CLUSTER_POLICY, POLICY
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.cluster import Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, show
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, WideOutput, show
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
 from memguard.core.notes import title_of
 from memguard.core.policy import Mode
@@ -24,7 +24,7 @@ JUDGED = resource_of(POLICY, MemoryGuardPolicy)
 JUDGED_CLUSTER = resource_of(CLUSTER_POLICY, ClusterMemoryGuardPolicy)
 
 
-def scorecard(*, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None) -> None:
+def scorecard(*, output: WideOutput = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None) -> None:
     """Say what observing showed.
 
     Of what was only observed: how often the kernel's OOM killer came within ten minutes (hits), did not come (false

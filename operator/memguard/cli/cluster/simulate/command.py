@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memguard.cli.cluster.cluster import Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, show
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, WideOutput, show
 from memguard.cli.cluster.progress import counted
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.simulate.hindsight import Known, Plans, hindsight
+from memguard.cli.cluster.simulate.hindsight import hindsight
 from memguard.cli.cluster.simulate.policy_file import read_policies
 from memguard.cli.cluster.simulate.prospect import prospect
+from memguard.cli.cluster.simulate.rejudged import Known, Plans
 from memguard.cli.cluster.simulate.simulation import Simulation, cluster_words, simulated_policies, trace_words
 from memguard.cli.cluster.simulate.traces import TraceOutcome, decided
 from memguard.cli.files import STDIN, name_of, read_trace
@@ -74,7 +75,7 @@ def simulate(
     alone: Alone = False,
     node_labels: NodeLabels = "",
     namespace: Namespace = None,
-    output: Output = Form.TABLE,
+    output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:

@@ -19,8 +19,8 @@ from memguard.cli.cluster.options import (
     Kubeconfig,
     Namespace,
     NodeNames,
-    Output,
     Selector,
+    WideOutput,
     where,
 )
 from memguard.cli.cluster.stops import read_stops
@@ -58,7 +58,7 @@ def top(
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
     node: NodeNames = None,
-    output: Output = Form.TABLE,
+    output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
