@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from memguard.cli.cluster.suggest import contexts, namespaces, nodes
+from memguard.cli.cluster.suggest import contexts, namespace_names, node_names
 from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """`-o`."""
+    """`-o` of a command that has more to show than a narrow screen has room for."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -26,7 +26,7 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
-Output = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
+WideOutput = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
 Kubeconfig = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="How to reach the cluster.", show_default="$KUBECONFIG, ~/.kube/config"),
@@ -43,13 +43,15 @@ Namespace = Annotated[
         metavar="NAME",
         help="Which namespace.",
         show_default="the context's",
-        autocompletion=namespaces,
+        autocompletion=namespace_names,
     ),
 ]
-NodeName = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=nodes)]
+NodeName = Annotated[
+    str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=node_names)
+]
 NodeNames = Annotated[
     list[str] | None,
-    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=nodes),
+    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=node_names),
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces.")]
 Selector = Annotated[

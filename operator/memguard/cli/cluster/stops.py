@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
-from memguard.api.policies import ClusterMemoryGuardPolicy
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, Cluster
-from memguard.cli.cluster.reported import silent
+from memguard.cli.cluster.cluster import Cluster
+from memguard.cli.words import moment
 from memguard.core.model import Moment, Record
 from memguard.kube.codec import Broken
 from memguard.kube.resources import Selection
+from memguard.service.resources import CLUSTER_POLICIES, ClusterPolicy
 
 #: The policy that `pause --all` makes: an object of its own, so that whoever keeps the others in Git does not undo it.
 ALL_NODES = "emergency-stop"
@@ -37,7 +37,7 @@ class Stop(Record, frozen=True, kw_only=True):
     def words(self) -> str:
         """For a line in a table."""
         because = f": {self.reason}" if self.reason else ""
-        return f"{self.of} since {self.since:%Y-%m-%d %H:%M} UTC{because}" if self.since else f"{self.of}{because}"
+        return f"{self.of} since {moment(self.since)}{because}" if self.since else f"{self.of}{because}"
 
 
 #: The emergency stops of a node.
@@ -47,7 +47,7 @@ Stops = Callable[[NodeMemory], tuple[Stop, ...]]
 class StoppingPolicies(NamedTuple):
     """The policies that stop something, and those that may, since nobody can read them."""
 
-    readable: tuple[ClusterMemoryGuardPolicy, ...] = ()
+    readable: tuple[ClusterPolicy, ...] = ()
     broken: tuple[Broken, ...] = ()
 
     @classmethod
@@ -102,7 +102,7 @@ def heeds(report: NodeMemory) -> bool:
 
 def paused(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> bool:
     """Is it known that nothing is enforced there because of a stop? That there is one proves nothing."""
-    return bool(stops) and heeds(report) and not silent(report, now)
+    return bool(stops) and heeds(report) and not report.status.silent(now)
 
 
 def enforces(report: NodeMemory) -> bool:
@@ -110,7 +110,7 @@ def enforces(report: NodeMemory) -> bool:
     return any(one.type == "Acting" and one.status == "True" for one in report.status.conditions)
 
 
-def _policy_stop(policy: ClusterMemoryGuardPolicy) -> Stop:
+def _policy_stop(policy: ClusterPolicy) -> Stop:
     return _stop(f"cluster/{policy.metadata.name}", policy.metadata, policy.metadata.creation_timestamp)
 
 

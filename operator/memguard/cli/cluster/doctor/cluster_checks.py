@@ -15,10 +15,8 @@ from memguard.api.meta import GROUP, VERSION
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.checks.check import Check, fail, ok, warn
 from memguard.cli.cluster.cluster import (
-    CLUSTER_POLICIES,
     DECISIONS,
     NODE_MEMORIES,
-    POLICIES,
     Cluster,
     MissingError,
     RefusedError,
@@ -30,16 +28,18 @@ from memguard.cli.cluster.doctor.installed import (
     CRDS,
     DAEMON_SETS,
     DEPLOYMENTS,
-    LEASES,
     Crd,
 )
-from memguard.cli.cluster.reported import silent
 from memguard.cli.cluster.stops import Stop
 from memguard.cli.words import span
-from memguard.kube.resources import Selection
+from memguard.kube.lease import LEASE_SECONDS
+from memguard.kube.objects import moment_of
+from memguard.kube.resources import LEASES, Selection
+from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES
 
 APPLY = "kubectl apply --server-side -f crds, or upgrade the chart."
-LEASE = "memguard-operator"
+INSTALL = "Install the chart (docs/cluster.md)."
+ADMISSION = "Set admission.enabled=true in the chart's values."
 #: More names make no better sentence.
 NAMED = 5
 #: What the admission policies watch over: without them a stolen agent's token could write any node's report.
@@ -89,7 +89,7 @@ def _same(found: Crd, wanted: dict[str, object]) -> bool:
 def _daemon_set(cluster: Cluster) -> Check:
     found = cluster.all(Selection(DAEMON_SETS, labels=f"{OURS},{NODE_COMPONENT}"))
     if not found:
-        return fail("daemon set", "there is none: no node is guarded", "Install deploy/observe, or the chart.")
+        return fail("daemon set", "there is none: no node is guarded", INSTALL)
     wanted = sum(one.status.desired_number_scheduled for one in found)
     ready = sum(one.status.number_ready for one in found)
     place = ", ".join(f"{one.metadata.namespace}/{one.metadata.name}" for one in found)
@@ -102,7 +102,7 @@ def _daemon_set(cluster: Cluster) -> Check:
 
 def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> Check:
     linux = linux_nodes(cluster)
-    speaking = {one.metadata.name for one in reports if not silent(one, now)}
+    speaking = {one.metadata.name for one in reports if not one.status.silent(now)}
     mute = linux - speaking
     guarded = guarded_nodes(cluster) if mute else frozenset()
     if broken := sorted(mute & guarded):
@@ -111,8 +111,8 @@ def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> 
     if mute:
         remedy = "See the DaemonSet's nodeSelector and tolerations, if these nodes are to be guarded."
         return warn("nodes", f"no pod of memguard on {len(mute)} of {len(linux)}: {_named(sorted(mute))}", remedy)
-    ages = [(now - one.status.observed_at).total_seconds() for one in reports if one.status.observed_at]
-    return ok("nodes", f"all {len(linux)} report, the oldest report is {span(max(0.0, max(ages, default=0.0)))} old")
+    oldest = max((one.status.age_seconds(now) or 0.0 for one in reports), default=0.0)
+    return ok("nodes", f"all {len(linux)} report, the oldest report is {span(oldest)} old")
 
 
 def _versions(reports: tuple[NodeMemory, ...]) -> Iterator[Check]:
@@ -134,26 +134,25 @@ def _operator(cluster: Cluster, now: datetime) -> Check:
     one = found[0]
     remedy = f"kubectl -n {one.metadata.namespace} logs deploy/{one.metadata.name}"
     lease = cluster.find(LEASES, LEASE, one.metadata.namespace)
-    renewed = lease.spec.renew_time if lease else None
-    if lease is None or renewed is None or not lease.spec.holder_identity:
+    if lease is None or not lease.spec.renew_time or not lease.spec.holder_identity:
         return fail("operator", f"nobody leads, {one.status.ready_replicas} are ready", remedy)
-    age = (now - renewed).total_seconds()
-    if age > 2 * (lease.spec.lease_duration_seconds or 10):
+    age = (now - moment_of(lease.spec.renew_time)).total_seconds()
+    if age > 2 * (lease.spec.lease_duration_seconds or LEASE_SECONDS):
         return fail("operator", f"nobody leads: the lease was renewed {span(age)} ago", remedy)
     return ok("operator", f"{lease.spec.holder_identity} leads, {one.status.ready_replicas} are ready")
 
 
 def _admission(cluster: Cluster) -> Check:
-    bound = {one.spec.policy_name for one in cluster.all(Selection(ADMISSION_BINDINGS)) if _denies(one.spec)}
+    bound = {
+        one.spec.policy_name
+        for one in cluster.all(Selection(ADMISSION_BINDINGS))
+        if "Deny" in one.spec.validation_actions
+    }
     policies = [one for one in cluster.all(Selection(ADMISSION_POLICIES)) if one.metadata.name in bound]
     open_ = [resource for resource in GUARDED if not any(resource in one.about for one in policies)]
     if open_:
-        return warn("admission", f"anybody with the right may write {' and '.join(open_)}", "Apply deploy/admission.")
+        return warn("admission", f"anybody with the right may write {' and '.join(open_)}", ADMISSION)
     return ok("admission", "only memguard writes decisions, and each agent its own node's report")
-
-
-def _denies(spec: object) -> bool:
-    return "Deny" in getattr(spec, "validation_actions", ())
 
 
 def _policies(cluster: Cluster) -> Check:

@@ -13,15 +13,17 @@ from memguard.cli.cluster.cluster import Cluster, MissingError, RefusedError
 from memguard.cli.cluster.doctor.cluster_checks import examine_cluster
 from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
 from memguard.cli.cluster.doctor.node_checks import examine
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeName, Output, show
+from memguard.cli.cluster.options import Context, Kubeconfig, NodeName
 from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
 def doctor(
-    *, node: NodeName = None, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *, node: NodeName = None, output: Output = Format.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
 ) -> None:
     """Check whether the cluster is fit.
 
@@ -68,12 +70,12 @@ def _diagnosis(report: NodeMemory, now: datetime) -> NodeDiagnosis:
     return NodeDiagnosis(node=report.metadata.name, fit=found.fit, checks=found.checks)
 
 
-def _end(found: DoctorReport | ClusterDiagnosis, output: Form, subject: str) -> None:
+def _end(found: DoctorReport | ClusterDiagnosis, output: Format, subject: str) -> None:
     def view() -> RenderableType:
         from memguard.cli.cluster.doctor.view import diagnosis_view
         from memguard.cli.view.checks import checks_view
 
         return checks_view(found, subject) if isinstance(found, DoctorReport) else diagnosis_view(found)
 
-    show(found, output, view)
+    emit(found, output, view)
     raise typer.Exit(0 if found.fit else 1)

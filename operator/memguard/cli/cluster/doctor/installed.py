@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from memguard.kube.objects import KubeObject, ObjectMeta
@@ -34,7 +33,6 @@ class DaemonSetStatus(KubeObject, frozen=True, kw_only=True):
 
     desired_number_scheduled: int = 0
     number_ready: int = 0
-    updated_number_scheduled: int = 0
 
 
 class DaemonSet(KubeObject, frozen=True, kw_only=True):
@@ -89,21 +87,6 @@ class Admission(KubeObject, frozen=True, kw_only=True):
         return frozenset(one for rule in self.spec.match_constraints.resource_rules for one in rule.resources)
 
 
-class LeaseSpec(KubeObject, frozen=True, kw_only=True):
-    """Who holds it, and since when."""
-
-    holder_identity: str | None = None
-    lease_duration_seconds: int | None = None
-    renew_time: datetime | None = None
-
-
-class Lease(KubeObject, frozen=True, kw_only=True):
-    """A lease, with its time as a moment."""
-
-    metadata: ObjectMeta
-    spec: LeaseSpec = LeaseSpec()
-
-
 CRDS = Resource(
     group="apiextensions.k8s.io",
     version="v1",
@@ -130,4 +113,3 @@ ADMISSION_BINDINGS = Resource(
     type=Admission,
     namespaced=False,
 )
-LEASES = Resource(group="coordination.k8s.io", version="v1", plural="leases", kind="Lease", type=Lease)

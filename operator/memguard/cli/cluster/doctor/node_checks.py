@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from memguard.api.meta import Condition
-from memguard.api.node_memory import SILENT_SECONDS, NodeCapability, NodeMemoryStatus
+from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
 from memguard.cli.checks.check import Check, DoctorReport, fail, ok, warn
+from memguard.cli.cluster.cluster import OUR_PODS
+from memguard.cli.words import span
 
 #: Without these nothing can be done on the node; without the others it is a weaker guard.
 NEEDED = ("cgroup-write",)
@@ -24,7 +26,7 @@ REMEDIES = {
 }
 #: Condition, and what to do when it is not True. Acting is none of them: to observe is no illness.
 CONDITIONS = {
-    "Ready": "See the logs of the node's pod in the namespace memguard-system: guard, then agent.",
+    "Ready": f"See the logs of memguard's pod on the node, guard, then agent: {OUR_PODS}",
     "Fit": "Mend what the sentence names; until then the node is only observed.",
     "PlanCurrent": "Mend or delete the policies that the sentence names.",
 }
@@ -37,13 +39,13 @@ def examine(status: NodeMemoryStatus, now: datetime) -> DoctorReport:
 
 
 def _speaks(status: NodeMemoryStatus, now: datetime) -> Check:
-    if status.observed_at is None:
+    age = status.age_seconds(now)
+    if age is None:
         return fail("report", "the node never said anything", CONDITIONS["Ready"])
-    age = (now - status.observed_at).total_seconds()
-    if age > SILENT_SECONDS:
-        return fail("report", f"the node has been silent for {age / 60:.0f} minutes", CONDITIONS["Ready"])
+    if status.silent(now):
+        return fail("report", f"the node has been silent for {span(age)}", CONDITIONS["Ready"])
     mode = f", {status.mode}" if status.mode else ""
-    return ok("report", f"{max(0.0, age):.0f} s old: {status.level}, {status.headroom} above the reserve{mode}")
+    return ok("report", f"{span(age)} old: {status.level}, {status.headroom} above the reserve{mode}")
 
 
 def _conditions(conditions: tuple[Condition, ...]) -> Iterator[Check]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-import msgspec
-
-from memguard.api.decision import MemoryGuardDecision, Phase
+from memguard.api.decision import MemoryGuardDecision
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, RefusedError, nearest
 from memguard.cli.cluster.explain.reasons import Reasons, reasons
-from memguard.cli.cluster.reported import age_seconds, silent
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.stops import Stop, paused, read_stops
+from memguard.cli.cluster.stops import Stop, read_stops
+from memguard.cli.cluster.top.standing import NodeStanding, node_standing
 from memguard.cli.explanation import Explanation
-from memguard.cli.journal import LoggedDecision, explanation_of, explanation_of_other
-from memguard.core.explain import size
-from memguard.core.model import Level, Moment, Record
-from memguard.core.policy import Mode
+from memguard.cli.incident.incident import Incident, explained, others_explained
+from memguard.cli.incident.words import deed, verdict
+from memguard.core.model import Record
 from memguard.errors import MemguardError
 from memguard.kube.identities import identities
 from memguard.kube.objects import Pod
@@ -28,47 +25,33 @@ from memguard.kube.resources import NODES, PODS
 T = TypeVar("T")
 
 
-class NodeNow(Record, frozen=True, kw_only=True):
-    """The pod's node by its last report; `silent`: that is too old to be true; `paused`: it heeds the `stops`."""
-
-    name: str
-    level: Level | None
-    pressure: float | None
-    threshold_score: float | None
-    headroom_bytes: int | None
-    age_seconds: float | None
-    silent: bool
-    stops: tuple[Stop, ...]
-    paused: bool = False
-
-
-class Recorded(Record, frozen=True, kw_only=True):
-    """The last decision that was about the pod, or that it was a candidate in: `victim` tells which."""
-
-    name: str
-    namespace: str
-    at: Moment
-    victim: bool
-    mode: Mode
-    action: str
-    phase: Phase | None
-    freed_bytes: int | None
-    policy: str
-    explanation: Explanation
-
-
 class PodExplanation(Record, frozen=True, kw_only=True):
-    """`kubectl memguard explain`. `node` is None for a pod that is gone, or on no node, or whose node says nothing."""
+    """`kubectl memguard explain`.
+
+    `decision`: the last of the `decisions` about the pod, or else the last one that it was a candidate in (`victim`
+    tells which), and its `explanation`. `node` is None for a pod that is gone, or on no node, or whose node says
+    nothing.
+    """
 
     namespace: str
     pod: str
     exists: bool
     sentence: str
-    decision: Recorded | None
+    decision: MemoryGuardDecision | None
+    victim: bool
+    explanation: Explanation | None
     decisions: int
-    node: NodeNow | None
+    node: NodeStanding | None
     containers: tuple[Reasons, ...]
     unknown: tuple[str, ...] = ()
+
+
+class Told(NamedTuple):
+    """A decision that explains it, and how: `victim` where it was the one that was chosen."""
+
+    incident: Incident
+    explanation: Explanation
+    victim: bool
 
 
 class Case:
@@ -87,15 +70,17 @@ class Case:
     def explanation(self, now: datetime) -> PodExplanation:
         """The whole document."""
         report = self._report()
-        decision = self._recorded(self.decisions[-1]) if self.decisions else self._beside()
+        told = self._told(now)
         node = self._node(report, now) if report else None
         containers = self._reasons(report, node) if report and node else ()
         return PodExplanation(
             namespace=self._cluster.namespace,
             pod=self._name,
             exists=self.pod is not None,
-            sentence=_sentence(self._title, decision, self.pod, node, containers),
-            decision=decision,
+            sentence=_words(told) if told else _no_decision(self._title, self.pod, node, containers),
+            decision=told.incident.decision if told else None,
+            victim=told.victim if told else False,
+            explanation=told.explanation if told else None,
             decisions=len(self.decisions),
             node=node,
             containers=containers,
@@ -111,35 +96,26 @@ class Case:
         found = self._cluster.decisions(self._cluster.namespace, pod=self._name)
         return [one for one in found if self._container in (None, one.spec.victim.name)]
 
-    def _beside(self) -> Recorded | None:
-        """The last decision on its node that it was a candidate in."""
+    def _told(self, now: datetime) -> Told | None:
+        """The last decision about it, else the last one on its node that it was a candidate in."""
+        if self.decisions:
+            incident = Incident(decision=self.decisions[-1], made_at=now)
+            return Told(incident, explained(incident), victim=True)
         if self.pod is None or not self.pod.spec.node_name:
             return None
-        title = f"{self._title}/{self._container or ''}"
-        node = self.pod.spec.node_name
-        there: tuple[MemoryGuardDecision, ...] = self._if_allowed(
-            "whether it was a candidate when another was chosen",
-            lambda: self._cluster.decisions(node=node),
-            (),
-        )
-        found = [one for one in there if any(_is_about(beside.title, title) for beside in one.spec.candidates)]
-        return self._recorded(found[-1], title) if found else None
+        node, what = self.pod.spec.node_name, "whether it was a candidate when another was chosen"
+        nothing: tuple[MemoryGuardDecision, ...] = ()
+        there = self._if_allowed(what, lambda: self._cluster.decisions(node=node), nothing)
+        found = next((one for one in reversed(there) if any(self._is_it(it.title) for it in one.spec.candidates)), None)
+        if found is None:
+            return None
+        incident = Incident(decision=found, made_at=now)
+        own = next(one for one in others_explained(incident) if self._is_it(one.title or ""))
+        return Told(incident, own, victim=False)
 
-    def _recorded(self, one: MemoryGuardDecision, candidate: str = "") -> Recorded:
-        logged = msgspec.convert(msgspec.to_builtins(one.spec), LoggedDecision)
-        beside = next((it for it in logged.candidates if candidate and _is_about(it.title, candidate)), None)
-        return Recorded(
-            name=one.metadata.name,
-            namespace=one.metadata.namespace,
-            at=one.spec.taken_at,
-            victim=beside is None,
-            mode=one.spec.mode,
-            action=one.spec.action,
-            phase=one.status.phase,
-            freed_bytes=one.status.freed_bytes,
-            policy=one.spec.policy,
-            explanation=explanation_of(logged) if beside is None else explanation_of_other(beside, logged),
-        )
+    def _is_it(self, title: str) -> bool:
+        """Is this the pod, or the container of it that is asked for?"""
+        return title.startswith(f"{self._title}/") and self._container in (None, title.rpartition("/")[2])
 
     def _report(self) -> NodeMemory | None:
         node = self.pod.spec.node_name if self.pod else ""
@@ -147,34 +123,22 @@ class Case:
             return None
         return self._if_allowed("how its node stands", lambda: self._cluster.find(NODE_MEMORIES, node), None)
 
-    def _node(self, report: NodeMemory, now: datetime) -> NodeNow:
-        status = report.status
-        stops: tuple[Stop, ...] = self._if_allowed(
-            "whether it is paused", lambda: read_stops(self._cluster)(report), ()
-        )
-        return NodeNow(
-            name=report.metadata.name,
-            level=status.level,
-            pressure=status.pressure,
-            threshold_score=status.threshold_score,
-            headroom_bytes=status.headroom_bytes,
-            age_seconds=age_seconds(report, now),
-            silent=silent(report, now),
-            stops=stops,
-            paused=paused(report, stops, now),
-        )
+    def _node(self, report: NodeMemory, now: datetime) -> NodeStanding:
+        none: tuple[Stop, ...] = ()
+        stops = self._if_allowed("whether it is paused", lambda: read_stops(self._cluster)(report), none)
+        return node_standing(report, stops, now)
 
-    def _reasons(self, report: NodeMemory, now: NodeNow) -> tuple[Reasons, ...]:
-        return self._if_allowed("how its policies treat it", lambda: self._treated(report, now), ())
+    def _reasons(self, report: NodeMemory, standing: NodeStanding) -> tuple[Reasons, ...]:
+        return self._if_allowed("how its policies treat it", lambda: self._treated(report, standing), ())
 
-    def _treated(self, report: NodeMemory, now: NodeNow) -> tuple[Reasons, ...]:
+    def _treated(self, report: NodeMemory, standing: NodeStanding) -> tuple[Reasons, ...]:
         if self.pod is None:
             return ()
         node = self._cluster.find(NODES, report.metadata.name)
         rules = Rules.read(self._cluster, self._cluster.namespace)
         compiled = rules.compiled(node.metadata.labels if node else {}, report.spec)
         found = (one for one in identities(self.pod) if self._container in (None, one.name))
-        return tuple(reasons(one, report.status, compiled, now.stops, heeded=now.paused) for one in found)
+        return tuple(reasons(one, report.status, compiled, standing.stops, heeded=standing.paused) for one in found)
 
     def _if_allowed(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
         """A tenant sees its own namespace, and not the nodes: what it may not see is named."""
@@ -193,25 +157,21 @@ class Case:
         return f"{space}/{self._name}: there is no such pod, and no decision about one. {remedy}"
 
 
-def _is_about(title: str, wanted: str) -> bool:
-    """`namespace/pod/` means any container of the pod."""
-    return title == wanted or (wanted.endswith("/") and title.startswith(wanted))
-
-
 def _require(pod: Pod, container: str) -> None:
     names = [one.name for one in (*pod.spec.containers, *pod.spec.init_containers)]
     if container not in names:
         raise MemguardError(f"{pod.metadata.name} has no container {container}. It has {', '.join(names)}.")
 
 
-def _sentence(
-    title: str, decision: Recorded | None, pod: Pod | None, node: NodeNow | None, containers: tuple[Reasons, ...]
-) -> str:
-    """The answer in words: what happened, or else how things are."""
-    if decision is not None and decision.victim:
-        return f"{decision.explanation.sentence} {_outcome(decision)}"
-    if decision is not None:
-        return decision.explanation.sentence
+def _words(told: Told) -> str:
+    """The answer, where there was a decision: why, and what became of it where it was about the pod itself."""
+    if not told.victim:
+        return told.explanation.sentence
+    return f"{told.explanation.sentence} It {deed(told.incident)}. {verdict(told.incident).words}"
+
+
+def _no_decision(title: str, pod: Pod | None, node: NodeStanding | None, containers: tuple[Reasons, ...]) -> str:
+    """The answer, where there was none: how things are."""
     if pod is None or not pod.spec.node_name:
         return f"{title} is on no node yet: nothing is known of its memory."
     if node is None:
@@ -219,10 +179,3 @@ def _sentence(
     if not containers:
         return f"{title} was never chosen, and none of its containers runs."
     return f"{title} was never chosen: {containers[0].name}: {containers[0].why}."
-
-
-def _outcome(decision: Recorded) -> str:
-    if decision.mode == "Observe":
-        return "It was only observed: nothing was done."
-    freed = f", and {size(decision.freed_bytes)} came back" if decision.freed_bytes is not None else ""
-    return f"It was done ({decision.action}, {decision.phase or 'outcome unknown'}){freed}."

@@ -9,14 +9,16 @@ import typer
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.explain.case import Case
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, pod_name, show
-from memguard.cli.cluster.suggest import pods
+from memguard.cli.cluster.options import Context, Kubeconfig, Namespace, pod_name
+from memguard.cli.cluster.suggest import pod_names
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Target = Annotated[
-    str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pods)
+    str, typer.Argument(metavar="pod/NAME", help="The pod; its name alone will do.", autocompletion=pod_names)
 ]
 Container = Annotated[
     str | None, typer.Option("-c", "--container", metavar="NAME", help="Only this container of the pod.")
@@ -28,7 +30,7 @@ def explain(
     *,
     container: Container = None,
     namespace: Namespace = None,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -56,4 +58,4 @@ def explain(
 
         return pod_view(document)
 
-    show(document, output, view)
+    emit(document, output, view)

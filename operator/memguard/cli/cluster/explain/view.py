@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from memguard.cli.cluster.explain.case import NodeNow, PodExplanation, Recorded
+from memguard.api.decision import MemoryGuardDecision
+from memguard.cli.cluster.explain.case import PodExplanation
 from memguard.cli.cluster.explain.reasons import Reasons
+from memguard.cli.cluster.top.standing import NodeStanding
 from memguard.cli.view.explanation import case_view
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
-from memguard.cli.words import span
+from memguard.cli.words import moment, span, threshold
 from memguard.core.explain import size
 
 NUMBERS = ("rank", "score", "threshold", "memory", "limit", "points")
@@ -24,10 +26,10 @@ def pod_view(explanation: PodExplanation) -> Group:
 
 def _parts(found: PodExplanation) -> Iterator[RenderableType]:
     yield cell(found.sentence, "bold")
-    if found.decision is not None:
+    if found.decision is not None and found.explanation is not None:
         yield cell("")
-        yield cell(_headline(found.decision, found.decisions), QUIET)
-        yield case_view(found.decision.explanation)
+        yield cell(_decision(found.decision, found.decisions if found.victim else 0), QUIET)
+        yield case_view(found.explanation)
     if found.node is not None:
         yield cell("")
         yield cell(_node(found.node), BAD if found.node.stops else WARNING if found.node.silent else QUIET)
@@ -38,20 +40,21 @@ def _parts(found: PodExplanation) -> Iterator[RenderableType]:
         yield cell(f"Not known: {one}", WARNING)
 
 
-def _headline(one: Recorded, count: int) -> str:
-    what = f"the last of {count} about it" if one.victim else "it was a candidate"
-    report = f"kubectl memguard report {one.name} -n {one.namespace}"
+def _decision(one: MemoryGuardDecision, about: int) -> str:
+    """Which it is: the last of so many `about` the pod, or one about another."""
+    spec, name = one.spec, one.metadata.name
+    what = f"the last of {about} about it" if about else "it was a candidate"
     return (
-        f"Decision {one.name} of {one.at:%Y-%m-%d %H:%M:%S} UTC ({what}; {one.mode}, {one.action}). All of it: {report}"
+        f"Decision {name} of {moment(spec.taken_at, seconds=True)} ({what}; {spec.mode}, {spec.action}). "
+        f"All of it: kubectl memguard report {name} -n {one.metadata.namespace}"
     )
 
 
-def _node(node: NodeNow) -> str:
+def _node(node: NodeStanding) -> str:
     age = "never reported" if node.age_seconds is None else f"as of {span(node.age_seconds)} ago"
-    threshold = "-" if node.threshold_score is None else _threshold(node.threshold_score)
-    words = f"Now, on {node.name} ({age}): {node.level or 'nothing said'}"
+    words = f"Now, on {node.node} ({age}): {node.level or 'nothing said'}"
     if node.pressure is not None:
-        words += f", pressure {node.pressure:.2f}, threshold {threshold}"
+        words += f", pressure {node.pressure:.2f}, threshold {threshold(node.threshold_score)}"
     if node.silent:
         words += "; too old to be true"
     stopped = "PAUSED by" if node.paused else "its guard did not heed"
@@ -85,7 +88,3 @@ def _words(one: Reasons) -> Iterator[RenderableType]:
         yield cell(f"What would change it ({one.name}): {change}.")
     for note in one.treatment.notes:
         yield cell(f"{one.treatment.policy}: {note}.", WARNING)
-
-
-def _threshold(score: float) -> str:
-    return f"{score:.0f}" if score <= 1000 else f"{score:.0f} (nobody)"

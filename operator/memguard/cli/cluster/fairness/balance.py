@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from memguard.controller.archive import ended, shares
-from memguard.controller.resources import RecordedDecision
-from memguard.core.fairness import ENOUGH_ENDS, Share
+from memguard.api.decision import MemoryGuardDecision
+from memguard.core.decision import ENDS, carried_out
+from memguard.core.fairness import ENOUGH_ENDS, Share, share
 from memguard.core.fairness import fairness as standings
 from memguard.core.model import Count, Record
 
 #: Hit this many times as often as its memory has it is worth a look.
 UNFAIR_RATIO = 2.0
-Kind = Literal["namespace", "qos", "owner"]
-KINDS: tuple[Kind, ...] = ("namespace", "qos", "owner")
+Grouping = Literal["namespace", "qos", "owner"]
+GROUPINGS: tuple[Grouping, ...] = ("namespace", "qos", "owner")
 
 
 class Group(Record, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Group(Record, frozen=True, kw_only=True):
     happened to say.
     """
 
-    kind: Kind
+    kind: Grouping
     name: str
     ends: Count
     expected: float
@@ -42,10 +42,10 @@ class Fairness(Record, frozen=True, kw_only=True):
     words: str
 
 
-def balance(decisions: Iterable[RecordedDecision], oldest: datetime | None) -> Fairness:
+def balance(decisions: Iterable[MemoryGuardDecision], oldest: datetime | None) -> Fairness:
     """Of those that were carried out, and are not older."""
-    counted = [one for one in decisions if ended(one) and (oldest is None or one.at >= oldest)]
-    divided = [shares(one) for one in counted]
+    counted = [one for one in decisions if _ended(one) and (oldest is None or one.spec.taken_at >= oldest)]
+    divided = [_shares(one) for one in counted]
     memory = _memory(divided)
     groups = tuple(
         Group(
@@ -56,12 +56,23 @@ def balance(decisions: Iterable[RecordedDecision], oldest: datetime | None) -> F
             share_ratio=round(memory.get(one.group, 0.0), 3),
             ratio=None if one.ratio is None else round(one.ratio, 2),
         )
-        for kind in KINDS
+        for kind in GROUPINGS
         for one in standings(divided)
         if one.group.startswith(f"{kind}/")
     )
-    since = min((one.at for one in counted), default=None)
+    since = min((one.spec.taken_at for one in counted), default=None)
     return Fairness(decisions=len(counted), since=since, groups=groups, words=_words(groups, len(counted)))
+
+
+def _ended(one: MemoryGuardDecision) -> bool:
+    return one.spec.action in ENDS and carried_out(one.spec.mode, one.status.phase, one.status.freed_bytes)
+
+
+def _shares(one: MemoryGuardDecision) -> tuple[Share, ...]:
+    return tuple(
+        share(beside.title, beside.qos, beside.owner_kind, beside.freed_bytes, ended=beside.id == one.spec.victim.id)
+        for beside in one.spec.candidates
+    )
 
 
 def _memory(decisions: list[tuple[Share, ...]]) -> dict[str, float]:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.fairness.balance import balance
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, Since, show
-from memguard.controller.resources import DECISIONS
-from memguard.kube.resources import Selection
+from memguard.cli.cluster.options import Context, Kubeconfig, Since
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
 def fairness(
-    *, since: Since = None, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *, since: Since = None, output: Output = Format.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
 ) -> None:
     """Say who is hit, against who holds the memory.
 
@@ -34,11 +34,11 @@ def fairness(
     """
     cluster = Cluster.reached(kubeconfig, context)
     oldest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
-    document = balance(cluster.all(Selection(DECISIONS)), oldest)
+    document = balance(cluster.decisions(), oldest)
 
     def view() -> RenderableType:
         from memguard.cli.cluster.fairness.view import fairness_view
 
         return fairness_view(document)
 
-    show(document, output, view)
+    emit(document, output, view)

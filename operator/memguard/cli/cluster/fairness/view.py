@@ -6,13 +6,14 @@ from rich.console import Group
 
 from memguard.cli.cluster.fairness.balance import UNFAIR_RATIO, Fairness
 from memguard.cli.view.table import QUIET, WARNING, cell, table
+from memguard.cli.words import moment
 
 NUMBERS = ("ended", "expected", "of the memory", "ratio")
 
 
 def fairness_view(found: Fairness) -> Group:
     """The answer, and a line for each group."""
-    since = f"{found.decisions} ends since {found.since:%Y-%m-%d %H:%M} UTC." if found.since else ""
+    since = f"{found.decisions} ends since {moment(found.since)}." if found.since else ""
     if not found.groups:
         return Group(cell(f"{found.words}.", "bold"))
     made = table("by", "group", *NUMBERS, numbers=NUMBERS)

@@ -18,20 +18,22 @@ from memguard.cli.cluster.options import (
     Kubeconfig,
     Namespace,
     NodeName,
-    Output,
     Selector,
     Since,
+    WideOutput,
     pod_name,
     show,
     where,
 )
-from memguard.cli.cluster.suggest import pods
+from memguard.cli.cluster.suggest import pod_names
 from memguard.core.policy import Mode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Target = Annotated[str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.", autocompletion=pods)]
+Target = Annotated[
+    str | None, typer.Argument(metavar="[pod/NAME]", help="Only about this pod.", autocompletion=pod_names)
+]
 InMode = Annotated[Mode | None, typer.Option("--mode", help="Only what was done (Enforce), or only observed.")]
 
 
@@ -44,7 +46,7 @@ def history(
     node: NodeName = None,
     mode: InMode = None,
     since: Since = None,
-    output: Output = Form.TABLE,
+    output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:

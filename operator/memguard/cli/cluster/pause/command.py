@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, NODE_MEMORIES, Cluster, MissingError, explained, nearest
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, NodeNames, Output, show
+from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, nearest
+from memguard.cli.cluster.options import Context, Kubeconfig, NodeNames
 from memguard.cli.cluster.pause.lookout import settled
 from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, StoppingPolicies, is_ours, of_node
+from memguard.cli.options import Output
+from memguard.cli.output import Format, emit
 from memguard.errors import MemguardError
+from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,7 +43,7 @@ def pause(
     everywhere: AllNodes = False,
     reason: Reason = "",
     wait: Wait = WAIT_SECONDS,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -78,7 +81,7 @@ def resume(
     node: NodeNames = None,
     everywhere: AllNodes = False,
     wait: Wait = WAIT_SECONDS,
-    output: Output = Form.TABLE,
+    output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -99,9 +102,9 @@ def resume(
     names = tuple(dict.fromkeys(node or ()))
     if everywhere:
         for policy in filter(is_ours, StoppingPolicies.read(cluster).names):
-            _unstop(cluster, policy)
+            cluster.delete(CLUSTER_POLICIES, policy)
     for name in names:
-        if not _unstop(cluster, of_node(name)):
+        if not cluster.delete(CLUSTER_POLICIES, of_node(name)):
             _require(name, (one.metadata.name for one in cluster.nodes()))
     for report in cluster.reports():
         if report.spec.emergency_stop and (everywhere or report.metadata.name in names):
@@ -147,18 +150,7 @@ def _stop(cluster: Cluster, name: str, selector: dict[str, object], notes: dict[
         "metadata": {"name": name, "annotations": notes},
         "spec": {"emergencyStop": True, "nodeSelector": selector},
     }
-    with explained(CLUSTER_POLICIES):
-        cluster.client.apply(CLUSTER_POLICIES, name, content, manager="kubectl-memguard", force=True)
-
-
-def _unstop(cluster: Cluster, name: str) -> bool:
-    """Was there such a policy?"""
-    try:
-        with explained(CLUSTER_POLICIES):
-            cluster.client.delete(CLUSTER_POLICIES, name)
-    except MissingError:
-        return False
-    return True
+    cluster.apply(CLUSTER_POLICIES, name, content)
 
 
 def _release(cluster: Cluster, node: str) -> None:
@@ -167,12 +159,12 @@ def _release(cluster: Cluster, node: str) -> None:
     cluster.patch(NODE_MEMORIES, node, change)
 
 
-def _end(found: Paused, next_: str, output: Form) -> None:
+def _end(found: Paused, next_: str, output: Format) -> None:
     def view() -> RenderableType:
         from memguard.cli.cluster.pause.view import paused_view
 
         return paused_view(document)
 
     document = msgspec.structs.replace(found, next=next_)
-    show(document, output, view)
+    emit(document, output, view)
     raise typer.Exit(0 if document.sure else 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.reported import silent
 from memguard.cli.cluster.stops import Stop, enforces, heeds
 from memguard.core.model import Record
 
@@ -41,7 +40,7 @@ def stopped_node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> 
     """After `pause`: confirmed where there is a stop and its guard heeds it."""
     if not stops:
         confirmed, words = False, f"no stop holds there: it {_does(report)}"
-    elif silent(report, now):
+    elif report.status.silent(now):
         confirmed, words = False, _mute(report)
     elif heeds(report):
         confirmed, words = True, "enforces nothing"
@@ -52,7 +51,7 @@ def stopped_node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> 
 
 def resumed_node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> PausedNode:
     """After `resume`: confirmed where there is no stop and its guard heeds none."""
-    if silent(report, now):
+    if report.status.silent(now):
         confirmed, words = False, _mute(report)
     elif stops:
         confirmed, words = False, "is still stopped"

@@ -12,27 +12,21 @@ from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.cluster.cluster import DECISIONS, Cluster, RefusedError, nearest
 from memguard.cli.cluster.options import Context, Kubeconfig, Namespace
 from memguard.cli.cluster.report.happenings import happenings, pod_now
-from memguard.cli.cluster.suggest import decisions
-from memguard.cli.incident.delivery import ReportFormat, deliver
+from memguard.cli.cluster.suggest import decision_names
+from memguard.cli.incident.delivery import ReportFormat, ReportOutput, deliver
 from memguard.cli.incident.incident import Happening, Incident
 from memguard.cli.output import plain
 from memguard.errors import MemguardError
 
 Name = Annotated[
-    str, typer.Argument(metavar="DECISION", help="Its name, as `history` shows it.", autocompletion=decisions)
-]
-Form = Annotated[
-    ReportFormat,
-    typer.Option(
-        "-o", "--output", help="How to print; html is a page that needs nothing else, json and yaml are stable."
-    ),
+    str, typer.Argument(metavar="DECISION", help="Its name, as `history` shows it.", autocompletion=decision_names)
 ]
 
 
 def report(
     name: Name,
     *,
-    output: Form = ReportFormat.TABLE,
+    output: ReportOutput = ReportFormat.TABLE,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,

@@ -20,7 +20,7 @@ class Source(KubeObject, frozen=True, kw_only=True):
     component: str = ""
 
 
-class Series(KubeObject, frozen=True, kw_only=True):
+class EventSeries(KubeObject, frozen=True, kw_only=True):
     """When it happened last."""
 
     last_observed_time: Moment | None = None
@@ -38,7 +38,7 @@ class CoreEvent(KubeObject, frozen=True, kw_only=True):
     last_timestamp: Moment | None = None
     source: Source = Source()
     reporting_component: str = ""
-    series: Series | None = None
+    series: EventSeries | None = None
 
     @property
     def at(self) -> datetime | None:

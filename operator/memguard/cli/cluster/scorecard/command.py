@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from memguard.api.definitions import CLUSTER_POLICY, POLICY
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
-from memguard.cli.cluster.cluster import CLUSTER_POLICIES, POLICIES, Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Output, show
+from memguard.cli.cluster.cluster import Cluster
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, WideOutput, show
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
 from memguard.core.notes import title_of
 from memguard.core.policy import Mode
 from memguard.kube.resources import Selection
+from memguard.service.resources import resource_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def scorecard(*, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None) -> None:
+#: With their status, which has their figures.
+JUDGED = resource_of(POLICY, MemoryGuardPolicy)
+JUDGED_CLUSTER = resource_of(CLUSTER_POLICY, ClusterMemoryGuardPolicy)
+
+
+def scorecard(*, output: WideOutput = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None) -> None:
     """Say what observing showed.
 
     Of what was only observed: how often the kernel's OOM killer came within ten minutes (hits), did not come (false
@@ -46,9 +53,9 @@ def scorecard(*, output: Output = Form.TABLE, kubeconfig: Kubeconfig = None, con
 
 
 def _figures(cluster: Cluster) -> Iterator[PolicyFigures]:
-    for tenant in cluster.all(Selection(POLICIES)):
+    for tenant in cluster.all(Selection(JUDGED)):
         yield _of(tenant, tenant.spec.mode)
-    for policy in cluster.all(Selection(CLUSTER_POLICIES)):
+    for policy in cluster.all(Selection(JUDGED_CLUSTER)):
         if not policy.spec.emergency_stop:
             yield _of(policy, policy.spec.defaults.mode)
 

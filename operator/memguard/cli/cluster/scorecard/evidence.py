@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from memguard.api.node_memory import NodeMemory
+from memguard.api.node_memory import NodeMemory, NodeScorecard
 from memguard.cli.words import many
 from memguard.core.model import Count, Moment, Record
 from memguard.core.policy import Mode
@@ -54,7 +54,7 @@ class PolicyFigures(Record, frozen=True, kw_only=True):
 def evidence(reports: Iterable[NodeMemory], policies: Iterable[PolicyFigures]) -> Evidence:
     """By policy from its status; where no operator writes that, or the policy is gone, from the nodes' own counts."""
     told = tuple(reports)
-    nodes = tuple(_node(one) for one in told if one.status.scorecard is not None)
+    nodes = tuple(_node(one.metadata.name, card) for one in told if (card := one.status.scorecard) is not None)
     sums = _by_policy(told)
     known = {one.title: one for one in policies}
     found = [_policy(title, known.get(title), sums.get(title, (0, 0, 0))) for title in sorted({*known, *sums})]
@@ -69,11 +69,8 @@ def evidence(reports: Iterable[NodeMemory], policies: Iterable[PolicyFigures]) -
     )
 
 
-def _node(report: NodeMemory) -> Score:
-    card = report.status.scorecard
-    if card is None:
-        raise ValueError(f"{report.metadata.name} has no scorecard")
-    return _score(report.metadata.name, card.hits, card.false_alarms, card.misses, since=card.since)
+def _node(name: str, card: NodeScorecard) -> Score:
+    return _score(name, card.hits, card.false_alarms, card.misses, since=card.since)
 
 
 def _policy(title: str, known: PolicyFigures | None, counted: tuple[int, int, int]) -> Score:

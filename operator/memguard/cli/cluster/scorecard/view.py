@@ -9,7 +9,7 @@ from rich.table import Table
 
 from memguard.cli.cluster.scorecard.evidence import Evidence, Score
 from memguard.cli.view.table import QUIET, cell, table
-from memguard.cli.words import many
+from memguard.cli.words import many, moment
 
 NUMBERS = ("hits", "false alarms", "misses", "right", "foreseen")
 
@@ -21,7 +21,7 @@ def evidence_view(found: Evidence, *, wide: bool) -> Group:
 
 def _parts(found: Evidence, *, wide: bool) -> Iterator[RenderableType]:
     begun, nodes = found.cluster.since, many(len(found.nodes), "node")
-    since = f"Since {begun:%Y-%m-%d %H:%M} UTC, on {nodes}: " if begun else ""
+    since = f"Since {moment(begun)}, on {nodes}: " if begun else ""
     words = found.cluster.words
     yield cell(f"{since}{words if since else words[:1].upper() + words[1:]}.", "bold")
     if found.policies:

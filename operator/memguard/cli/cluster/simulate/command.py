@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memguard.cli.cluster.cluster import Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, Output, show
+from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, WideOutput, show
 from memguard.cli.cluster.progress import counted
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.simulate.hindsight import Known, Plans, hindsight
+from memguard.cli.cluster.simulate.hindsight import hindsight
 from memguard.cli.cluster.simulate.policy_file import read_policies
 from memguard.cli.cluster.simulate.prospect import prospect
+from memguard.cli.cluster.simulate.rejudged import Known, Plans
 from memguard.cli.cluster.simulate.simulation import Simulation, cluster_words, simulated_policies, trace_words
-from memguard.cli.cluster.simulate.traces import TraceOutcome, decisions
+from memguard.cli.cluster.simulate.traces import TraceOutcome, decided
 from memguard.cli.files import STDIN, name_of, read_trace
 from memguard.cli.judging import no_snapshot
 from memguard.core.compile import Compiled
@@ -74,7 +75,7 @@ def simulate(
     alone: Alone = False,
     node_labels: NodeLabels = "",
     namespace: Namespace = None,
-    output: Output = Form.TABLE,
+    output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -136,10 +137,10 @@ def _with_traces(cluster: Cluster | None, wanted: Rules, traces: Iterable[str], 
         name = name_of(source)
         # read twice rather than held: a trace may be larger than the memory; what comes by a pipe comes once
         piped = list(read_trace(source)) if source == STDIN else None
-        node, snapshots, after = decisions(counted(f"{name}: deciding", piped or read_trace(source)), plan_for)
+        node, snapshots, after = decided(counted(f"{name}: deciding", piped or read_trace(source)), plan_for)
         if not snapshots:
             raise no_snapshot(name)
-        before = decisions(counted(f"{name}: deciding as then", piped or read_trace(source)), None)[2]
+        before = decided(counted(f"{name}: deciding as then", piped or read_trace(source)), None)[2]
         outcomes.append(TraceOutcome(trace=name, node=node, snapshots=snapshots, before=before, after=after))
     return Simulation(
         words=trace_words(outcomes),

@@ -7,15 +7,15 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from memguard.api.decision import DecidedCandidate, MemoryGuardDecision
-from memguard.core.compile import Compiled
+from memguard.cli.cluster.simulate.rejudged import Known, Plans, rejudged
 from memguard.core.explain import size
-from memguard.core.model import Container, Identity, Moment, Record, unread
-from memguard.core.policy import Mode, Plan, workload
-from memguard.core.select import BELOW_THRESHOLD, exclusion
+from memguard.core.model import Container, Moment, Record, container_title, titled, unread
+from memguard.core.policy import Mode, Plan
+from memguard.core.select import BELOW_THRESHOLD
 
 Outcome = Literal["same", "acted", "observed", "spared", "another", "unknown"]
 WORDS: Mapping[Outcome, str] = {
@@ -41,31 +41,6 @@ class Hindsight(Record, frozen=True, kw_only=True):
     words: str
 
 
-class Plans(NamedTuple):
-    """Of one node: as the policies are, and as they would be."""
-
-    before: Compiled
-    after: Compiled
-
-
-class Known:
-    """Who is who now: a record has no labels. Where its pod is gone, another of the same workload stands in."""
-
-    def __init__(self, identities: Iterable[Identity]) -> None:
-        self._by_id: dict[str, Identity] = {}
-        self._by_title: dict[str, Identity] = {}
-        self._by_workload: dict[str, Identity] = {}
-        for one in identities:
-            container = unread(one)
-            self._by_id[one.id] = one
-            self._by_title[container.title] = one
-            self._by_workload[workload(container)] = one
-
-    def find(self, identity: str, title: str = "", workload_: str = "") -> Identity | None:
-        """By id, else by name, else by workload."""
-        return self._by_id.get(identity) or self._by_title.get(title) or self._by_workload.get(workload_)
-
-
 class _Standing(NamedTuple):
     candidate: DecidedCandidate
     badness: float
@@ -76,7 +51,7 @@ class _Standing(NamedTuple):
 def hindsight(record: MemoryGuardDecision, plans: Plans | None, known: Known) -> Hindsight:
     """What this decision would have been."""
     victim = record.spec.victim
-    title = "/".join(part for part in (victim.namespace, victim.pod, victim.name) if part) or victim.id[:12]
+    title = container_title(victim.namespace, victim.pod, victim.name, victim.id[:12])
     outcome, would, words = _judged(record, plans, known, title)
     return Hindsight(
         name=record.metadata.name,
@@ -139,31 +114,17 @@ def _candidates(record: MemoryGuardDecision, title: str) -> tuple[DecidedCandida
 
 
 def _standing(one: DecidedCandidate, record: MemoryGuardDecision, plans: Plans, known: Known) -> _Standing:
-    container = _container(one, record, known)
-    before, after = plans.before.plan, plans.after.plan
-    shift = after.rule_for(container).adjustment - before.rule_for(container).adjustment
-    score = max(0, min(1000, one.score + shift))
-    excluded = exclusion(container, after.rule_for(container), after)
-    if excluded is None and score < record.spec.threshold_score:
-        excluded = f"{BELOW_THRESHOLD} of {record.spec.threshold_score:.0f}"
-    elif excluded is None and one.excluded is not None and not _lifted(one.excluded, container, before):
-        excluded = one.excluded
-    return _Standing(one, one.badness + (score - one.score) / 1000, excluded, container)
-
-
-def _lifted(excluded: str, container: Container, before: Plan) -> bool:
-    """Was it a policy, or the threshold, that excluded it then? Both were looked at anew."""
-    return excluded.startswith(BELOW_THRESHOLD) or excluded == exclusion(container, before.rule_for(container), before)
+    found = rejudged(_container(one, record, known), one.score, one.excluded, plans)
+    threshold, excluded = record.spec.threshold_score, found.excluded
+    if excluded is None and found.score < threshold:
+        excluded = f"{BELOW_THRESHOLD} of {threshold:.0f}"
+    return _Standing(one, one.badness + (found.score - one.score) / 1000, excluded, found.container)
 
 
 def _container(one: DecidedCandidate, record: MemoryGuardDecision, known: Known) -> Container:
     victim = record.spec.victim
     found = known.find(one.id, one.title, victim.workload if one.id == victim.id else "")
-    if found is not None:
-        return unread(found)
-    place, _, name = one.title.rpartition("/")
-    namespace, _, pod = place.rpartition("/")
-    return unread(Identity(id=one.id, namespace=namespace or None, pod=pod or None, name=name or None))
+    return unread(found or titled(one.id, one.title))
 
 
 def _unsure(record: MemoryGuardDecision, plans: Plans, known: Known, title: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,10 +10,10 @@ from memguard.api.crd import kind_schema
 from memguard.api.meta import API_VERSION, Desired
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.files import name_of, numbered_lines
+from memguard.cli.files import name_of, read_yaml
 from memguard.core.notes import Named
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
-from memguard.errors import InputError
+from memguard.errors import InputError, problem_and_field
 
 REMEDY = "Compare it with `kubectl explain mgp.spec` and docs/policies.md."
 SPECS: dict[str, type[MemoryGuardPolicySpec] | type[ClusterMemoryGuardPolicySpec]] = {
@@ -34,7 +33,7 @@ def read_policies(source: str, namespace: str) -> Rules:
     """
     cluster: list[Named[ClusterMemoryGuardPolicySpec]] = []
     tenants: list[Named[MemoryGuardPolicySpec]] = []
-    for number, document in enumerate(_documents(source), 1):
+    for number, document in enumerate(read_yaml(source, REMEDY), 1):
         where = f"{name_of(source)}, document {number}"
         named = _policy(document, where, namespace)
         if isinstance(named.spec, ClusterMemoryGuardPolicySpec):
@@ -46,21 +45,6 @@ def read_policies(source: str, namespace: str) -> Rules:
     return Rules(tuple(cluster), tuple(tenants))
 
 
-def _documents(source: str) -> Iterator[Any]:
-    """Each document; of a List each of its items."""
-    import yaml
-
-    text = b"".join(line for _, line in numbered_lines(source))
-    try:
-        found = [document for document in yaml.safe_load_all(text) if document is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        words = " ".join(str(error).split())
-        raise InputError(name_of(source), f"is no YAML ({words})", remedy=REMEDY) from None
-    for document in found:
-        items = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
-        yield from items if isinstance(items, list) else [document]
-
-
 def _policy(document: Any, where: str, namespace: str) -> Named[Any]:
     kind = document.get("kind") if isinstance(document, dict) else None
     spec_type = SPECS.get(str(kind))
@@ -70,23 +54,14 @@ def _policy(document: Any, where: str, namespace: str) -> Named[Any]:
         raise InputError(where, f"it is {problem}, and no policy", remedy=remedy)
     _refuse_unknown(document.get("spec"), kind_schema(KINDS[str(kind)])["properties"]["spec"], where, "$.spec")
     try:
-        policy = msgspec.convert(_plain(document), Desired[spec_type])  # type: ignore[valid-type]
+        policy = msgspec.convert(document, Desired[spec_type])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `")
-        raise InputError(where, problem, remedy=REMEDY, field=path.rstrip("`") or None) from None
+        problem, field = problem_and_field(error)
+        raise InputError(where, problem, remedy=REMEDY, field=field or None) from None
     if not policy.metadata.name:
         raise InputError(where, "it has no name", remedy=REMEDY, field="$.metadata.name")
     space = (policy.metadata.namespace or namespace) if spec_type is MemoryGuardPolicySpec else ""
     return Named(namespace=space, name=policy.metadata.name, spec=policy.spec)
-
-
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """Of the metadata what is looked at: YAML makes moments of what is one."""
-    metadata = document.get("metadata")
-    wanted = (
-        {key: metadata[key] for key in ("name", "namespace") if key in metadata} if isinstance(metadata, dict) else {}
-    )
-    return {"metadata": wanted, "spec": document.get("spec")}
 
 
 def _refuse_unknown(value: Any, schema: dict[str, Any], where: str, path: str) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from memguard.api.node_memory import NodeMemoryStatus, TopContainer
-from memguard.cli.cluster.simulate.hindsight import Known, Plans
-from memguard.core.compile import Compiled
+from memguard.api.node_memory import NodeMemoryStatus
+from memguard.cli.cluster.simulate.rejudged import Known, Plans, rejudged
 from memguard.core.domain import Domain, reserve
 from memguard.core.history import Gauge
-from memguard.core.model import Container, Level, Record, unread
+from memguard.core.model import Level, Record, unread
 from memguard.core.policy import Mode, Plan
 from memguard.core.pressure import assess
-from memguard.core.select import BELOW_THRESHOLD, exclusion
 
 
 class Nearest(Record, frozen=True, kw_only=True):
@@ -36,37 +32,25 @@ class NodeProspect(Record, frozen=True, kw_only=True):
     after: Nearest | None
 
 
-class _Ranked(NamedTuple):
-    score: int
-    entry: TopContainer
-    container: Container
-
-
 def prospect(node: str, status: NodeMemoryStatus, plans: Plans, known: Known) -> NodeProspect:
     """By the node's last report: ten containers, the guard's own scores, other points and exclusions."""
     return NodeProspect(
         node=node,
         level=status.level,
         policy=plans.after.cluster,
-        before=_nearest(status, plans.before.plan, plans.before, known),
-        after=_nearest(status, plans.before.plan, plans.after, known),
+        before=_nearest(status, Plans(plans.before, plans.before), known),
+        after=_nearest(status, plans, known),
     )
 
 
-def _nearest(status: NodeMemoryStatus, before: Plan, compiled: Compiled, known: Known) -> Nearest | None:
-    plan, threshold = compiled.plan, _threshold(status, before, compiled.plan)
-    ranked = []
-    for entry in status.top:
-        found = known.find(entry.id)
-        if found is None:
-            continue
-        container = unread(found)
-        if _excluded(entry, container, before, plan) is None:
-            shift = plan.rule_for(container).adjustment - before.rule_for(container).adjustment
-            ranked.append(_Ranked(max(0, min(1000, entry.score + shift)), entry, container))
-    if not ranked:
+def _nearest(status: NodeMemoryStatus, plans: Plans, known: Known) -> Nearest | None:
+    plan, threshold = plans.after.plan, _threshold(status, plans.before.plan, plans.after.plan)
+    listed = ((entry, known.find(entry.id)) for entry in status.top)
+    found = [(rejudged(unread(who), entry.score, entry.excluded, plans), entry) for entry, who in listed if who]
+    allowed = [both for both in found if both[0].excluded is None]
+    if not allowed:
         return None
-    first = max(ranked, key=lambda one: (one.score, one.entry.footprint_bytes, one.entry.id))
+    first, _ = max(allowed, key=lambda both: (both[0].score, both[1].footprint_bytes, both[1].id))
     return Nearest(
         container=first.container.title,
         score=first.score,
@@ -75,15 +59,6 @@ def _nearest(status: NodeMemoryStatus, before: Plan, compiled: Compiled, known: 
         mode=plan.mode_for(first.container),
         policy=plan.rule_for(first.container).policy,
     )
-
-
-def _excluded(entry: TopContainer, container: Container, before: Plan, after: Plan) -> str | None:
-    """By the plan; else by what the guard said that no policy is the reason of."""
-    found = exclusion(container, after.rule_for(container), after)
-    told = entry.excluded
-    if found is not None or told is None or told.startswith(BELOW_THRESHOLD):
-        return found
-    return None if told == exclusion(container, before.rule_for(container), before) else told
 
 
 def _threshold(status: NodeMemoryStatus, before: Plan, after: Plan) -> float | None:

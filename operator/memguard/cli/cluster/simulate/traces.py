@@ -42,7 +42,7 @@ class TraceOutcome(Record, frozen=True, kw_only=True):
 PlanFor = Callable[[str], Plan]
 
 
-def decisions(lines: Iterable[Line], plan_for: PlanFor | None) -> tuple[str, int, tuple[TraceDecision, ...]]:
+def decided(lines: Iterable[Line], plan_for: PlanFor | None) -> tuple[str, int, tuple[TraceDecision, ...]]:
     """The node, the number of snapshots, and what would have been decided; without `plan_for` under the trace's plans.
 
     Only who would really have been ended is gone from the snapshots that follow.

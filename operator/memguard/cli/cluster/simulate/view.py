@@ -12,6 +12,7 @@ from memguard.cli.cluster.simulate.prospect import Nearest, NodeProspect
 from memguard.cli.cluster.simulate.simulation import SimulatedPolicy, Simulation
 from memguard.cli.cluster.simulate.traces import TraceDecision, TraceOutcome
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
+from memguard.cli.words import moment
 from memguard.core.explain import size
 
 OUTCOMES = {"same": QUIET, "acted": WARNING, "observed": WARNING, "spared": "", "another": WARNING, "unknown": QUIET}
@@ -107,6 +108,6 @@ def _fate(one: Nearest | None) -> str:
 def _decisions(decisions: tuple[Hindsight, ...]) -> Table:
     made = table("decided at", "container", "was", "would have been", "")
     for one in decisions:
-        values = (f"{one.at:%Y-%m-%d %H:%M}", one.victim, one.mode, one.would or "-", one.words)
+        values = (moment(one.at), one.victim, one.mode, one.would or "-", one.words)
         made.add_row(*(cell(value, OUTCOMES[one.outcome]) for value in values))
     return made

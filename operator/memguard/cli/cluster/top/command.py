@@ -19,14 +19,14 @@ from memguard.cli.cluster.options import (
     Kubeconfig,
     Namespace,
     NodeNames,
-    Output,
     Selector,
+    WideOutput,
     where,
 )
 from memguard.cli.cluster.stops import Stops, read_stops
 from memguard.cli.cluster.top.standing import (
-    Kind,
     Standing,
+    Subject,
     container_standings,
     node_standings,
     pod_standings,
@@ -37,7 +37,7 @@ from memguard.errors import MemguardError
 from memguard.kube.resources import Selection
 from memguard.kube.watch import Watcher
 
-What = Annotated[Kind, typer.Argument(help="What to show.")]
+What = Annotated[Subject, typer.Argument(help="What to show.")]
 Once = Annotated[bool, typer.Option("--once", help="Print one table, and end.")]
 #: Who starts a live view waits so long for the first list.
 FIRST_SECONDS = 15.0
@@ -57,7 +57,7 @@ def top(
     all_namespaces: AllNamespaces = False,
     selector: Selector = "",
     node: NodeNames = None,
-    output: Output = Form.TABLE,
+    output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
@@ -94,7 +94,7 @@ class Looking:
     """What is asked for, and where it is read."""
 
     def __init__(
-        self, cluster: Cluster, what: Kind, namespace: str | None, selector: str, nodes: frozenset[str]
+        self, cluster: Cluster, what: Subject, namespace: str | None, selector: str, nodes: frozenset[str]
     ) -> None:
         self._cluster, self._what, self._namespace = cluster, what, namespace
         self._selector, self._nodes = selector, nodes
@@ -172,7 +172,7 @@ class Looking:
             self._unseen = f"whether nodes are paused is not known: {error}"
 
 
-def _show(standings: Iterator[Standing], what: Kind, *, wide: bool, live: bool) -> None:
+def _show(standings: Iterator[Standing], what: Subject, *, wide: bool, live: bool) -> None:
     from rich.live import Live
 
     from memguard.cli.cluster.top.view import standing_view

@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
 
-from memguard.api.node_memory import NodeMemory, TopContainer
-from memguard.cli.cluster.reported import age_seconds, silent
+from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
 from memguard.cli.cluster.stops import Stop, Stops, paused
-from memguard.cli.outlook import SOON_SECONDS, Level
-from memguard.core.model import Bytes, Moment, Record
-from memguard.core.model import Level as NodeLevel
+from memguard.cli.outlook import SOON_SECONDS, Alarm
+from memguard.core.model import Bytes, Level, Moment, Record, container_title
 from memguard.core.policy import Mode
 from memguard.core.select import BELOW_THRESHOLD
 
-Kind = Literal["nodes", "pods", "containers"]
+Subject = Literal["nodes", "pods", "containers"]
 #: Of a silent node nobody knows: it comes before those that are known to be calm.
-_WORST_FIRST: dict[NodeLevel | None, int] = {"Critical": 0, "Tight": 1, None: 2, "Calm": 3}
-_LEVELS: tuple[Level, ...] = ("ok", "warning", "danger")
+_WORST_FIRST: dict[Level | None, int] = {"Critical": 0, "Tight": 1, None: 2, "Calm": 3}
+_ALARMS: tuple[Alarm, ...] = ("ok", "warning", "danger")
 
 
 class NodeStanding(Record, frozen=True, kw_only=True):
@@ -28,7 +26,7 @@ class NodeStanding(Record, frozen=True, kw_only=True):
     """
 
     node: str
-    level: NodeLevel | None
+    level: Level | None
     mode: Mode | None
     total_bytes: Bytes | None
     available_bytes: Bytes | None
@@ -52,8 +50,8 @@ class NodeStanding(Record, frozen=True, kw_only=True):
 class ContainerStanding(Record, frozen=True, kw_only=True):
     """One container, or one pod with `containers` of them: its highest score, all of its footprint.
 
-    danger: it may be chosen, and its node's reserve is touched. warning: it may be chosen, or reaches its own limit
-    within a minute. `state` says it in words.
+    `alarm` danger: it may be chosen, and its node's reserve is touched. warning: it may be chosen, or reaches its own
+    limit within a minute. `state` says it in words.
     """
 
     node: str
@@ -66,7 +64,7 @@ class ContainerStanding(Record, frozen=True, kw_only=True):
     footprint_bytes: Bytes
     limit_bytes: Bytes | None
     limit_seconds: float | None
-    level: Level
+    alarm: Alarm
     state: str
     age_seconds: float | None
     silent: bool
@@ -88,7 +86,7 @@ Wanted = Callable[[str | None, str | None], bool]
 
 def node_standings(reports: Iterable[NodeMemory], stops: Stops, now: datetime) -> tuple[NodeStanding, ...]:
     """All nodes, those in trouble first."""
-    found = [_node(report, stops(report), now) for report in reports]
+    found = [node_standing(report, stops(report), now) for report in reports]
     return tuple(sorted(found, key=_trouble))
 
 
@@ -115,7 +113,8 @@ def pod_standings(containers: Iterable[ContainerStanding]) -> tuple[ContainerSta
     return tuple(sorted(map(_pod, pods.values()), key=_order))
 
 
-def _node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> NodeStanding:
+def node_standing(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> NodeStanding:
+    """One node."""
     status = report.status
     worst = status.top[0] if status.top else None
     return NodeStanding(
@@ -129,14 +128,14 @@ def _node(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) -> NodeSta
         pressure=status.pressure,
         threshold_score=status.threshold_score,
         exhaustion_seconds=status.exhaustion_seconds,
-        worst=title(worst.namespace, worst.pod, worst.name, worst.id) if worst else None,
+        worst=container_title(worst.namespace, worst.pod, worst.name, worst.id[:12]) if worst else None,
         worst_score=worst.score if worst else None,
         containers=status.containers,
         kernel_oom_kills=status.kernel_oom_kills,
         policy=status.plan.policy if status.plan else None,
         observed_at=status.observed_at,
-        age_seconds=age_seconds(report, now),
-        silent=silent(report, now),
+        age_seconds=_age(status, now),
+        silent=status.silent(now),
         stops=stops,
         paused=paused(report, stops, now),
     )
@@ -154,10 +153,10 @@ def _container(one: TopContainer, report: NodeMemory, now: datetime) -> Containe
         footprint_bytes=one.footprint_bytes,
         limit_bytes=one.limit_bytes,
         limit_seconds=one.limit_seconds,
-        level=_level(one, report),
+        alarm=_alarm(one, report),
         state=state(one),
-        age_seconds=age_seconds(report, now),
-        silent=silent(report, now),
+        age_seconds=_age(report.status, now),
+        silent=report.status.silent(now),
     )
 
 
@@ -176,7 +175,7 @@ def _pod(members: list[ContainerStanding]) -> ContainerStanding:
         footprint_bytes=sum(one.footprint_bytes for one in members),
         limit_bytes=None if None in limits else sum(one or 0 for one in limits),
         limit_seconds=min(times, default=None),
-        level=max((one.level for one in members), key=_LEVELS.index),
+        alarm=max((one.alarm for one in members), key=_ALARMS.index),
         state=worst.state,
         age_seconds=worst.age_seconds,
         silent=worst.silent,
@@ -190,16 +189,16 @@ def state(one: TopContainer) -> str:
     return "below the threshold" if one.excluded.startswith(BELOW_THRESHOLD) else f"no: {one.excluded}"
 
 
-def title(namespace: str | None, pod: str | None, name: str | None, identity: str = "") -> str:
-    """What a person calls a container."""
-    return "/".join(part for part in (namespace, pod, name) if part) or identity[:12]
-
-
-def _level(one: TopContainer, report: NodeMemory) -> Level:
+def _alarm(one: TopContainer, report: NodeMemory) -> Alarm:
     if one.excluded is None:
         return "danger" if report.status.level == "Critical" else "warning"
     soon = one.limit_seconds is not None and one.limit_seconds <= SOON_SECONDS
     return "warning" if soon else "ok"
+
+
+def _age(status: NodeMemoryStatus, now: datetime) -> float | None:
+    age = status.age_seconds(now)
+    return None if age is None else round(age, 1)
 
 
 def _order(one: ContainerStanding) -> tuple[int, int, str, str, str]:

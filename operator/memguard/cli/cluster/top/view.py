@@ -8,22 +8,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from memguard.cli.cluster.top.standing import ContainerStanding, Kind, NodeStanding, Standing
+from memguard.cli.cluster.top.standing import ContainerStanding, NodeStanding, Standing, Subject
 from memguard.cli.view.outlook import STYLES
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
-from memguard.cli.words import many, span
+from memguard.cli.words import many, moment, span, threshold, until
 from memguard.core.explain import size
 
 NODE_STYLES = {"Critical": BAD, "Tight": WARNING, "Calm": "", None: QUIET}
 NODE_NUMBERS = ("headroom", "available", "of", "pressure", "empty in", "score", "age")
 WIDE_NODE_NUMBERS = ("reserve", "threshold", "containers", "OOM kills")
 NUMBERS = ("memory", "limit", "limit in", "score", "threshold", "age", "containers")
-#: What is further away is no news.
-FAR_SECONDS = 86_400.0
 HELD = "A report holds the ten containers nearest to being chosen; `memguard top` on the node has them all."
 
 
-def standing_view(standing: Standing, what: Kind, *, wide: bool, most: int | None = None) -> Group:
+def standing_view(standing: Standing, what: Subject, *, wide: bool, most: int | None = None) -> Group:
     """What is stopped, the table, and what it cannot show; of the table so many rows at `most`.
 
     A table of 5,000 nodes takes seconds to draw, and no screen has room for it.
@@ -31,9 +29,9 @@ def standing_view(standing: Standing, what: Kind, *, wide: bool, most: int | Non
     return Group(*_parts(standing, what, wide=wide, most=most))
 
 
-def _parts(standing: Standing, what: Kind, *, wide: bool, most: int | None) -> Iterator[RenderableType]:
+def _parts(standing: Standing, what: Subject, *, wide: bool, most: int | None) -> Iterator[RenderableType]:
     yield from _stopped(standing.nodes)
-    yield cell(f"{standing.taken_at:%Y-%m-%d %H:%M:%S} UTC", QUIET)
+    yield cell(moment(standing.taken_at, seconds=True), QUIET)
     if what == "nodes":
         yield _nodes(standing.nodes[:most], wide=wide) if standing.nodes else cell("No node reports.")
     else:
@@ -79,11 +77,11 @@ def _node(node: NodeStanding, *, wide: bool) -> Iterator[str]:
     yield _mode(node)
     yield from (_size(node.headroom_bytes), _size(node.available_bytes), _size(node.total_bytes))
     yield "-" if node.pressure is None else f"{node.pressure:.2f}"
-    yield _near(node.exhaustion_seconds)
+    yield until(node.exhaustion_seconds)
     yield node.worst or "-"
     yield _number(node.worst_score)
     if wide:
-        yield from (_size(node.reserve_bytes), _threshold(node.threshold_score))
+        yield from (_size(node.reserve_bytes), threshold(node.threshold_score, brief=True))
         yield from (_number(node.containers), _number(node.kernel_oom_kills), node.policy or "-")
     yield _age(node.age_seconds)
 
@@ -95,25 +93,25 @@ def _mode(node: NodeStanding) -> str:
     return "NOT PAUSED" if node.stops else node.mode or "-"
 
 
-def _containers(containers: Iterable[ContainerStanding], what: Kind, *, wide: bool) -> Table:
+def _containers(containers: Iterable[ContainerStanding], what: Subject, *, wide: bool) -> Table:
     columns = ("namespace", "pod", "containers" if what == "pods" else "container")
     made = table(
-        *columns, "memory", "limit", "limit in", "score", *(("threshold",) if wide else ()), "level", "state", "node",
+        *columns, "memory", "limit", "limit in", "score", *(("threshold",) if wide else ()), "alarm", "state", "node",
         "age", numbers=NUMBERS,
     )  # fmt: skip
     for one in containers:
-        style = QUIET if one.silent else STYLES[one.level]
+        style = QUIET if one.silent else STYLES[one.alarm]
         made.add_row(*(cell(value, style) for value in _container(one, what, wide=wide)))
     return made
 
 
-def _container(one: ContainerStanding, what: Kind, *, wide: bool) -> Iterator[str]:
+def _container(one: ContainerStanding, what: Subject, *, wide: bool) -> Iterator[str]:
     yield from (one.namespace or "-", one.pod or "-")
     yield str(one.containers) if what == "pods" else one.name or "-"
-    yield from (_size(one.footprint_bytes), _size(one.limit_bytes), _near(one.limit_seconds), str(one.score))
+    yield from (_size(one.footprint_bytes), _size(one.limit_bytes), until(one.limit_seconds), str(one.score))
     if wide:
-        yield _threshold(one.threshold_score)
-    yield from (one.level, one.state, one.node, _age(one.age_seconds))
+        yield threshold(one.threshold_score, brief=True)
+    yield from (one.alarm, one.state, one.node, _age(one.age_seconds))
 
 
 def _size(count_bytes: int | None) -> str:
@@ -122,16 +120,6 @@ def _size(count_bytes: int | None) -> str:
 
 def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
-
-
-def _near(seconds: float | None) -> str:
-    return "-" if seconds is None or seconds > FAR_SECONDS else span(seconds)
-
-
-def _threshold(score: float | None) -> str:
-    if score is None:
-        return "-"
-    return f"{score:.0f}" if score <= 1000 else "nobody"
 
 
 def _age(seconds: float | None) -> str:
