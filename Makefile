@@ -6,14 +6,15 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate rows clean
+.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine and of the cluster
+setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine, the cluster and the pages
 	@tools/setup.sh system
 	@tools/setup.sh cluster
+	@tools/setup.sh browser
 
 python:
 	@tools/setup.sh python
@@ -45,8 +46,15 @@ demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why
 bench: setup  ## figures against no guard and the peers, on a real kernel
 	$(RUN) python -m bench
 
-generate: python  ## write the generated files anew: golden outputs and the tables in docs/
+generate: python  ## write the generated files anew: golden outputs, and the tables and pictures in docs/
 	$(RUN) python -m tools.generate
+
+docs: python  ## the docs site, in build/site: every broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+plugin: python  ## the kubectl plugin as a single file for this machine: dist/kubectl-memguard
+	@$(RUN) python -m tools.plugin
 
 rows: python  ## the mission's rows, the code and the tests that carry them
 	@$(RUN) python -m tools.rows

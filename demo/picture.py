@@ -10,9 +10,10 @@ from xml.sax.saxutils import escape
 
 from demo.ending import Ending, Moment
 from demo.report import Report
-from demo.svg import Frame, element, line, polygon, polyline, rectangle, spread, text, ticks, wrapped
+from demo.svg import element, line, polygon, polyline, rectangle, text, wrapped
 from demo.trail import Curve
 from demo.words import ORIGINS, headline, origin, since_the_line
+from memguard.cli.view.plot import Frame, spread, ticks
 
 MIB = 1 << 20
 WIDTH = 1180

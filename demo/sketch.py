@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from demo.ending import Ending
-from demo.svg import spread
 from demo.trail import Curve, between
 from demo.words import since_the_line
+from memguard.cli.view.plot import spread
 
 MIB = 1 << 20
 ROWS = 10

@@ -1,9 +1,8 @@
-"""The little SVG that we need: elements as text, plots as frames, and text that says where it ends."""
+"""The little SVG that we need: elements as text, and text that says where it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 #: Width of a character as a share of the font's size: system sans-serif fonts average 0.5, so lines never run over.
@@ -55,61 +54,6 @@ def wrapped(words: str, width: float, size: float) -> list[str]:
         else:
             lines.append(word)
     return lines
-
-
-def spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Places in order, each as near to the wanted one as `gap` to its neighbours allows, within low and high."""
-    placed: list[float] = []
-    for want in wanted:
-        placed.append(max(want, low, placed[-1] + gap if placed else low))
-    for index in range(len(placed) - 1, -1, -1):
-        limit = high if index == len(placed) - 1 else placed[index + 1] - gap
-        placed[index] = min(placed[index], limit)
-    return placed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """A plot's place on the page, and the values at its edges."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    from_t: float
-    to_t: float
-    from_v: float
-    to_v: float
-
-    @property
-    def right(self) -> float:
-        """The right edge."""
-        return self.x + self.width
-
-    @property
-    def bottom(self) -> float:
-        """The lower edge."""
-        return self.y + self.height
-
-    def px(self, t: float) -> float:
-        """Where a time stands."""
-        return self.x + (t - self.from_t) / (self.to_t - self.from_t) * self.width
-
-    def py(self, v: float) -> float:
-        """Where a value stands."""
-        return self.bottom - (v - self.from_v) / (self.to_v - self.from_v) * self.height
-
-    def shows(self, t: float) -> bool:
-        """Is this time within?"""
-        return self.from_t <= t <= self.to_t
-
-
-def ticks(low: float, high: float, most: int, steps: tuple[float, ...]) -> list[float]:
-    """Round values within low and high, at most `most`; `steps` from fine to coarse."""
-    step = next((step for step in steps if (high - low) / step <= most), steps[-1])
-    first = -(-low // step)
-    count = int(high // step - first) + 1
-    return [(first + index) * step for index in range(count)]
 
 
 def _points(points: Iterable[Point]) -> str:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 from e2e.cluster import BACKEND, Cluster, ours
 from e2e.deployment import Deployment
 from e2e.images import build_images
-
-#: Overrides the one that is compiled in.
-DEFAULT = {
-    "apiVersion": "memguard.io/v1alpha1",
-    "kind": "ClusterMemoryGuardPolicy",
-    "metadata": {"name": "default"},
-    "spec": {"budget": {"perContainer": 20, "perNamespace": 500, "perNode": 1000}},
-}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,5 +33,4 @@ def memguard(cluster: Cluster) -> Deployment:
     """memguard in its enforce profile on every node: it observes by default, and its budgets suffice for all tests."""
     found = Deployment(cluster)
     found.install()
-    cluster.kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(DEFAULT))
     return found

@@ -1,28 +1,29 @@
-"""memguard on a test cluster: its kinds, its rules of admission, its rights and its DaemonSet, as deploy/ has them."""
+"""memguard on a test cluster, installed from the chart by Helm."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any, Literal
 from urllib.request import Request, urlopen
 
 from e2e import images
 from e2e.cluster import Cluster
 from e2e.forward import forwarded
-from e2e.lab.errors import LabError
+from e2e.lab import binaries
+from e2e.lab.cache import run
 from tests.machine.image import REPOSITORY
 
 Profile = Literal["observe", "enforce"]
+Values = dict[str, Any]
 NAMESPACE = "memguard-system"
-DEPLOY = REPOSITORY / "deploy"
-#: In the order in which one needs the other.
-COMMON = (REPOSITORY / "crds", DEPLOY / "common", DEPLOY / "admission")
-SECCOMP = DEPLOY / "seccomp" / "memguard-guard.json"
+RELEASE = "memguard"
+CHART = REPOSITORY / "charts" / "memguard"
+SECCOMP = REPOSITORY / "deploy" / "seccomp" / "memguard-guard.json"
 #: Where kubelet looks for it.
 SECCOMP_DIRECTORY = "/var/lib/kubelet/seccomp"
-_IMAGE = re.compile(r"image: memguard-(node|operator):\S+")
+#: The guard's budgets suffice for all tests; this overrides what is compiled in.
+CLUSTER_POLICY: Values = {"budget": {"perContainer": 20, "perNamespace": 500, "perNode": 1000}}
 
 
 class Deployment:
@@ -32,18 +33,23 @@ class Deployment:
         self.cluster = cluster
 
     def install(self, profile: Profile = "enforce") -> None:
-        """All of it, anew or over what is there; returns when every pod is ready."""
-        for path in COMMON:
-            self._apply(path)
-            if path == COMMON[0]:
-                self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+        """All of it, anew or over what is there, under the stricter of the two seccomp profiles."""
         file = f"{SECCOMP_DIRECTORY}/{SECCOMP.name}"
         for node in self.cluster.nodes:
             node.run(f"mkdir -p {SECCOMP_DIRECTORY} && cat > {file} <<'E'\n{SECCOMP.read_text()}\nE")
-        self.cluster.kubectl("apply", "-f", "-", stdin=manifest(f"{profile}/node.yaml"))
-        self.cluster.kubectl("apply", "-f", "-", stdin=manifest("operator/operator.yaml"))
-        self.wait()
-        self.wait_for_operator()
+        localhost = {"type": "Localhost", "localhostProfile": SECCOMP.name}
+        self.upgrade({"profile": profile, "guard": {"seccompProfile": localhost}, "clusterPolicy": CLUSTER_POLICY})
+
+    def upgrade(self, values: Values) -> None:
+        """The release with these values and today's images; returns when every pod is ready."""
+        words = ("upgrade", "--install", RELEASE, str(CHART), "--create-namespace", "--values", "-")
+        self.helm(*words, "--wait", "--timeout=10m", values=_over(ours(), values))
+
+    def helm(self, *words: str, values: Values | None = None) -> str:
+        """What Helm printed, as the administrator, in memguard's namespace; raises LabError with its complaint."""
+        options = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", NAMESPACE)
+        stdin = None if values is None else json.dumps(values).encode()
+        return run(str(binaries.tool("helm")), *words, *options, stdin=stdin)
 
     def wait(self) -> None:
         """Until every node's pod is the newest, and ready."""
@@ -97,14 +103,19 @@ class Deployment:
         )
         return said[-1] if said else None
 
-    def _apply(self, path: Path) -> None:
-        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", str(path))
+
+def ours() -> Values:
+    """The images that were built, which every node has."""
+    images_of = {target: images.reference(target).rsplit(":", 1) for target in images.TARGETS}
+    named = {target: {"image": {"repository": name, "tag": tag}} for target, (name, tag) in images_of.items()}
+    return {"image": {"pullPolicy": "Never"}, **named}
 
 
-def manifest(name: str) -> str:
-    """One of deploy/, with the image that was built."""
-    text = (DEPLOY / name).read_text()
-    changed, count = _IMAGE.subn(lambda found: f"image: {images.reference(found[1])}", text)
-    if not count:
-        raise LabError(f"deploy/{name} names no image of ours")
-    return changed
+def _over(below: Values, above: Values) -> Values:
+    """As Helm lays values over others."""
+    tables = {
+        name: _over(below[name], value)
+        for name, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(name), dict)
+    }
+    return below | above | tables

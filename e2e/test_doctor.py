@@ -14,7 +14,7 @@ from e2e.deployment import Deployment
 def test_doctor_reports_a_node_of_the_cluster(memguard: Deployment, tmp_path: Path) -> None:
     """As kubectl finds it: a program of that name on the path."""
     plugin = tmp_path / "kubectl-memguard"
-    plugin.write_text(f'#!/bin/sh\nexec {sys.executable} -m memguard "$@"\n')
+    plugin.write_text(f'#!/bin/sh\nexec {sys.executable} -m memguard kubectl "$@"\n')
     plugin.chmod(0o755)
     kubectl = memguard.cluster.kubectl_command[0]
     kubeconfig = str(memguard.cluster.kubeconfig)

@@ -12,9 +12,12 @@ from tests.cli import golden, incident
 from tools import (
     dashboards,
     generate_alerts,
+    generate_chart,
+    generate_cookbook,
     generate_crds,
     generate_docs,
     generate_metrics,
+    generate_pictures,
     generate_policy_docs,
     readme,
 )
@@ -30,10 +33,13 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from generate_docs.outputs()
     yield from images.requirements()
     yield from generate_crds.outputs()
+    yield from generate_chart.outputs()
     yield from generate_policy_docs.outputs()
     yield from generate_metrics.outputs()
     yield from dashboards.outputs()
     yield from generate_alerts.outputs()
+    yield from generate_cookbook.outputs()
+    yield from generate_pictures.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 

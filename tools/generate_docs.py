@@ -12,6 +12,7 @@ from inspect import getsource
 from pathlib import Path
 
 import msgspec
+from tools.generate_cli import machine_commands, plugin_commands
 
 import memguard.core.pressure
 import memguard.core.score
@@ -190,7 +191,10 @@ def choice(text: str) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     part.__name__: part
-    for part in (weights, bounds, pressure, badness, thresholds, settings, limits, situation, points, choice)
+    for part in (
+        *(weights, bounds, pressure, badness, thresholds, settings, limits, situation, points, choice),
+        *(plugin_commands, machine_commands),
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""Writes the reference in docs/policies.md from the schemas of the kinds; the words around it are written by hand.
+"""Writes the reference in docs/kinds.md from the schemas of the kinds; the words around it are written by hand.
 
 A kind's reference stands between `<!-- reference: KIND -->` and `<!-- end -->`.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from memguard.api.crd import kind_schema
 from memguard.api.definitions import DEFINITIONS
 
-POLICIES = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
+KINDS = Path(__file__).resolve().parents[1] / "docs" / "kinds.md"
 _PART = re.compile(r"(<!-- reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Schema = dict[str, Any]
@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 
 def outputs() -> Iterator[tuple[Path, str]]:
     """The document with what it should hold."""
-    yield POLICIES, render(POLICIES.read_text())
+    yield KINDS, render(KINDS.read_text())
 
 
 def render(text: str) -> str:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make this checkout ready: `tools/setup.sh python` (uv and the locked Python packages), `... system` (the programs that
-# boot the virtual machine), `... cluster` (what builds and runs a test cluster and our images), or several of them.
+# boot the virtual machine), `... cluster` (what builds and runs a test cluster and our images), `... browser` (what looks
+# at the pages), or several of them.
 # Does nothing where all is there; as root it installs, else it says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +20,9 @@ WITH_GCC=libc6-dev
 # The same for a test cluster (e2e/), beside the machine's. Its Go fetches by itself the one that go.mod asks for.
 CLUSTER_PROGRAMS=(openssl:openssl buildah:buildah prometheus:prometheus)
 OLDEST_GO=1.21
+
+# The same for the pages (tests/browser).
+BROWSER_PROGRAMS=(chromium:chromium)
 
 say() { echo "setup: $*" >&2; }
 
@@ -85,6 +89,12 @@ setup_cluster() {
     say "install it from go.dev/dl, or the package golang-go where that is new enough"
     return 1
   fi
+}
+
+setup_browser() {
+  local missing
+  mapfile -t missing < <(missing_of "${BROWSER_PROGRAMS[@]}")
+  [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
 for part in "$@"; do

@@ -1,11 +1,13 @@
-"""Kubernetes and etcd, built from source by Go's module proxy: neither a container engine nor a package repository.
+"""Kubernetes, etcd and Helm, built from source by Go's module proxy: no container engine, no package repository.
 
 Cached as `.cache/kubernetes/<hash of all inputs>/` below the repository's root. Measured on 2 cores: 5 minutes the
-first time (Go's own cache empty), half a minute where only the linking is left.
+first time (Go's own cache empty), half a minute where only the linking is left. Helm and kube-score stand in modules of
+their own, each cached in `.cache/tools/`: a new version of one of them builds nothing else anew.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 from pathlib import Path
@@ -19,6 +21,12 @@ OLDEST_GO = (1, 21)
 
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 ETCD = "go.etcd.io/etcd/server/v3"
+#: The programs that stand alone, by the directory of their module in e2e/tools.
+ALONE = {
+    "helm": "helm.sh/helm/v4/cmd/helm",
+    "helm3": "helm.sh/helm/v3/cmd/helm",
+    "kube-score": "github.com/zegl/kube-score/cmd/kube-score",
+}
 #: No C library: the same files run here and in the node.
 ENVIRONMENT = {"CGO_ENABLED": "0"}
 
@@ -26,6 +34,14 @@ ENVIRONMENT = {"CGO_ENABLED": "0"}
 def ensure(cache: Path = CACHE / "kubernetes") -> Path:
     """The directory with etcd, the control plane's programs, kubelet, kube-proxy and kubectl, built where missing."""
     return built(cache / _key(), _build)
+
+
+def tool(name: str, cache: Path = CACHE / "tools") -> Path:
+    """One of ALONE, as a file to run, built where missing."""
+    module = TOOLS / name
+    pinned = ((module / file).read_bytes() for file in ("go.mod", "go.sum"))
+    key = digest(*pinned, ALONE[name], repr(ENVIRONMENT))
+    return built(cache / f"{name}-{key}", functools.partial(_build_alone, name)) / name
 
 
 def kubernetes_version() -> str:
@@ -46,6 +62,11 @@ def _build(out: Path) -> None:
     packages = (*(f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES), ETCD)
     run("go", "build", "-ldflags", _link_flags(), "-o", f"{out}/", *packages, cwd=TOOLS, env=ENVIRONMENT)
     (out / "server").rename(out / "etcd")
+
+
+def _build_alone(name: str, out: Path) -> None:
+    _check_go()
+    run("go", "build", "-ldflags", "-s -w", "-o", f"{out / name}", ALONE[name], cwd=TOOLS / name, env=ENVIRONMENT)
 
 
 def _link_flags() -> str:

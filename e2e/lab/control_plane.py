@@ -116,7 +116,9 @@ class ControlPlane:
 
     def kubectl_command(self, user: str = ADMIN) -> tuple[str, ...]:
         """kubectl as this user, to be followed by what it shall do."""
-        return (str(binaries.ensure() / "kubectl"), "--kubeconfig", str(self.kubeconfig(user)))
+        cache = self.directory / "kubectl-cache"  # else it knows what another server had at this address
+        program = binaries.ensure() / "kubectl"
+        return (str(program), "--kubeconfig", str(self.kubeconfig(user)), "--cache-dir", str(cache))
 
     def kubectl(self, *arguments: str, user: str = ADMIN, stdin: str | None = None) -> str:
         """What kubectl printed; raises LabError with its complaint."""

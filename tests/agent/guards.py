@@ -121,7 +121,7 @@ class ScriptedGuard:
 
 def status(guard: ScriptedGuard | None = None, **facts: Any) -> Status:
     now = datetime.now(UTC)
-    plan = guard.plan.version if guard and guard.plan else None
+    plan = guard.plan if guard else None
     usual: dict[str, Any] = {
         "at": now,
         "started_at": guard.started_at if guard else now,
@@ -133,7 +133,8 @@ def status(guard: ScriptedGuard | None = None, **facts: Any) -> Status:
         "headroom_bytes": 2 * GIB,
         "containers": 2,
         "unmapped": 0,
-        "plan": plan,
+        "plan": plan.version if plan else None,
+        "mode": "Enforce" if plan and plan.acts else "Observe",
     }
     return Status(**(usual | facts))
 

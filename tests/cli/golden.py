@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli import incident
+from tests.cli import incident, plugin_scene
 
 from memguard.__main__ import main
 
@@ -29,7 +29,8 @@ COMMANDS = {
 
 def outputs() -> Iterator[tuple[Path, str]]:
     """Every golden file with what it should hold."""
-    return map(output, COMMANDS)
+    yield from map(output, COMMANDS)
+    yield from plugin_scene.outputs(DIRECTORY)
 
 
 def output(name: str) -> tuple[Path, str]:

@@ -17,10 +17,10 @@ from typing import Any
 
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard
+from tests.chart import helm
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE, install
 
-DEPLOY = ROOT / "deploy"
 ACCOUNT = "memguard-agent"
 DEADLINE_SECONDS = 30.0
 
@@ -28,13 +28,15 @@ DEADLINE_SECONDS = 30.0
 def deploy(plane: ControlPlane) -> None:
     """Our kinds, and who the agents are and what they may do, as people install it."""
     install(plane)
-    for part in ("common", "admission"):
-        plane.kubectl("apply", "--validate=strict", "-f", str(DEPLOY / part))
+    objects = helm.render({"namespace": {"create": True}})
+    for kinds in (("Namespace",), (*helm.RIGHTS, *helm.ADMISSION)):
+        plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=helm.as_list(helm.of(objects, *kinds)))
 
 
 def withdraw(plane: ControlPlane) -> None:
     """Others share the control plane, and write decisions as nobody may whom these rules admit."""
-    plane.kubectl("delete", "--ignore-not-found", "-f", str(DEPLOY / "admission"))
+    listed = helm.as_list(helm.of(helm.render(), *helm.ADMISSION))
+    plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=listed)
 
 
 class Site:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
+from e2e.workloads import eventually
 
+from memguard.api.definitions import DEFINITIONS
 from memguard.api.meta import API_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,9 +23,18 @@ def install(plane: ControlPlane) -> None:
     """The definitions, as `kubectl apply` gives them, ready to be used; and a namespace to use them in."""
     plane.kubectl("apply", "--validate=strict", "-f", str(ROOT / "crds"))
     plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(ROOT / "crds"))
+    eventually(lambda: _explained(plane), "the server describes our kinds")
     plane.kubectl(
         "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     )
+
+
+def _explained(plane: ControlPlane) -> bool:
+    """Established is not described yet: the server writes its schemas one by one, behind it."""
+    try:
+        return all(plane.kubectl("explain", definition.plural) for definition in DEFINITIONS)
+    except LabError:
+        return False
 
 
 def thing(kind: str, name: str = "a", **parts: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.agent.pods import running
-from tests.cluster.agents import DEPLOY, AgentProcess, deploy
+from tests.cluster.agents import AgentProcess, deploy
 from tests.cluster.clients import client_of, connect, wait_until
 from tests.cluster.kinds import SYSTEM_NAMESPACE
 
@@ -35,8 +35,6 @@ _numbers = itertools.count(1)
 def deploy_operator(plane: ControlPlane) -> None:
     """Our kinds, the rules of admission, and the operator's rights; its Deployment has no kubelet to run it."""
     deploy(plane)
-    manifests = (DEPLOY / "operator" / "operator.yaml").read_text().split("\n---\n")
-    plane.kubectl("apply", "--validate=strict", "-f", "-", stdin="\n---\n".join(manifests[:-1]))
     # An operator goes on with all of what other tests left, and their decisions are of the cluster's budget.
     plane.kubectl("delete", "nodememories", "--all")
     plane.kubectl("delete", "mgd", "--all", "--all-namespaces")

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.api.make import NOW, decision
+from tests.chart import helm
 from tests.cluster.clients import wait_until
-from tests.cluster.kinds import NAMESPACE, ROOT, SYSTEM_NAMESPACE, install
+from tests.cluster.kinds import NAMESPACE, SYSTEM_NAMESPACE, install
 
 from memguard.api.decision import first_status, record
 from memguard.api.meta import ObjectMeta
@@ -24,7 +24,6 @@ from memguard.api.wire import body
 from memguard.core.advice import Advice
 from memguard.core.decision import Victim
 
-ADMISSION = ROOT / "deploy" / "admission"
 AGENT, OPERATOR, STRANGER = "memguard-agent", "memguard-operator", "stranger"
 #: Nodes of these tests alone.
 HERE, THERE = "admission-a", "admission-b"
@@ -115,7 +114,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     install(control_plane)
     for one in scene():
         control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(one))
-    control_plane.kubectl("apply", "--validate=strict", "-f", str(ADMISSION))
+    control_plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=helm.as_list(policies()))
     unbound = Writer(control_plane, control_plane.service_account_token(SYSTEM_NAMESPACE, AGENT))
     admin = Writer(control_plane, control_plane.token())
     for writer, one, words in (
@@ -296,7 +295,7 @@ def test_the_garbage_collector_takes_decisions_with_their_owner(operator: Writer
 
 
 def policies() -> list[dict[str, Any]]:
-    return [one for path in sorted(ADMISSION.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text())]
+    return helm.of(helm.render(), *helm.ADMISSION)
 
 
 def test_every_policy_fails_closed_is_bound_and_type_checks(plane: ControlPlane) -> None:

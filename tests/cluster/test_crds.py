@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.api.make import NOW, decision
-from tests.cluster.kinds import NAMESPACE, ROOT, install, made, refusal, thing
+from tests.cluster.kinds import NAMESPACE, install, made, refusal, thing
 from tests.core.policies import CLUSTER, TENANT
 
 from memguard.api.crd import kind_schema
@@ -24,7 +23,6 @@ from memguard.api.meta import ObjectMeta, condition
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
 from memguard.api.policies import (
     ClippedField,
-    ClusterMemoryGuardPolicy,
     LastDecision,
     MemoryGuardPolicy,
     MemoryGuardPolicyStatus,
@@ -34,6 +32,7 @@ from memguard.core.advice import Advice, AdvisedOrder
 from memguard.core.decision import Outcome, Ranked, Victim
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.score import Points
+from memguard.core.timeline import TimelinePoint
 
 IDS = [one.plural for one in DEFINITIONS]
 
@@ -51,12 +50,6 @@ def emptied(plane: ControlPlane) -> Iterator[ControlPlane]:
     for definition in DEFINITIONS:
         where = ("--namespace", NAMESPACE) if definition.namespaced else ()
         plane.kubectl("delete", definition.plural, "--all", *where)
-
-
-def documented(name: str) -> list[dict[str, Any]]:
-    """The objects that a document shows."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
-    return [yaml.safe_load(block) for block in blocks]
 
 
 # --- taken, named, explained
@@ -267,17 +260,6 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def test_the_documented_policies_are_good_ones(plane: ControlPlane) -> None:
-    plane.kubectl("create", "namespace", "shop")
-    shown = documented("policies.md")
-    assert [one["kind"] for one in shown] == [M, M, C]
-    for one in shown:
-        found = made(plane, one, "--dry-run=server")
-        kind = MemoryGuardPolicy if one["kind"] == M else ClusterMemoryGuardPolicy
-        assert msgspec.convert(found, kind).spec == msgspec.convert(one, kind).spec
-    plane.kubectl("delete", "namespace", "shop", "--wait=false")
-
-
 # --- what programs write
 
 
@@ -306,6 +288,7 @@ FULL = decision(
     wanted="evict",
     timing={"read": 0.0004},
     not_done_because="x" * 5000,
+    timeline=tuple(TimelinePoint(seconds=at - 30.0, available_bytes=-at, victim_bytes=at) for at in range(30)),
     reason="shop/cart-7d9/app is chosen: " + "because " * 500,
     fall_bytes_per_second=-(2**40),
 )
@@ -319,7 +302,8 @@ def test_a_decision_is_written_once_and_says_all(emptied: ControlPlane) -> None:
     assert found.status == MemoryGuardDecision(metadata=ObjectMeta(), spec=found.spec).status
     outcome = Outcome(
         id="d-1", victim=FULL.victim, action="kill", complete=True, seconds=0.04, expected_bytes=1,
-        freed_bytes=901775360, headroom_bytes=0,
+        freed_bytes=901775360, headroom_bytes=0, kill_seconds=0.01,
+        timeline=(TimelinePoint(seconds=0.003, available_bytes=1, victim_bytes=None),),
     )  # fmt: skip
     for status in (first_status(FULL), outcome_status(outcome, NOW)):
         after = msgspec.convert(write_status(emptied, D, "d-1", body(status)), MemoryGuardDecision)

@@ -13,8 +13,8 @@ from tests.agent.guards import decision, observed, outcome
 from tests.guard import exposition
 
 from memguard.controller.metrics import Metrics, View
-from memguard.controller.refusal import Cause, Refusal
 from memguard.core.catalogue import OPERATOR, metric
+from memguard.core.refusal import Cause, Refusal
 from memguard.core.scorecard import Tally
 from memguard.service.board import MOST_VALUES, OTHERS
 

@@ -378,6 +378,36 @@ def test_conflicts_are_told_of_the_first_policies_only() -> None:
 # --- emergency stop, and what cannot be read
 
 
+@pytest.mark.row("K8")
+def test_a_policy_stops_the_nodes_that_it_selects_and_changes_nothing_else() -> None:
+    ruling = cluster("pool", defaults={"mode": "Enforce"}, settings={"reserveRatio": 0.1}, taint="NoSchedule")
+    theirs = tenant("cart", mode="Enforce", adjustment=7)
+    before = compiled(ruling, theirs)
+    assert (before.halted, before.plan.acts, before.taint) == ("", True, "NoSchedule")
+    for stop in (cluster("a-stop", emergencyStop=True), cluster("z-stop", emergencyStop=True, precedence=1000)):
+        after = compiled(ruling, theirs, stop)
+        assert (after.halted, after.plan.acts, after.taint) == (stop.title, False, "Never")
+        assert (after.cluster, after.plan.settings) == ("pool", before.plan.settings)
+        assert rule(after).adjustment == 7
+        assert not notes(after, "Tied")
+    elsewhere = cluster("stop", emergencyStop=True, nodeSelector={"matchLabels": {"pool": "other"}})
+    assert compiled(ruling, theirs, elsewhere) == before
+
+
+def test_every_stop_is_named_and_one_that_stands_alone_rules_with_the_defaults() -> None:
+    stops = cluster("b", emergencyStop=True), cluster("a", emergencyStop=True)
+    found = compiled(*stops, advice=Advice(emergency_stop=True))
+    assert found.halted == "its NodeMemory, cluster/a, cluster/b"
+    assert found.cluster == "a"
+    assert found.plan.settings == compiled().plan.settings
+
+
+def test_a_policy_may_stop_itself() -> None:
+    """Whoever sets it by hand on the policy that rules keeps all of its other fields."""
+    found = compiled(cluster("default", emergencyStop=True, settings={"reserveRatio": 0.1}))
+    assert (found.cluster, found.plan.settings.reserve_ratio, found.plan.acts) == ("default", 0.1, False)
+
+
 def enforced(plan: Plan) -> list[Rule]:
     return [made for made in plan.rules if (made.mode or plan.mode) == "Enforce"]
 

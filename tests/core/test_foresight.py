@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tests.core.make import GIB, MIB, changed, container, snapshot, story
 from tests.core.strategies import containers, plans, snapshots
 
-from memguard.core.foresight import Useless, ahead, culprit, look, movable, remedy, settled
+from memguard.core.foresight import ahead, culprit, look, movable, remedy, settled
 from memguard.core.history import History
 from memguard.core.model import Container, MemoryVolume, Owner, Snapshot
 from memguard.core.policy import Plan, Rule
+from memguard.core.refusal import Refusal
 from memguard.core.select import NO_REFUSALS, Candidate, Refusals
 
 PLAN = ahead(Plan())
@@ -88,7 +89,7 @@ def test_each_goes_its_own_way(words: str, one: Container, rule: Rule, way: str 
 @pytest.mark.parametrize(("words", "one", "rule", "weary", "reason"), NOTHING, ids=[row[0] for row in NOTHING])
 def test_or_none_and_says_why(words: str, one: Container, rule: Rule, weary: bool, reason: str) -> None:
     found = remedy(one, rule, weary=weary)
-    assert isinstance(found, Useless)
+    assert isinstance(found, Refusal)
     assert reason in found.words
     assert found.cause == ("policy" if "its policy" in found.words else "kind")
 
@@ -103,7 +104,7 @@ def test_who_is_weary_of_restarts_is_evicted() -> None:
 def test_nothing_is_done_that_the_policy_forbids(one: Container, plan: Plan, weary: bool) -> None:
     rule = plan.rule_for(one)
     found = remedy(one, rule, weary=weary)
-    if isinstance(found, Useless):
+    if isinstance(found, Refusal):
         return
     assert rule.allows(found)
     if found == "evict":

@@ -12,9 +12,11 @@ from demo.ending import Ending
 from demo.picture import WIDTH, picture
 from demo.report import Report
 from demo.sketch import NARROWEST, sketch
-from demo.svg import spread, ticks, wrapped
+from demo.svg import wrapped
 from demo.table import table, verdict
 from rich.console import Console
+
+from memguard.cli.view.plot import spread, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 #: Font sizes of picture.py's classes, and a generous width of a character.

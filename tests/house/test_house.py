@@ -14,11 +14,12 @@ from tools import generate, rows
 
 from memguard.cli.checks.check import Check, DoctorReport
 from memguard.cli.explanation import Change, Explanation, Other
+from memguard.cli.incident.incident import Happening, Incident, PodNow
 from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "memguard"
-TARGETS = {"setup", "check", "test", "demo", "bench", "generate", "rows", "clean", "help"}
+TARGETS = {"setup", "check", "test", "demo", "bench", "generate", "docs", "rows", "clean", "help"}
 #: mission rows: 4 A, 10 S, 5 C, 4 T, 3 P, 3 F, 7 E, 4 G, 9 K
 MISSION = {"A": 4, "S": 10, "C": 5, "T": 4, "P": 3, "F": 3, "E": 7, "G": 4, "K": 9}
 #: The only registry that the lock may name: what everybody has by default.
@@ -84,6 +85,14 @@ def test_the_setup_installs_what_the_machine_needs() -> None:
     script = (ROOT / "tools" / "setup.sh").read_text()
     pairs = dict(re.findall(r"^  ([\w.-]+):([\w.-]+)$", script, re.MULTILINE))
     assert pairs == PREREQUISITES
+
+
+def test_the_setup_installs_the_browser() -> None:
+    from tests.browser.chromium import PREREQUISITES
+
+    script = (ROOT / "tools" / "setup.sh").read_text()
+    (listed,) = re.findall(r"^BROWSER_PROGRAMS=\((.*)\)$", script, re.MULTILINE)
+    assert dict(pair.split(":") for pair in listed.split()) == PREREQUISITES
 
 
 def test_ci_runs_the_tests_and_names_no_host() -> None:
@@ -157,7 +166,7 @@ def test_no_error_is_swallowed() -> None:
     assert not [path.name for path in PACKAGE.rglob("*.py") if broad.search(path.read_text())]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"])
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"])
 def test_what_everybody_looks_for_is_there(name: str) -> None:
     assert (ROOT / name).read_text().strip()
 
@@ -196,6 +205,7 @@ def test_the_documents_name_issues_by_what_they_are_about() -> None:
     [
         ("Explanation", (Explanation, Other, Change)),
         ("Outlook", (Outlook, NodeOutlook, ContainerOutlook)),
+        ("Incident", (Incident, PodNow, Happening)),
         ("Diagnosis", (DoctorReport, Check)),
     ],
 )

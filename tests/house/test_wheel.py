@@ -73,6 +73,9 @@ def test_the_command_line_works_from_a_wheel(wheel: Path, trace: Path, tmp_path:
     assert (ranked.returncode, ranked.stderr) == (0, "")
     assert ranked.stdout == (ROOT / "tests" / "cli" / "golden" / "rank.json").read_text()
     assert json.loads(ranked.stdout)["victim"] == incident.LEAK
+    plugin = installed.memguard("kubectl", "top")
+    assert (plugin.returncode, plugin.stdout) == (2, "")
+    assert plugin.stderr == "memguard: urllib3 is missing. In memguard's source: pip install '.[kubectl]'\n"
 
 
 def test_the_guard_needs_msgspec_and_nothing_else(wheel: Path, trace: Path, tmp_path: Path) -> None:
@@ -91,5 +94,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"memguard", f"memguard-{memguard.__version__}.dist-info"}
-    sources = {str(path.relative_to(ROOT / "operator")) for path in (ROOT / "operator" / "memguard").rglob("*.py")}
+    package = (ROOT / "operator" / "memguard").rglob("*")
+    sources = {str(path.relative_to(ROOT / "operator")) for path in package if path.suffix in (".py", ".html", ".css")}
     assert sources <= set(names)
+    assert "memguard/cli/incident/template/page.html" in sources

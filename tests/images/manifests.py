@@ -1,21 +1,24 @@
-"""The manifests in deploy/, taken apart."""
+"""The chart's objects in both profiles, taken apart."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.chart import helm
 
+#: What the images and the nodes need beside the chart.
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
-def documents(path: Path) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(path.read_text()))
+@functools.cache
+def documents(profile: str) -> tuple[dict[str, Any], ...]:
+    return tuple(helm.render({"profile": profile}))
 
 
 def one(profile: str, kind: str) -> dict[str, Any]:
-    return next(document for document in documents(DEPLOY / profile / "node.yaml") if document["kind"] == kind)
+    return next(each for each in documents(profile) if each["kind"] == kind)
 
 
 def pod(profile: str) -> dict[str, Any]:

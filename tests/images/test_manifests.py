@@ -1,17 +1,19 @@
-"""The manifests: what an API server says of them, and what they promise about rights."""
+"""The chart's node pods: what an API server says of them, and what they promise about rights."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e import archive
 from e2e.lab.control_plane import ControlPlane
-from tests.images.manifests import DEPLOY, containers, documents, mounts, one, pod
+from tests.chart import helm
+from tests.images.manifests import containers, documents, mounts, one, pod
 
 import memguard
 from memguard.agent.main import arguments as agent_arguments
@@ -21,6 +23,7 @@ from memguard.guard.life import require_no_plan
 from memguard.guard.main import arguments as guard_arguments
 
 PROFILES = ("observe", "enforce")
+STRICT = ("--validate=strict", "--warnings-as-errors")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 #: What tells the profiles apart, and nothing else may: docs/images.md has a row for each.
 DIFFERENCES = {
@@ -31,7 +34,6 @@ DIFFERENCES = {
     "containers.guard.securityContext.runAsGroup",
     "containers.guard.securityContext.runAsNonRoot",
     "containers.guard.securityContext.runAsUser",
-    "containers.guard.securityContext.seccompProfile",
     "containers.guard.volumeMounts.cgroup.readOnly",
     "containers.guard.volumeMounts.compaction",
     "containers.agent.args",
@@ -63,9 +65,10 @@ def differing(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 def test_the_profiles_differ_only_where_they_should() -> None:
     assert set(differing(named(pod("observe")), named(pod("enforce")))) == DIFFERENCES
-    observed, enforced = one("observe", "DaemonSet"), one("enforce", "DaemonSet")
+    observed, enforced = (deepcopy(one(profile, "DaemonSet")) for profile in PROFILES)
     for daemon_set in (observed, enforced):
         del daemon_set["spec"]["template"]["spec"]
+        del daemon_set["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
     assert observed == enforced
 
 
@@ -188,15 +191,15 @@ def test_they_run_our_image_as_it_is_built(profile: str, archives: dict[str, Pat
     assert archive.configuration(archives["node"])["User"] == f"{user}:{user}"
 
 
-def test_the_seccomp_profile_is_the_one_that_is_there() -> None:
-    for name in ("guard", "supervisor"):
-        profile = containers("enforce")[name]["securityContext"]["seccompProfile"]
-        assert profile["type"] == "Localhost"
-        assert (DEPLOY / "seccomp" / profile["localhostProfile"]).is_file()
+@each_profile
+def test_no_file_need_lie_on_the_nodes(profile: str) -> None:
+    for container in containers(profile).values():
+        seccomp = container["securityContext"].get("seccompProfile", {"type": "RuntimeDefault"})
+        assert seccomp == {"type": "RuntimeDefault"}
 
 
 def test_the_agent_may_only_what_it_does() -> None:
-    role = next(each for each in documents(DEPLOY / "common" / "rbac.yaml") if each["kind"] == "ClusterRole")
+    role = helm.one(documents("observe"), "ClusterRole", "memguard-agent")
     verbs = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
     assert verbs.keys() == {
         "pods", "nodes", "memoryguardpolicies", "clustermemoryguardpolicies", "nodememories", "nodememories/status",
@@ -209,15 +212,16 @@ def test_the_agent_may_only_what_it_does() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(control_plane: ControlPlane) -> ControlPlane:
-    control_plane.kubectl("apply", "--validate=strict", "--warnings-as-errors", "-f", str(DEPLOY / "common"))
+    objects = helm.render({"namespace": {"create": True}})
+    for kinds in (("Namespace",), helm.RIGHTS):
+        control_plane.kubectl("apply", *STRICT, "-f", "-", stdin=helm.as_list(helm.of(objects, *kinds)))
     return control_plane
 
 
 @each_profile
 def test_a_real_api_server_takes_every_field(cluster: ControlPlane, profile: str) -> None:
-    said = cluster.kubectl(
-        "apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", str(DEPLOY / profile)
-    )
+    listed = helm.as_list(helm.of(documents(profile), "ConfigMap", "DaemonSet"))
+    said = cluster.kubectl("apply", "--dry-run=server", *STRICT, "-f", "-", stdin=listed)
     assert re.findall(r"(\S+) created", said) == ["configmap/memguard-node", "daemonset.apps/memguard-node"]
 
 
@@ -230,7 +234,7 @@ def test_a_real_api_server_takes_the_pod(cluster: ControlPlane, profile: str) ->
         "metadata": {"name": "memguard-node-x", "namespace": "memguard-system"},
         "spec": pod(profile),
     }
-    options = ("--dry-run=server", "--validate=strict", "--warnings-as-errors", "-o", "json", "-f", "-")
+    options = ("--dry-run=server", *STRICT, "-o", "json", "-f", "-")
     taken = json.loads(cluster.kubectl("create", *options, stdin=json.dumps(made)))
     assert taken["spec"]["priority"] == 2_000_001_000
     assert [volume["name"] for volume in taken["spec"]["volumes"]] == [

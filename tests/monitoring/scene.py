@@ -14,9 +14,9 @@ from tests.agent.guards import GIB, decision, observed, outcome, standing, statu
 from memguard.agent import metrics as agent
 from memguard.agent.oom import Death
 from memguard.controller import metrics as operator
-from memguard.controller.refusal import Refusal
 from memguard.core.link import Capability
 from memguard.core.model import Stall
+from memguard.core.refusal import Refusal
 from memguard.core.scorecard import Tally
 
 NODES = ("a", "b")

@@ -226,6 +226,7 @@ class Agent:
                 current=self._current,
                 planless=self._planner.problem or self._watches.problem or self._own_node.problem,
                 notes=self._planner.notes,
+                halted=self._planner.halted,
                 generation=own.metadata.generation if own else None,
                 before=self._publisher.conditions,
                 stopped=self._stopping,

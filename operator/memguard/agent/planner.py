@@ -24,7 +24,7 @@ from memguard.service.journal import Journal
 class Planner:
     """`kept`: the plan in force, if there is one. `current`: it is what the policies say; `notes` about them.
 
-    `problem`: why a plan of what they say cannot be had.
+    `halted`: whose emergency stop it heeds. `problem`: why a plan of what they say cannot be had.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Planner:
         self.current = False
         self.problem = ""
         self.notes: tuple[Note, ...] = ()
+        self.halted = ""
 
     def remake(self, sources: Sources) -> None:
         """The plan of these, kept and handed over where it is another than before."""
@@ -54,7 +55,7 @@ class Planner:
         self._tell_of_broken(sources, made.notes)
         news = self.kept is None or (self.kept.plan, self.kept.cluster) != (made.plan, made.cluster)
         self.problem = _misfit(made.plan) if news else ""
-        self.notes, self.current = made.notes, not self.problem
+        self.notes, self.halted, self.current = made.notes, made.halted, not self.problem
         if self.problem:
             self._journal.trouble(self.problem)
         elif news:

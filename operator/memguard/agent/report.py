@@ -34,8 +34,8 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report is made of.
 
     `missing`: the guard is gone for longer than it takes to begin anew. `fresh`: it spoke lately. `planless`: why there
-    is no plan of what the policies say now. `generation`: of the spec that is heeded. `stopped`: this is the agent's
-    last word.
+    is no plan of what the policies say now. `halted`: whose emergency stop the plan heeds. `generation`: of the spec
+    that is heeded. `stopped`: this is the agent's last word.
     """
 
     now: datetime
@@ -46,6 +46,7 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
     kept: KeptPlan | None = None
     current: bool = False
     planless: str = ""
+    halted: str = ""
     notes: tuple[Note, ...] = ()
     generation: int | None = None
     before: tuple[Condition, ...] = ()
@@ -145,6 +146,8 @@ def _acting(basis: Basis) -> Finding:
         return Finding("Unknown", "the guard does not say", holds=None)
     if status.mode == "Enforce":
         return Finding("Enforce", holds=True)
+    if basis.halted:
+        return Finding("EmergencyStop", f"emergencyStop is set by {basis.halted}")
     if status.unfit is not None:
         return Finding("Unfit", status.unfit)
     return Finding("Observe", "no policy that counts here says Enforce")

@@ -27,6 +27,7 @@ from memguard.core.explain import size
 from memguard.core.model import Moment, Record
 from memguard.core.policy import Action, Mode
 from memguard.core.scorecard import Verdict
+from memguard.core.timeline import MOST_POINTS
 
 Phase = Literal["Observed", "Acted", "Done", "Incomplete"]
 Score = Annotated[int, Meta(ge=0, le=1000)]
@@ -66,6 +67,17 @@ class DecidedCandidate(Record, frozen=True, kw_only=True):
     qos: Annotated[Line | None, Meta(description="Its pod's quality of service.")] = None
     owner_kind: Annotated[Line | None, Meta(description="The kind of the workload that its pod belongs to.")] = None
     excluded: Annotated[Title | None, Meta(description="Why it may not be chosen.")] = None
+
+
+class TimelinePoint(Record, frozen=True, kw_only=True):
+    """How the memory stood at one moment."""
+
+    seconds: Annotated[float, Meta(description="From the action on; negative before it.")]
+    available_bytes: Annotated[int, Meta(description="What was left within the boundary.")]
+    victim_bytes: Annotated[Bytes | None, Meta(description="What the victim held.")] = None
+
+
+Timeline = Annotated[tuple[TimelinePoint, ...], Meta(max_length=MOST_POINTS)]
 
 
 class MemoryGuardDecisionSpec(Record, frozen=True, kw_only=True):
@@ -114,6 +126,7 @@ class MemoryGuardDecisionSpec(Record, frozen=True, kw_only=True):
         dict[str, Seconds], Meta(max_length=16, description="Seconds from the wake-up to each step.")
     ] = {}
     not_done_because: Annotated[Text | None, Meta(description="Why it was not carried out.")] = None
+    timeline: Annotated[Timeline, Meta(description="How the memory went until then.")] = ()
 
 
 class MemoryGuardDecisionStatus(Record, frozen=True, kw_only=True):
@@ -129,6 +142,10 @@ class MemoryGuardDecisionStatus(Record, frozen=True, kw_only=True):
     freed_bytes: Annotated[Bytes | None, Meta(description="What came back.")] = None
     freed: Annotated[Line | None, Meta(description="The same for people.")] = None
     seconds: Annotated[Seconds | None, Meta(description="From the action until the victim was gone.")] = None
+    kill_seconds: Annotated[
+        Seconds | None,
+        Meta(description="From the stop signal to the kill that had to follow; absent where none had to."),
+    ] = None
     finished_at: Annotated[Moment | None, Meta(description="When the outcome was known.")] = None
     kernel_oom_kills: Annotated[
         Count | None, Meta(description="How often the kernel's OOM killer came all the same within ten minutes.")
@@ -140,6 +157,7 @@ class MemoryGuardDecisionStatus(Record, frozen=True, kw_only=True):
             "FalseAlarm: it did not."
         ),
     ] = None
+    timeline: Annotated[Timeline | None, Meta(description="How the memory came back after the action.")] = None
 
 
 class MemoryGuardDecision(Record, frozen=True, kw_only=True):
@@ -184,7 +202,9 @@ def outcome_status(outcome: Outcome, finished_at: datetime) -> MemoryGuardDecisi
         freed_bytes=outcome.freed_bytes,
         freed=size(outcome.freed_bytes),
         seconds=outcome.seconds,
+        kill_seconds=outcome.kill_seconds,
         finished_at=finished_at,
+        timeline=tuple(msgspec.convert(msgspec.to_builtins(point), TimelinePoint) for point in outcome.timeline),
     )
 
 

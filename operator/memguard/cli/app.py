@@ -16,11 +16,12 @@ from memguard.cli.guard import guard
 from memguard.cli.rank import rank
 from memguard.cli.record import record
 from memguard.cli.replay import replay
+from memguard.cli.report import report
 from memguard.cli.snapshot import snapshot
 from memguard.cli.top import top
 from memguard.errors import MemguardError
 
-COMMANDS = (top, snapshot, record, rank, replay, explain, doctor)
+COMMANDS = (top, snapshot, record, rank, replay, explain, report, doctor)
 
 app = typer.Typer(
     name="memguard",
@@ -53,11 +54,16 @@ def _memguard(
 
 def run(arguments: list[str]) -> int:
     """Run one command line. Returns the exit code; raises MemguardError for what a person must be told."""
+    return run_app(app, "memguard", arguments)
+
+
+def run_app(commands: typer.Typer, program: str, arguments: list[str]) -> int:
+    """The same for any of our programs."""
     # A name that this terminal's encoding cannot show must not end the program.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
+        code = _run(commands, program, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
@@ -68,9 +74,9 @@ def run(arguments: list[str]) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(commands: typer.Typer, program: str, arguments: list[str]) -> int:
     try:
-        app(args=arguments, prog_name="memguard")
+        commands(args=arguments, prog_name=program)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0

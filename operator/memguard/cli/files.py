@@ -59,6 +59,15 @@ def numbered_lines(source: str) -> Iterator[tuple[int, bytes]]:
             number += 1
 
 
+def read_document(source: str, remedy: str) -> bytes:
+    """The whole of one document. Raises InputError, also when there is nothing in it, which `remedy` is for."""
+    name = name_of(source)
+    text = _joined(numbered_lines(source), name)
+    if not text:
+        raise InputError(name, "it is empty", remedy=remedy)
+    return text
+
+
 def name_of(source: str) -> str:
     """What messages call it."""
     return "<stdin>" if source == STDIN else source

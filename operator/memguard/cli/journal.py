@@ -106,12 +106,12 @@ def explain_logged(numbered: Iterable[tuple[int, bytes]], wanted: str | None, na
         raise InputError(name, "there is no decision in it", remedy=REMEDY)
     about = [decision for decision in decisions if wanted is None or _is_about(decision, wanted)]
     if wanted is None or about:
-        return _explanation(about[-1])
+        return explanation_of(about[-1])
     decision = next((d for d in reversed(decisions) if matching(d.containers, wanted)), decisions[-1])
     found = find(decision.containers, wanted, name)
     if found.id == decision.victim.id:
-        return _explanation(decision)
-    return _why_not_it(next(c for c in decision.candidates if c.id == found.id), decision)
+        return explanation_of(decision)
+    return explanation_of_other(next(c for c in decision.candidates if c.id == found.id), decision)
 
 
 def _decisions(numbered: Iterable[tuple[int, bytes]], name: str) -> Iterator[LoggedDecision]:
@@ -131,7 +131,8 @@ def _is_about(decision: LoggedDecision, wanted: str) -> bool:
     return wanted in (decision.id, victim.name, victim.pod, title) or victim.id.startswith(wanted)
 
 
-def _explanation(decision: LoggedDecision) -> Explanation:
+def explanation_of(decision: LoggedDecision) -> Explanation:
+    """Why its victim was chosen, as far as what was written at the time tells."""
     return Explanation(
         sentence=decision.reason + _undone(decision),
         container=decision.victim.id,
@@ -146,7 +147,7 @@ def _explanation(decision: LoggedDecision) -> Explanation:
     )
 
 
-def _why_not_it(candidate: LoggedCandidate, decision: LoggedDecision) -> Explanation:
+def explanation_of_other(candidate: LoggedCandidate, decision: LoggedDecision) -> Explanation:
     """Of those that were not chosen the log has the score, not its factors."""
     return Explanation(
         sentence=f"{candidate.title} (score {candidate.score}) is not chosen: {_why_not(candidate, decision)}. "

@@ -42,7 +42,7 @@ def judge_last(lines: Iterable[Line], name: str) -> Judgement:
 
     Raises InputError when there is no snapshot; `name` is what it calls the trace.
     """
-    replayer, last = Replayer(victims_go=False), None
+    replayer, last = Replayer(victims_go="none"), None
     for line in _with_a_last_word(lines):
         before = replayer.ranking
         replayer.feed(line)

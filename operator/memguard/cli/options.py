@@ -26,11 +26,6 @@ CgroupRoot = Annotated[
     str | None, typer.Option(metavar="DIR", help="Where the cgroup v2 tree is mounted.", show_default=CGROUP_ROOT)
 ]
 ProcRoot = Annotated[str | None, typer.Option(metavar="DIR", help="Where proc is mounted.", show_default=PROC_ROOT)]
-Kubeconfig = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="How to reach the cluster.", show_default="$KUBECONFIG, ~/.kube/config"),
-]
-Context = Annotated[str | None, typer.Option(metavar="NAME", help="Which of its contexts.", show_default="the current")]
 
 
 def _seconds(value: float) -> float:

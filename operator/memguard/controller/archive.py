@@ -53,7 +53,7 @@ class Archive:
             self._told(one)
 
     def _take(self, one: RecordedDecision) -> None:
-        if _ended(one):
+        if ended(one):
             self._ends[_key(one)] = _end(one)
         else:
             self._ends.pop(_key(one), None)
@@ -97,7 +97,7 @@ class Archive:
         names = {end.workload for end in own if weary(own, end.workload, node, now)}
         if not names:
             return ()
-        there = (one for one in self.all() if _ended(one) and one.spec.action in IN_PLACE and one.spec.node == node)
+        there = (one for one in self.all() if ended(one) and one.spec.action in IN_PLACE and one.spec.node == node)
         latest = {one.spec.victim.workload: one for one in sorted(there, key=lambda one: one.spec.taken_at)}
         return tuple(latest[name] for name in sorted(names) if name in latest)
 
@@ -116,14 +116,14 @@ class Archive:
         """What has had its time; an end that budgets may still count goes only where there are too many records."""
         with self._lock:  # that they were is remembered longer
             self._ends = {key: end for key, end in self._ends.items() if _counts(end.at, now.timestamp())}
-        everything = {_kept(one): _ended(one) and _counts(one.at.timestamp(), now.timestamp()) for one in self.all()}
+        everything = {_kept(one): ended(one) and _counts(one.at.timestamp(), now.timestamp()) for one in self.all()}
         old = outdated((one for one, counts in everything.items() if not counts), now, age=timedelta(days=keep.days))
         many = outdated(everything, now, count=keep.count)
         return tuple(dict.fromkeys((*old, *many)))
 
     def shares(self) -> Iterator[tuple[Share, ...]]:
         """Each decision that was carried out, as core/fairness looks at it."""
-        return (_shares(one) for one in self.all() if _ended(one))
+        return (shares(one) for one in self.all() if ended(one))
 
 
 def _counts(at: float, now: float) -> bool:
@@ -139,7 +139,8 @@ def _key(one: RecordedDecision) -> Key:
     return one.metadata.namespace, one.metadata.name
 
 
-def _ended(one: RecordedDecision) -> bool:
+def ended(one: RecordedDecision) -> bool:
+    """Did it end something?"""
     return one.enforced and one.spec.action in ENDS
 
 
@@ -155,7 +156,8 @@ def _end(one: RecordedDecision) -> End:
     )
 
 
-def _shares(one: RecordedDecision) -> tuple[Share, ...]:
+def shares(one: RecordedDecision) -> tuple[Share, ...]:
+    """Who held what when it was decided, as core/fairness looks at it."""
     return tuple(
         Share(
             groups=(

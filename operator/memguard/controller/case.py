@@ -21,7 +21,6 @@ from memguard.controller.deeds import Deeds
 from memguard.controller.eviction import Eviction
 from memguard.controller.lender import Lender
 from memguard.controller.policy_book import PolicyBook
-from memguard.controller.refusal import DEPOSED, ENDING, LENT, OBSERVED, Refusal, refused
 from memguard.controller.reports import snapshot
 from memguard.controller.resources import RecordedDecision, Report, ReportedNode
 from memguard.core.advice import AdvisedOrder
@@ -30,14 +29,16 @@ from memguard.core.compile import Compiled
 from memguard.core.decision import Decision, Outcome, decision_of, victim_of
 from memguard.core.explain import sentence, size
 from memguard.core.footprint import freed
-from memguard.core.foresight import FORESIGHT_SECONDS, Useless, Way, ahead, culprit, look, remedy, settled
+from memguard.core.foresight import FORESIGHT_SECONDS, Way, ahead, culprit, look, remedy, settled
 from memguard.core.history import History
 from memguard.core.ladder import is_virtual_machine
 from memguard.core.model import Container, Identity, unread
 from memguard.core.policy import Plan, workload
 from memguard.core.quantity import parse_bytes
+from memguard.core.refusal import DEPOSED, ENDING, LENT, OBSERVED, Refusal, refused
 from memguard.core.resize import raised_limit
 from memguard.core.select import Ranking, exclusion, rank
+from memguard.core.timeline import before
 from memguard.errors import KubeError, ServerError, TooManyRequestsError, UnreachableError
 from memguard.kube.identities import identities
 from memguard.kube.objects import Node, Pod
@@ -152,7 +153,7 @@ class Case:
             victim = culprit(history, ranking)
             if victim is None:
                 break
-            why_not = self._act(reported, ranking, now)
+            why_not = self._act(reported, history, ranking, now)
             if why_not is None:
                 return settled(history, taken, foreign=ranking.foreign_growth)
             self._refuse(victim.container.id, why_not, now)
@@ -162,7 +163,7 @@ class Case:
 
     # --- what is done
 
-    def _act(self, reported: ReportedNode, ranking: Ranking, now: datetime) -> Refusal | None:
+    def _act(self, reported: ReportedNode, history: History, ranking: Ranking, now: datetime) -> Refusal | None:
         """Have the chosen one go; why not, if it may not."""
         container = ranking.candidates[0].container
         pod = self._pod(container.pod_uid or "", now)
@@ -175,23 +176,16 @@ class Case:
             return Refusal(cause="policy", words=excluded)
         tired = weary(self._archive.ends(at), workload(container), self.name, at)
         found = remedy(container, rule, weary=tired)
-        if isinstance(found, Useless):
-            return Refusal(cause=found.cause, words=found.words)
+        if isinstance(found, Refusal):
+            return found
         if self._observes(container):
             if now >= self._next_would_at:  # who comes behind it would have been spared by its end
                 self._next_would_at = now + REFUSED
-                self._would(ranking, found, now)
+                self._would(history, ranking, found, now)
             return OBSERVED
         if found != "evict":
             return self._have_ended(reported, container, found, now)
-        decision = decision_of(
-            ranking,
-            id=f"evict-{pod.metadata.uid}",
-            mode="Enforce",
-            action="evict",
-            trigger=BY_REPORT,
-            reason=sentence(ranking),
-        )
+        decision = _foreseen(history, ranking, id=f"evict-{pod.metadata.uid}", mode="Enforce", action="evict")
         # With its pod goes what would outlive the container.
         decision = msgspec.structs.replace(decision, expected_bytes=freed(container, swap_counts=True, with_pod=True))
         return self._evict(pod, container, decision, reported.status, now, weary=tired)
@@ -285,19 +279,18 @@ class Case:
         self._order = order
         return None
 
-    def _would(self, ranking: Ranking, way: Way, now: datetime) -> None:
+    def _would(self, history: History, ranking: Ranking, way: Way, now: datetime) -> None:
         """Only observed: told once in a while."""
         container = ranking.candidates[0].container
         name = f"foresee-{container.id[:12]}-{int(now.timestamp()) // REPEAT_SECONDS}"
         if name in self._observed:
             return
-        decision = decision_of(
+        decision = _foreseen(
+            history,
             ranking,
             id=name,
             mode="Observe",
             action=way,
-            trigger=BY_REPORT,
-            reason=sentence(ranking),
             not_done_because="its node only observes" if self._watches_only else "its policy says Observe",
         )
         policy = self._plan.rule_for(container).policy
@@ -449,6 +442,13 @@ def _resizable(pod: Pod, name: str | None, limit_bytes: int) -> bool:
     if spec is None or any(one.resource_name == "memory" and one.restarts for one in spec.resize_policy):
         return False
     return spec.resources.limits.memory is not None and parse_bytes(spec.resources.limits.memory) == limit_bytes
+
+
+def _foreseen(history: History, ranking: Ranking, **facts: Any) -> Decision:
+    """One that was made on reports, with what they showed before."""
+    victim, at = ranking.candidates[0].container, ranking.taken_at.timestamp()
+    led_to_it = before(history, ranking.domain.key, victim.id, at)
+    return decision_of(ranking, trigger=BY_REPORT, reason=sentence(ranking), timeline=led_to_it, **facts)
 
 
 def _decision(container: Container, report: Report, trigger: str, **facts: Any) -> Decision:

@@ -13,10 +13,10 @@ from typing import Any
 
 from memguard.api.decision import MemoryGuardDecisionStatus, first_status, record
 from memguard.api.wire import body
-from memguard.controller.refusal import GONE, UNDISRUPTABLE, Refusal, refused
 from memguard.controller.resources import DECISIONS, NODE_MEMORIES, ReportedNode
 from memguard.core.advice import AdvisedOrder
 from memguard.core.decision import Decision
+from memguard.core.refusal import GONE, UNDISRUPTABLE, Refusal, refused
 from memguard.core.taint import KEY, Effect
 from memguard.errors import (
     AlreadyExistsError,

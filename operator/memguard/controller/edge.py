@@ -9,15 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-
-import kopf
 
 from memguard.controller.policy_book import PolicyBook
 from memguard.kube.connection import SERVICE_ACCOUNT, TokenFile
 from memguard.kube.resources import Resource
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """For whoever imports what it finds."""
+    known = sys.modules.get(package)
+    sys.modules[package] = None  # type: ignore[assignment]  # how an import is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        if known is not None:
+            sys.modules[package] = known
+
+
+# Where the kubectl plugin is installed too, as in a developer's environment, kopf would take its client: 19 MiB.
+with _absent("kubernetes"):
+    import kopf
 
 
 class Edge:

@@ -8,8 +8,8 @@ import msgspec
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from memguard.controller.refusal import Refusal
 from memguard.core.decision import Decision, Outcome
+from memguard.core.refusal import Refusal
 from memguard.core.scorecard import Tally
 from memguard.service.board import Board, family_of
 

@@ -24,7 +24,7 @@ from memguard.controller.metrics import Metrics, View
 from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_clerk import PolicyClerk
 from memguard.controller.reports import silent
-from memguard.controller.resources import RecordedDecision, ReportedNode
+from memguard.controller.resources import LEASE, RecordedDecision, ReportedNode
 from memguard.controller.taints import Taints, present
 from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
@@ -43,7 +43,6 @@ from memguard.service.notices import decided
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES, reference
 from memguard.service.web import Web
 
-LEASE = "memguard-operator"
 #: An eviction waits 0.1 s for the API server, which has its list of budgets confirmed by etcd; one that conflicts, ten.
 #: The last of a hundred nodes is seen to after 2.5 s with 8 hands, 1.2 with 16, 0.9 with 24 and with 32, 1.0 with 48.
 HANDS, CARING_HANDS = 32, 2
@@ -261,8 +260,11 @@ class Operator:
 
     def _taint(self, case: Case, node: Node, report: ReportedNode | None, *, weary: bool) -> None:
         compiled = case.compiled or self._book.plan(node.metadata.labels, ())
-        if compiled is not None:
-            self._taints.settle(node, report.status if report else None, compiled.taint, weary=weary)
+        if compiled is None:
+            return
+        stopped = report is not None and report.spec.emergency_stop
+        allowed = "Never" if stopped else compiled.taint
+        self._taints.settle(node, report.status if report else None, allowed, weary=weary)
 
     def _decided(self, decision: Decision, policy: str) -> None:
         self._metrics.decided(decision)

@@ -108,3 +108,5 @@ class RecordedDecision(Record, frozen=True, kw_only=True):
 
 NODE_MEMORIES = resource_of(NODE_MEMORY, ReportedNode)
 DECISIONS = resource_of(DECISION, RecordedDecision)
+#: Which replica acts.
+LEASE = "memguard-operator"

@@ -1,7 +1,8 @@
 """The cluster's policies as one plan for one node: precedence and guard-rails.
 
 Of the cluster policies that select the node the one with the highest precedence counts whole; among equals the first of
-the alphabet, and the one called `default` last: where there is none, the same defaults stand. Of the tenants' policies
+the alphabet, and the one called `default` last: where there is none, the same defaults stand. One with an emergency
+stop comes after all of them, so that nothing but the stop changes while it is there. Of the tenants' policies
 of a pod's namespace the first that selects it counts, in the same order, clipped to what the cluster's policy allows.
 Pods that none selects are treated by the cluster's `defaults`.
 
@@ -40,11 +41,13 @@ _GLOB = frozenset("*?[")
 class Compiled(Record, frozen=True, kw_only=True):
     """The plan, the name of the cluster's policy that it follows, and what the policies' authors should know.
 
-    `per_cluster` and `taint` are the operator's: what it may do beyond the node.
+    `halted`: whose emergency stop it is that nothing is enforced; empty: nobody's. `per_cluster` and `taint` are the
+    operator's: what it may do beyond the node.
     """
 
     plan: Plan
     cluster: str
+    halted: str = ""
     notes: tuple[Note, ...] = ()
     per_cluster: int = 0
     taint: TaintBehaviour = "Never"
@@ -77,19 +80,31 @@ def compile_plan(
         rules += found
         notes += said
     rules.append(_rule(Match(), ruling.spec.defaults, ruling.title))
-    if advice.emergency_stop or any(policy.spec is None for policy in cluster):
+    halted = _halted(cluster, node_labels, advice)
+    if halted or any(policy.spec is None for policy in cluster):
         rules = [_observed(rule) for rule in rules]
     return Compiled(
         plan=_plan(ruling.spec, rules, advice),
         cluster=ruling.name,
+        halted=halted,
         notes=tuple(notes),
         per_cluster=ruling.spec.budget.per_cluster,
-        taint=ruling.spec.taint,
+        taint="Never" if halted else ruling.spec.taint,
     )
 
 
 def _name(policy: Cluster) -> str:
     return policy.name
+
+
+def _halted(cluster: Iterable[Cluster], node_labels: Mapping[str, str], advice: Advice) -> str:
+    """Who stops everything here: the node's own NodeMemory, or the policies that say so."""
+    policies = [
+        policy.title
+        for policy in cluster
+        if policy.spec is not None and policy.spec.emergency_stop and policy.spec.node_selector.selects(node_labels)
+    ]
+    return ", ".join(["its NodeMemory", *sorted(policies)] if advice.emergency_stop else sorted(policies))
 
 
 def _ruling(cluster: Sequence[Cluster], node_labels: Mapping[str, str]) -> tuple[_Ruling, list[Note]]:
@@ -100,10 +115,11 @@ def _ruling(cluster: Sequence[Cluster], node_labels: Mapping[str, str]) -> tuple
         for policy in cluster
         if policy.spec is not None and policy.spec.node_selector.selects(node_labels)
     ]
-    fitting.sort(key=lambda one: (one.name == DEFAULT, -one.spec.precedence))
+    fitting.sort(key=lambda one: (one.spec.emergency_stop, one.name == DEFAULT, -one.spec.precedence))
     first, *rest = fitting or [_Ruling(DEFAULT, ClusterMemoryGuardPolicySpec())]
     precedence = first.spec.precedence
-    equal = (one for one in rest if one.name != DEFAULT and one.spec.precedence == precedence)
+    others = (one for one in rest if one.name != DEFAULT and not one.spec.emergency_stop)
+    equal = (one for one in others if one.spec.precedence == precedence)
     return first, [*notes, *(tied(one.title, first.title, precedence) for one in equal)]
 
 

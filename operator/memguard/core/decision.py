@@ -14,6 +14,7 @@ from memguard.core.policy import Action, Mode, workload
 from memguard.core.replay import LISTED
 from memguard.core.score import Points, factor_points
 from memguard.core.select import Candidate, Ranking
+from memguard.core.timeline import TimelinePoint
 
 
 class Victim(Record, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Decision(Record, frozen=True, kw_only=True):
 
     `candidates`: the few that it was made between, the victim first; then others of the node, for the record.
     `timing`: seconds from the wake-up to each step. `wanted`: the action that was chosen, where another was done.
+    `timeline`: what led to it.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Decision(Record, frozen=True, kw_only=True):
     wanted: Action | None = None
     timing: dict[str, Seconds] = {}
     not_done_because: str | None = None
+    timeline: tuple[TimelinePoint, ...] = ()
 
     @property
     def shared(self) -> bool:
@@ -140,7 +143,11 @@ def _ranked(candidate: Candidate) -> Ranked:
 
 
 class Outcome(Record, frozen=True, kw_only=True):
-    """What an action achieved. `complete`: the victim is gone; `seconds` from the action to that."""
+    """What an action achieved. `complete`: the victim is gone; `seconds` from the action to that.
+
+    `kill_seconds`: from a stop signal to the kill that had to follow; None where none had to. `timeline`: how the
+    memory came back.
+    """
 
     id: str
     victim: Victim
@@ -150,6 +157,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     expected_bytes: Bytes
     freed_bytes: Bytes
     headroom_bytes: Number
+    kill_seconds: Seconds | None = None
+    timeline: tuple[TimelinePoint, ...] = ()
 
 
 class KernelKill(Record, frozen=True, kw_only=True):

@@ -13,8 +13,9 @@ import msgspec
 
 from memguard.core.history import History, after_victim
 from memguard.core.ladder import is_virtual_machine, may_terminate, only_evictable
-from memguard.core.model import Container, Record, Snapshot
+from memguard.core.model import Container, Snapshot
 from memguard.core.policy import Plan, Rule
+from memguard.core.refusal import Refusal
 from memguard.core.select import BYSTANDER_GROWTH, NO_REFUSALS, TRUSTED_SAMPLES, Candidate, Ranking, Refusals, judge
 
 #: With this horizon, and as much patience, a culprit of 700 points is acted on when some 115 s are left: time for the
@@ -26,13 +27,6 @@ LATEST_REPORTS = 3
 BOUND_KINDS = frozenset({"DaemonSet", "Node"})
 
 Way = Literal["evict", "terminate", "kill"]
-
-
-class Useless(Record, frozen=True, kw_only=True):
-    """Nothing is to be done with a victim: its policy does not allow it, or it is of a kind that it would not help."""
-
-    cause: Literal["policy", "kind"]
-    words: str
 
 
 def ahead(plan: Plan) -> Plan:
@@ -68,8 +62,11 @@ def settled(history: History, snapshot: Snapshot, *, foreign: bool) -> History:
     return after_victim(history, snapshot.seconds, foreign=foreign)
 
 
-def remedy(container: Container, rule: Rule, *, weary: bool = False) -> Way | Useless:
-    """How it is to go. `weary`: ended in place again and again, so that one more restart there is of no use."""
+def remedy(container: Container, rule: Rule, *, weary: bool = False) -> Way | Refusal:
+    """How it is to go; or why not: its policy forbids it, or it is of a kind that it would not help.
+
+    `weary`: ended in place again and again, so that one more restart there is of no use.
+    """
     if is_virtual_machine(container):
         return _evicted(rule, "it is a virtual machine")
     if only_evictable(container):
@@ -86,9 +83,9 @@ def movable(container: Container) -> bool:
     return container.owner is not None and container.owner.kind not in BOUND_KINDS
 
 
-def _moved(container: Container, rule: Rule, why: str) -> Way | Useless:
+def _moved(container: Container, rule: Rule, why: str) -> Way | Refusal:
     if not movable(container):
-        return Useless(cause="kind", words=f"{why}, and {_why_not_movable(container)}")
+        return Refusal(cause="kind", words=f"{why}, and {_why_not_movable(container)}")
     return _evicted(rule, why)
 
 
@@ -98,16 +95,16 @@ def _why_not_movable(container: Container) -> str:
     return f"a {container.owner.kind}'s pod comes back on the same node"
 
 
-def _evicted(rule: Rule, why: str) -> Way | Useless:
+def _evicted(rule: Rule, why: str) -> Way | Refusal:
     if rule.allows("evict"):
         return "evict"
-    return Useless(cause="policy", words=f"{why}, and its policy does not allow to evict it")
+    return Refusal(cause="policy", words=f"{why}, and its policy does not allow to evict it")
 
 
-def _in_place(container: Container, rule: Rule) -> Way | Useless:
+def _in_place(container: Container, rule: Rule) -> Way | Refusal:
     if rule.allows("terminate") and rule.grace_seconds > 0 and may_terminate(container):
         return "terminate"
     if rule.allows("kill"):
         return "kill"
     why = "its policy does not allow to evict it" if movable(container) else _why_not_movable(container)
-    return Useless(cause="policy", words=f"its policy allows no kill, and {why}")
+    return Refusal(cause="policy", words=f"its policy allows no kill, and {why}")

@@ -304,3 +304,11 @@ class ClusterMemoryGuardPolicySpec(Record, frozen=True, kw_only=True):
             "touched. It is taken off after five calm minutes."
         ),
     ] = "Never"
+    emergency_stop: Annotated[
+        bool,
+        Meta(
+            description="While it is true nothing is enforced on the nodes that this selects, whatever all policies "
+            "say, with or without the operator; all else in this counts after all other policies. `kubectl memguard "
+            "pause --all` makes such a policy."
+        ),
+    ] = False

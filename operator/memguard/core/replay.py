@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,8 @@ from memguard.core.policy import Action, Plan
 from memguard.core.select import Ranking, judge
 from memguard.core.trace import LEARNING, Event, Header, Line, PlanChange, Reading
 
+#: Whose victims are gone from the snapshots that follow.
+Going = Literal["all", "enforced", "none"]
 #: How many candidates a decision lists.
 LISTED = 12
 
@@ -64,10 +67,11 @@ class Report(Record, frozen=True, kw_only=True):
 class Replayer:
     """Feeds lines through the chain, one by one; `history` and `plan` are what the next line is judged with.
 
-    With `victims_go` False a victim stays where it is: what was recorded is looked at, not what would have come of it.
+    Which victims go: all of them; those that the plan would really end; or none, where what was recorded is looked at
+    and not what would have come of it.
     """
 
-    def __init__(self, plan: Plan | None = None, *, victims_go: bool = True) -> None:
+    def __init__(self, plan: Plan | None = None, *, victims_go: Going = "all") -> None:
         self.plan = plan or Plan()
         self._victims_go = victims_go
         self.history = History()
@@ -91,13 +95,18 @@ class Replayer:
             return None
         self.history, self.ranking = judge(self.history, snapshot, self.plan, within=line.domain)
         decision = decide(self.ranking, self.plan)
-        if decision is not None and self._victims_go:
+        if decision is not None and self._goes(self.ranking):
             self.gone.add(decision.victim)
             if decision.action == "evict":
                 self.evicted |= _pod_of(decision.victim, snapshot)
                 self.gone |= self.evicted
             self.history = after_victim(self.history, snapshot.seconds, foreign=self.ranking.foreign_growth)
         return decision
+
+    def _goes(self, ranking: Ranking) -> bool:
+        if self._victims_go != "enforced" or ranking.victim is None:
+            return self._victims_go == "all"
+        return self.plan.mode_for(ranking.victim.container) == "Enforce"
 
 
 def replay(lines: Iterable[Line], plan: Plan | None = None) -> Report:

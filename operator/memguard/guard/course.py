@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
+from memguard.core.domain import Domain
 from memguard.core.ladder import KILL_SECONDS
 from memguard.core.policy import Action
+from memguard.core.timeline import TimelinePoint, point_due
 from memguard.guard.ward import Ward
 from memguard.kernel.kill import Kill
 from memguard.kernel.signals import signal_init
@@ -21,10 +24,14 @@ Stage = Literal["terminating", "killing", "ended", "abandoned"]
 
 
 class Course:
-    """One victim on its way out. `action` is what was done first, `decision` the id under which it was reported."""
+    """One victim on its way out. `action` is what was done first, `decision` the id under which it was reported.
 
-    def __init__(self, ward: Ward, expected_bytes: int, started: float) -> None:
+    `domain`: the boundary that it goes for, as it was then. `timeline`: how its memory came back.
+    """
+
+    def __init__(self, ward: Ward, domain: Domain, expected_bytes: int, started: float) -> None:
         self.ward = ward
+        self.domain = domain
         self.expected_bytes = expected_bytes
         self.started = started
         self.action: Action = "kill"
@@ -38,6 +45,12 @@ class Course:
         self._deadline = self._struck = started
         self._held_bytes = ward.current_bytes
         self.helped = False
+        self.timeline: list[TimelinePoint] = []
+
+    @property
+    def kill_seconds(self) -> float | None:
+        """From the stop signal to the kill that had to follow; None where none had to."""
+        return self._struck - self.started if self.action == "terminate" and self._struck > self.started else None
 
     def terminate(self, number: int, grace_seconds: float, proc_root: str) -> bool:
         """Send the stop signal; True if somebody got it."""
@@ -51,6 +64,10 @@ class Course:
         strike = self._kill.strike()
         self.refusal = strike.detail
         return strike.ok or strike.verdict == "vanished"
+
+    def abandon(self, now: float) -> None:
+        """It is not to end any more: no kill follows the stop signal, which cannot be taken back."""
+        self._end("abandoned", now)
 
     def advance(self, now: float) -> bool:
         """Look at how far it is; True when the course is over."""
@@ -67,6 +84,23 @@ class Course:
     def release_memory(self) -> None:
         """process_mrelease on what is still dying; not in the guard's own time."""
         self._kill.release_memory()
+
+    def watched(self, now: float, available: Callable[[], int]) -> None:
+        """Note how it stands, if it is time; `available`: what the node has left."""
+        if point_due(self.timeline, now - self.started):
+            self._note(now, available)
+
+    def over(self, available: Callable[[], int]) -> None:
+        """Note how it ended."""
+        self._note(self.started + self.seconds, available)
+
+    def _note(self, now: float, available: Callable[[], int]) -> None:
+        gone = max(0, self._held_bytes - (self.ward.cgroup.current() or 0))
+        held = max(0, self._held_bytes - self.ward.discount_bytes - gone)
+        # Of a smaller boundary what the victim gave back is all that is known without reading more files.
+        left = available() if self.domain.kind == "node" else self.domain.available_bytes + gone
+        seconds = round(now - self.started, 4)
+        self.timeline.append(TimelinePoint(seconds=seconds, available_bytes=left, victim_bytes=held))
 
     def overdue(self, now: float) -> bool:
         """Has a stop signal had its time?"""

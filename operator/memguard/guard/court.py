@@ -20,6 +20,7 @@ from memguard.core.model import Cgroup as CgroupReading
 from memguard.core.model import Snapshot
 from memguard.core.policy import Action, Plan, workload
 from memguard.core.select import UNCONDITIONAL_LEVEL, Ranking, judge, rank, rank_node
+from memguard.core.timeline import TimelinePoint, before
 from memguard.core.trace import LEARNING, Event, Outcome, Reading
 from memguard.guard.aside import aside
 from memguard.guard.clock import Clock
@@ -158,8 +159,10 @@ class Court:
         for course in self.courses.values():
             if course.needs_help(now):
                 course.helped = aside(course.release_memory, self._ears)
+            course.watched(now, self._scene.available)
         over = [course for course in self.courses.values() if course.advance(now)]
         for course in over:
+            course.over(self._scene.available)
             del self.courses[course.ward.id]
             self._ears.deafen(course.fd)
             if course.stage == "ended":  # should its cgroup stay, it must not be killed again for what it holds
@@ -220,7 +223,7 @@ class Court:
         why_not = ward.forbidden or (CANNOT_EVICT if only_evictable(victim.container) else None)
         if why_not is None:
             return self._act(ranking, ward, action, trigger)
-        self._report.would(ranking, action, why_not, trigger)
+        self._report.would(ranking, action, why_not, trigger, timeline=self._led_to(ranking))
         return why_not
 
     def _act(
@@ -228,7 +231,7 @@ class Court:
     ) -> str | None:
         """Do it; why not, if the kernel refuses. `words` say why, where it is not the ranking that does."""
         now = self._clock.monotonic()
-        course = Course(ward, ranking.candidates[0].freed_bytes, now)
+        course = Course(ward, ranking.domain, ranking.candidates[0].freed_bytes, now)
         deed = choose_deed(ranking, ranking.candidates[0], ward.rule) if action == "evict" else action
         course.action = "terminate" if deed == "terminate" and self._terminated(course) else "kill"
         if course.action == "kill" and not course.kill(now):
@@ -243,11 +246,11 @@ class Court:
         self.courses[ward.id] = course
         if spent := self._refusal(ward):
             self._report.say("budget", victim=ward.container.title, reason=spent)
-        at = ranking.taken_at.timestamp()
-        self.history = after_victim(self.history, at, foreign=ranking.foreign_growth)
+        led_to_it = self._led_to(ranking)
+        self.history = after_victim(self.history, ranking.taken_at.timestamp(), foreign=ranking.foreign_growth)
         self._ears.listen(course.fd, lambda _: None)  # the turn that it wakes looks after it
         told = self._with_the_rest(ranking)
-        course.decision = self._report.decided(told, action, course.action, trigger, words=words)
+        course.decision = self._report.decided(told, action, course.action, trigger, words=words, timeline=led_to_it)
         return None
 
     def _terminated(self, course: Course) -> bool:
@@ -255,6 +258,11 @@ class Court:
         self._hold.release()
         rule = course.ward.rule
         return course.terminate(signal.Signals[rule.stop_signal], rule.grace_seconds, self._watch.proc_root)
+
+    def _led_to(self, ranking: Ranking) -> tuple[TimelinePoint, ...]:
+        """How the memory went until now."""
+        victim, at = ranking.candidates[0].container, ranking.taken_at.timestamp()
+        return before(self.history, ranking.domain.key, victim.id, at)
 
     def _with_the_rest(self, ranking: Ranking) -> Ranking:
         """For the record, after the deed: how those of the front stood that were not on the shortlist."""

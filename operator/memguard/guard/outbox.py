@@ -17,7 +17,7 @@ import msgspec
 from memguard.core.link import LENGTH_BYTES, News, encode
 from memguard.errors import LinkError, UnfitError
 
-#: A decision with 12 candidates is 4 KiB: room for some 120.
+#: A decision with 12 candidates and its timeline is 6 KiB: room for some 80.
 FILE_BYTES: Final = 512 << 10
 
 

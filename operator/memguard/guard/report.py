@@ -13,6 +13,7 @@ from memguard.core.decision import Alarm, AlarmKind, Answer, KernelKill, Outcome
 from memguard.core.explain import sentence
 from memguard.core.policy import Action, Mode
 from memguard.core.select import Candidate, Ranking
+from memguard.core.timeline import TimelinePoint
 from memguard.core.trace import Line, encode_line
 from memguard.errors import ConfigError
 from memguard.guard.course import Course
@@ -55,20 +56,35 @@ class Report:
     # --- decisions
 
     def decided(
-        self, ranking: Ranking, wanted: Action, done: Action, trigger: Trigger, *, words: str | None = None
+        self,
+        ranking: Ranking,
+        wanted: Action,
+        done: Action,
+        trigger: Trigger,
+        *,
+        timeline: tuple[TimelinePoint, ...],
+        words: str | None = None,
     ) -> str:
         """A victim is on its way out; returns the decision's id. `words`: why, where the ranking does not say it."""
         self._metrics.decided(ranking.candidates[0].container, done, trigger.seconds)
         self.stepped("terminate" if done == "terminate" else "kill")
         timing = {step: round(seconds, 6) for step, seconds in trigger.marks}
-        facts = {"wanted": wanted, "timing": timing, "reason": words or sentence(ranking)}
+        facts = {"wanted": wanted, "timing": timing, "reason": words or sentence(ranking), "timeline": timeline}
         return self._decision(ranking, done, trigger, mode="Enforce", **facts)
 
-    def would(self, ranking: Ranking, action: Action, why_not: str, trigger: Trigger) -> None:
+    def would(
+        self,
+        ranking: Ranking,
+        action: Action,
+        why_not: str,
+        trigger: Trigger,
+        *,
+        timeline: tuple[TimelinePoint, ...],
+    ) -> None:
         """What would have been done, had it been allowed."""
         if self.fresh(f"would {ranking.candidates[0].container.id}"):
             self._metrics.observed(ranking.candidates[0].container, action)
-            facts = {"not_done_because": why_not, "reason": sentence(ranking)}
+            facts = {"not_done_because": why_not, "reason": sentence(ranking), "timeline": timeline}
             self._decision(ranking, action, trigger, mode="Observe", **facts)
 
     def nobody(self, ranking: Ranking) -> None:
@@ -98,6 +114,8 @@ class Report:
             expected_bytes=course.expected_bytes,
             freed_bytes=course.freed_bytes,
             headroom_bytes=headroom_bytes,
+            kill_seconds=None if course.kill_seconds is None else round(course.kill_seconds, 4),
+            timeline=tuple(course.timeline),
         )
         self._journal.write("outcome", outcome)
         self._tell(outcome=outcome)

@@ -63,6 +63,10 @@ class Scene:
         self.reserve_bytes = self.node_reserve_bytes if node <= kubepods else self._kubepods_reserve
         return min(node, kubepods)
 
+    def available(self) -> int:
+        """Bytes available on the node."""
+        return self._meminfo.available()
+
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""
         if self._kubepods is None or self._kubepods_limit == UNLIMITED:

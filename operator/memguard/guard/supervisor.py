@@ -18,7 +18,8 @@ import msgspec
 
 from memguard.errors import UnfitError
 from memguard.kernel.record import Records
-from memguard.kernel.sweep import Swept, sweep
+from memguard.kernel.selfguard import renounce_network, renounce_others
+from memguard.kernel.sweep import sweep
 
 #: Between two looks for a new guard while there is none; a guard's own claim waits a second.
 _AWAIT_SECONDS = 0.2
@@ -61,11 +62,14 @@ def supervise(cgroup_root: str, run_directory: str) -> int:
     if not Post(run_directory).take():
         raise UnfitError(f"{run_directory}: another supervisor is on duty. Stop it first.")
     signal.signal(signal.SIGTERM, _stop)
+    for measure in (renounce_network(), renounce_others()):
+        if not measure.ok:
+            _say("unavailable", what=measure.measure, reason=measure.detail)
     try:
         while True:
             records = Records(run_directory)
             records.await_owner()
-            _say(sweep(cgroup_root, records))
+            _say("swept", **sweep(cgroup_root, records)._asdict())
             records.close()
             while _nothing_to_do(run_directory):
                 time.sleep(_AWAIT_SECONDS)
@@ -87,7 +91,7 @@ def _sweep_once_more(cgroup_root: str, run_directory: str) -> None:
     """A pod's sidecar is stopped when the guard has just ended, which may be in the middle of a sweep."""
     records = Records(run_directory)
     if records.claim(timeout_seconds=_LAST_SECONDS):
-        _say(sweep(cgroup_root, records))
+        _say("swept", **sweep(cgroup_root, records)._asdict())
     records.close()
 
 
@@ -103,9 +107,8 @@ def _nothing_to_do(run_directory: str) -> bool:
         records.close()
 
 
-def _say(swept: Swept) -> None:
-    line = {"kind": "swept", **swept._asdict()}
-    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+def _say(kind: str, **facts: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode({"kind": kind, **facts}) + b"\n")
     sys.stdout.buffer.flush()
 
 

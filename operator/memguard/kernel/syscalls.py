@@ -1,4 +1,4 @@
-"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2.
+"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2, seccomp, landlock.
 
 pidfd_open and pidfd_send_signal are in os and signal. Every function here raises OSError with the errno.
 """
@@ -12,6 +12,9 @@ from typing import Final
 # Linux 5.15; one number on every architecture (asm-generic and x86 alike).
 _NR_PROCESS_MRELEASE: Final = 448
 _NR_OPENAT2: Final = 437
+# Linux 5.13.
+_NR_LANDLOCK_CREATE_RULESET: Final = 444
+_NR_LANDLOCK_RESTRICT_SELF: Final = 446
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
@@ -29,6 +32,10 @@ IN_Q_OVERFLOW: Final = 0x4000
 IN_IGNORED: Final = 0x8000
 IN_ONLYDIR: Final = 0x01000000
 IN_ISDIR: Final = 0x40000000
+
+_PR_SET_SECCOMP: Final = 22
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_SECCOMP_MODE_FILTER: Final = 2
 
 _STATFS_BYTES: Final = 256
 
@@ -69,6 +76,33 @@ def openat2(dir_fd: int, path: str, flags: int, resolve: int) -> int:
     """open(2) relative to `dir_fd` under the given rules of path resolution (openat2(2), Linux 5.6)."""
     how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, 0, resolve)
     return _checked(_libc.syscall(_NR_OPENAT2, dir_fd, os.fsencode(path), how, ctypes.sizeof(how)))
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog (linux/filter.h)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def set_seccomp_filter(program: list[int]) -> None:
+    """This thread's system calls pass through this program from now on (seccomp(2)), and it gains no privileges."""
+    instructions = (ctypes.c_uint64 * len(program))(*program)
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    wanted = _Program(len(program), ctypes.addressof(instructions))
+    _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(wanted), 0, 0))
+
+
+def enter_landlock_domain(forbidden: int) -> None:
+    """This thread and its children may not do these things to files from now on (landlock_restrict_self(2)).
+
+    ENOSYS, EOPNOTSUPP: this kernel has no Landlock, or it is not among its LSMs.
+    """
+    attributes = ctypes.c_uint64(forbidden)  # struct landlock_ruleset_attr in its first form
+    ruleset = _checked(_libc.syscall(_NR_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), 8, 0))
+    try:
+        _checked(_libc.syscall(_NR_LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    finally:
+        os.close(ruleset)
 
 
 def _checked(result: int) -> int:

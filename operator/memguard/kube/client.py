@@ -18,7 +18,8 @@ from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listi
 from memguard.kube.connection import Connection
 from memguard.kube.objects import Status
 from memguard.kube.resources import PODS, Resource, Selection
-from memguard.kube.wire import IDLE_CONNECTIONS, Stream, Wire
+from memguard.kube.transport import Lines, Transport
+from memguard.kube.wire import IDLE_CONNECTIONS, Wire
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class Client:
-    """Talks to one API server; any number of threads may use it.
+    """Talks to one API server; any number of threads may use it. Over another wire than ours where it is given one.
 
     `timeout_seconds`: to connect, to begin with an answer, and between two pieces of it. `idle_connections`: as many
     stay open as threads ask at once; a new one costs more than the request.
@@ -46,12 +47,14 @@ class Client:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | Transport,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
         idle_connections: int = IDLE_CONNECTIONS,
     ) -> None:
-        self._wire = Wire(connection, timeout_seconds=timeout_seconds, idle_connections=idle_connections)
+        if isinstance(connection, Connection):
+            connection = Wire(connection, timeout_seconds=timeout_seconds, idle_connections=idle_connections)
+        self._wire: Transport = connection
         self._codecs: dict[Any, Codec[Any]] = {}
 
     def close(self) -> None:
@@ -227,7 +230,7 @@ class Client:
 class Watch(Generic[T]):
     """What happens to a selection, as it happens."""
 
-    def __init__(self, request: Request, stream: Stream, codec: Codec[T]) -> None:
+    def __init__(self, request: Request, stream: Lines, codec: Codec[T]) -> None:
         self._request = request
         self._stream = stream
         self._codec = codec

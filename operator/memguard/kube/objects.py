@@ -150,6 +150,7 @@ class ContainerStatus(KubeObject, frozen=True, kw_only=True):
     name: str
     container_id: str = msgspec.field(default="", name="containerID")
     restart_count: int = 0
+    ready: bool = False
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
 

@@ -69,7 +69,7 @@ def apparmor(place: Place) -> Check:
     """A runtime's default profile lets a process signal only its own kind (cgroup.kill is not hindered)."""
     profile = _profile(f"{place.proc_root}/self/attr/current")
     if profile.endswith("(enforce)"):
-        remedy = "Give the guard a profile of its own, or Unconfined (deploy/enforce does)."
+        remedy = "Give the guard a profile of its own, or Unconfined (the chart does)."
         return warn("AppArmor", f"confined by {profile}: SIGTERM to containers may be refused", remedy)
     return ok("AppArmor", "not confined")
 

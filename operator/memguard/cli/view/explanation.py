@@ -13,11 +13,15 @@ from memguard.cli.view.table import QUIET, cell, label, table
 
 def explanation_view(explanation: Explanation) -> Group:
     """The sentence, the factors, what would change it, and the others."""
+    return Group(cell(explanation.sentence), case_view(explanation))
+
+
+def case_view(explanation: Explanation) -> Group:
+    """The same without the sentence."""
     return Group(*_parts(explanation))
 
 
 def _parts(explanation: Explanation) -> Iterator[RenderableType]:
-    yield cell(explanation.sentence)
     if explanation.factors:
         yield cell("")
         figures = f"score {explanation.score} of 1000, badness {explanation.badness:.2f}"

@@ -6,6 +6,7 @@ from rich.console import Group
 
 from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, label, table
+from memguard.cli.words import span
 from memguard.core.explain import size
 
 STYLES = {"ok": "", "warning": WARNING, "danger": BAD}
@@ -24,7 +25,7 @@ def outlook_view(outlook: Outlook) -> Group:
 
 
 def _node(node: NodeOutlook) -> str:
-    left = f", exhausted in {_time(node.exhaustion_seconds)}" if _near(node.exhaustion_seconds) else ""
+    left = f", exhausted in {span(node.exhaustion_seconds or 0)}" if _near(node.exhaustion_seconds) else ""
     return (
         f"{node.name}: {size(node.available_bytes)} of {size(node.total_bytes)} available{left}; "
         f"pressure {node.pressure:.2f}, threshold {node.threshold_score:.0f}; worst off: {node.domain}"
@@ -38,7 +39,7 @@ def _row(container: ContainerOutlook) -> tuple[str, ...]:
         size(container.usage_bytes),
         "-" if limit is None else size(limit),
         "-" if headroom is None else size(headroom),
-        _time(container.limit_seconds) if _near(container.limit_seconds) else "-",
+        span(container.limit_seconds or 0) if _near(container.limit_seconds) else "-",
         str(container.score),
         container.level,
     )
@@ -46,11 +47,3 @@ def _row(container: ContainerOutlook) -> tuple[str, ...]:
 
 def _near(seconds: float | None) -> bool:
     return seconds is not None and seconds <= FAR_SECONDS
-
-
-def _time(seconds: float | None) -> str:
-    """`12 s`, `3 min`, `5 h`."""
-    value = seconds or 0.0
-    if value < 120:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.0f} h"

@@ -1,0 +1,173 @@
+"""docs/quickstart.md as a new user follows it: every command in its order, from a clean copy, on real nodes.
+
+The page is the test: its console blocks are run as they stand. Only where the reader has to put something of their own
+in does the test do that, too: images where REGISTRY says, and the three programs on the PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e import images, report
+from e2e.cluster import Cluster
+from e2e.deployment import NAMESPACE, RELEASE, Deployment
+from e2e.lab import binaries
+from e2e.lab.archives import LOADS
+from e2e.workloads import kernel_oom_kills, lines
+from tests.docs.documents import ROOT, commands
+
+from memguard import __version__
+
+PAGE = ROOT / "docs" / "quickstart.md"
+COMMANDS = commands(PAGE)
+#: Under emulation a pod takes its time.
+PATIENCE_SECONDS = 900
+#: What the reader's own registry is called on the page.
+REGISTRY = "registry.example.com/tools"
+BUSYBOX = "docker.io/library/busybox:1.37"
+#: Of a command's output, by how the command begins: what the page promises.
+PROMISED = {
+    "kubectl get nodememories": ("Observe", "node-a", "node-b"),
+    "kubectl memguard top": ("node-a", "node-b"),
+    "until kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
+    "kubectl --namespace memguard-try get memoryguarddecisions": ("kill", "Enforce", "leak"),
+    "kubectl memguard history": ("leak", "kill"),
+    "kubectl memguard explain": ("memguard-try/leak/app", "memory"),
+    "kubectl memguard scorecard": ("before the kernel's OOM killer 0 of",),
+}
+
+
+class Reader:
+    """Somebody who types: each command in one shell's environment, in a copy of the repository."""
+
+    def __init__(self, home: Path, kubeconfig: Path) -> None:
+        self._home = home
+        self._state = home.parent / "environment"
+        self._environment = os.environ | {
+            "KUBECONFIG": str(kubeconfig),
+            "PATH": f"{home.parent / 'bin'}:{os.environ['PATH']}",
+            "NO_COLOR": "1",
+        }
+
+    def types(self, command: str) -> str:
+        """What it printed; what is assigned or exported stays."""
+        remembered = f"set -a; [ ! -e {self._state} ] || . {self._state}"
+        script = f"{remembered}; {command}\nstatus=$?; export -p > {self._state}; exit $status"
+        ran = subprocess.run(
+            ["bash", "-c", script],
+            cwd=self._home,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert ran.returncode in (0, _unfit(command)), f"$ {command}\n{ran.stdout}\n{ran.stderr}"
+        return ran.stdout + ran.stderr
+
+
+def _unfit(command: str) -> int:
+    """What else the command may end with: doctor's 1 is its word that the nodes may not act, which is true here."""
+    return 1 if command == "kubectl memguard doctor" else 0
+
+
+@pytest.fixture(name="reader")
+def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
+    """With the programs, the images where the page says, and no memguard in the cluster; it is there again after."""
+    cluster = memguard.cluster
+    home, programs = tmp_path / "memguard", tmp_path / "bin"
+    _copy(home)
+    programs.mkdir()
+    (programs / "helm").symlink_to(binaries.tool("helm"))
+    (programs / "kubectl").symlink_to(binaries.ensure() / "kubectl")
+    _program(programs / "kubectl-memguard")
+    _rename_images(cluster)
+    _empty(cluster)
+    yield Reader(home, cluster.kubeconfig)
+    _empty(cluster)
+    memguard.install()
+
+
+def _copy(home: Path) -> None:
+    """What git has or would take, and nothing that was built."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, home / name)
+
+
+def _program(path: Path) -> None:
+    """The plugin as pipx would put it there."""
+    code = "import sys; from memguard.__main__ import main; sys.exit(main(['kubectl', *sys.argv[1:]]))"
+    path.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "operator"} exec {sys.executable} -c "{code}" "$@"\n')
+    path.chmod(0o755)
+
+
+def _rename_images(cluster: Cluster) -> None:
+    """The nodes have the images already; they get the names that the page uses."""
+    named = {f"{REGISTRY}/memguard-{target}:{__version__}": images.reference(target) for target in images.TARGETS}
+    for node in cluster.nodes:
+        for name, known in (named | {BUSYBOX: LOADS}).items():
+            node.run(f"ctr -n k8s.io images tag --force {known} {name}")
+
+
+def _empty(cluster: Cluster) -> None:
+    """No memguard, and no namespace of the page."""
+    helm = [str(binaries.tool("helm")), "--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE]
+    subprocess.run(
+        [*helm, "uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout", "10m"],
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    gone = ("--ignore-not-found", "--timeout=600s")
+    cluster.kubectl("delete", "namespace", "memguard-try", NAMESPACE, *gone)
+    cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=memguard", *gone)
+
+
+@pytest.mark.row("K5", "K8", "K9")
+def test_the_quick_start_is_followed_to_its_end(cluster: Cluster, reader: Reader) -> None:
+    kills = {node.name: kernel_oom_kills(cluster, node.name) for node in cluster.nodes}
+    reasons, took = [], {}
+    for command in COMMANDS:
+        began = time.monotonic()
+        said = reader.types(command)
+        took[command] = round(time.monotonic() - began, 1)
+        for beginning, words in PROMISED.items():
+            if command.startswith(beginning) and "jsonpath" not in command:
+                assert [word for word in words if word not in said] == [], f"$ {command}\n{said}"
+        if "lastState.terminated.reason" in command:
+            reasons.append(said)
+        if command.startswith("kubectl memguard report"):
+            assert "<!doctype html>" in reader.types("head -c 200 incident.html").lower()
+    report.record("quick start seconds", {"all": round(sum(took.values()), 1)} | took)
+    assert reasons == ["OOMKilled", "Error"], "the kernel ended the first leak, memguard the second"
+    assert sum(kernel_oom_kills(cluster, name) - before for name, before in kills.items()) >= 1
+    _nothing_is_left(cluster)
+
+
+def _nothing_is_left(cluster: Cluster) -> None:
+    assert "memguard" not in cluster.kubectl(
+        "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name"
+    )
+    assert "memguard" not in cluster.kubectl("get", "namespaces", "-o", "name")
+    assert "memguard" not in cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.taints}")
+    for node in cluster.nodes:
+        assert node.run(f"{lines(cluster, node.name)} || true").strip() == ""
+
+
+def test_the_page_says_where_the_images_are() -> None:
+    assert COMMANDS[0] == f"export REGISTRY={REGISTRY}"

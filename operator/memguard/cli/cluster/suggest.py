@@ -1,0 +1,43 @@
+"""What could be meant, for the shell's completion: names that the cluster knows. Silent where it cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import typer
+
+from memguard.cli.cluster.cluster import DECISIONS, NODE_MEMORIES, Cluster
+from memguard.cli.cluster.login import context_names
+from memguard.errors import MemguardError
+from memguard.kube.resources import NAMESPACES, PODS, Selection
+
+Names = Callable[[typer.Context, str], list[str]]
+
+
+def _suggested(names: Callable[[Cluster, str | None], Iterable[str]]) -> Names:
+    """Those that begin like what was typed, of the cluster and namespace that were typed before it."""
+
+    def suggest(ctx: typer.Context, incomplete: str) -> list[str]:
+        given = ctx.params
+        try:
+            cluster = Cluster.reached(given.get("kubeconfig"), given.get("context"), given.get("namespace"))
+            found = sorted(set(names(cluster, given.get("namespace") or cluster.namespace)))
+        except MemguardError:
+            return []
+        return [name for name in found if name.startswith(incomplete)]
+
+    return suggest
+
+
+nodes = _suggested(lambda cluster, _: (one.metadata.name for one in cluster.all(Selection(NODE_MEMORIES))))
+namespaces = _suggested(lambda cluster, _: (one.metadata.name for one in cluster.all(Selection(NAMESPACES))))
+decisions = _suggested(lambda cluster, space: (one.metadata.name for one in cluster.all(Selection(DECISIONS, space))))
+pods = _suggested(lambda cluster, space: (f"pod/{one.metadata.name}" for one in cluster.all(Selection(PODS, space))))
+
+
+def contexts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Of the kubeconfig."""
+    try:
+        return [name for name in context_names(ctx.params.get("kubeconfig")) if name.startswith(incomplete)]
+    except MemguardError:
+        return []

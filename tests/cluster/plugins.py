@@ -1,0 +1,138 @@
+"""`kubectl memguard` as people run it: through a kubeconfig, as an administrator or as somebody else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.lab.control_plane import ControlPlane
+from tests.cluster.kinds import ROOT
+from tests.cluster.proxy import DEADLINE_SECONDS
+
+from memguard.__main__ import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Plugin:
+    """Runs it in this process, or as kubectl does."""
+
+    def __init__(self, kubeconfig: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.kubeconfig, self._capsys = kubeconfig, capsys
+
+    def __call__(self, command: str, *arguments: object, kubeconfig: Path | None = None) -> Ran:
+        given = [str(argument) for argument in arguments]
+        code = main(["kubectl", command, *given, "--kubeconfig", str(kubeconfig or self.kubeconfig)])
+        out, err = self._capsys.readouterr()
+        return Ran(code, out, err)
+
+    def json(self, command: str, *arguments: object) -> Any:
+        """What it prints for programs; it has to succeed."""
+        ran = self(command, *arguments, "-o", "json")
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    def through_kubectl(
+        self, plane: ControlPlane, directory: Path, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """As kubectl finds it: a program of that name on the path."""
+        program = directory / "kubectl-memguard"
+        program.write_text(f"#!{sys.executable}\nimport sys\nfrom memguard.__main__ import main\nsys.exit(main())\n")
+        program.chmod(0o755)
+        environment = {
+            **os.environ,
+            "PATH": f"{directory}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "operator"),
+            "KUBECONFIG": str(self.kubeconfig),
+        }
+        kubectl = plane.kubectl_command()[0]
+        return subprocess.run(
+            [kubectl, "memguard", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+
+class Terminal:
+    """A program in a terminal of its own, and what it has shown there so far."""
+
+    def __init__(self, command: list[str], columns: int = 160) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "TERM": "xterm-256color"}
+        self._process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def wait_for(self, words: str) -> None:
+        """Until it shows them; all before is forgotten then."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while words not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            ready, _, _ = select.select([self._ours], [], [], 1.0)
+            if ready:
+                self.shown += os.read(self._ours, 1 << 16).decode(errors="replace")
+        self.shown = ""
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def wait(self) -> int:
+        """Its exit code; a terminal that nobody reads would hold it up."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self._process.poll() is None:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self._ours], [], [], 0.1)[0]:
+                with suppress(OSError):
+                    self.shown += os.read(self._ours, 1 << 16).decode(errors="replace")
+        return self._process.returncode
+
+
+def kubeconfig(
+    path: Path, server: str, *, authority: str = "", user: dict[str, Any] | None = None, namespace: str = ""
+) -> Path:
+    """One with a single context, `lab`."""
+    cluster = {"server": server} | ({"certificate-authority": authority} if authority else {})
+    context = {"cluster": "lab", "user": "me"} | ({"namespace": namespace} if namespace else {})
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lab", "cluster": cluster}],
+        "users": [{"name": "me", "user": user or {}}],
+        "contexts": [{"name": "lab", "context": context}],
+        "current-context": "lab",
+    }
+    path.write_text(json.dumps(content))
+    return path

@@ -1,0 +1,158 @@
+"""What the documents say in figures and names is what benchmarks, code and chart say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+import yaml
+from tests.docs.documents import ROOT, blocks, documents
+
+from memguard.cli.checks.privileges import CAPABILITIES
+from memguard.core.catalogue import CATALOGUE, OPERATOR
+from memguard.core.domain import reserve
+from memguard.core.policy import GIB, Settings
+from memguard.errors import InputError
+from memguard.guard.config import parse_config
+
+DOCS = ROOT / "docs"
+VALUES = yaml.safe_load((ROOT / "charts" / "memguard" / "values.yaml").read_text())
+#: Of the chart's values, those under which others stand: `guard.resources` in a text is one of them.
+_VALUE = re.compile(
+    rf"`((?:{'|'.join(key for key, value in VALUES.items() if isinstance(value, dict))})\.[A-Za-z.]+)[`=:]"
+)
+_SET = re.compile(r"--set ([A-Za-z.]+)=")
+#: What a settings table of a document may be called like; they are the standalone guard's, or a policy's.
+NOT_VALUES = {
+    "guard.py",
+    "guard.md",
+    "guard.toml",
+    "node.json",
+    "node.memory",
+    "node.pressure",
+    "node.numa",
+    "agent.py",
+    "operator.py",
+}
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def table(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the first table after a heading, by their first cell."""
+    lines = page.partition(f"{heading}\n")[2].partition("\n|")[2].splitlines()[2:]
+    rows = {}
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        first, *rest = (cell.strip(" *") for cell in line.strip("|").split("|"))
+        rows[first] = rest
+    return rows
+
+
+def test_the_race_is_told_as_it_was_run() -> None:
+    kernel = text("benchmarks.md").partition("<!-- kernel -->")[2].partition("<!-- end -->")[0]
+    runs = re.findall(r"^\| [\w+-]+ \| (\w+) \| (\d+)/(\d+) \|", kernel, re.MULTILINE)
+    good, total = Counter[str](), Counter[str]()
+    for guard, won, run in runs:
+        good[guard] += int(won)
+        total[guard] += int(run)
+    told = table(text("comparison.md"), "## Side by side on a real kernel")
+    assert {"none" if name == "no guard" else name: int(cells[0]) for name, cells in told.items()} == dict(good)
+    assert len(set(total.values())) == 1
+    assert f"good, of {total['memguard']} runs" in text("comparison.md")
+    assert f"{good['memguard']} of {total['memguard']} runs" in text("index.md")
+
+
+def test_the_rankers_are_those_of_the_score() -> None:
+    theirs = table(text("score.md"), "## How good is it, and how do we know")
+    for name, cells in table(text("comparison.md"), "## Victims on simulated incidents").items():
+        words = {
+            "kernel with kubelet's `oom_score_adj`": "kernel (kubelet's oom_score_adj)",
+            "memguard's score": "this score",
+        }
+        wanted = theirs[words.get(name, name)]
+        assert [cell.split(" ")[0].strip("*") for cell in wanted[:2]] == cells, name
+
+
+def test_the_reserves_are_those_of_the_code() -> None:
+    for node, (told, *_) in table(text("sizing.md"), "## The reserve").items():
+        found = reserve(int(node.removesuffix(" GiB")) * GIB, Settings())
+        value, unit = told.split(" ")
+        assert float(value) == pytest.approx(found / (GIB if unit == "GiB" else 1 << 20), rel=0.01), node
+
+
+@pytest.mark.parametrize("figure", ["115 MiB", "0.98 s", "58 MiB"])
+def test_the_operators_figures_are_those_of_its_page(figure: str) -> None:
+    assert figure in text("operator.md")
+    assert figure in text("sizing.md")
+
+
+def test_sizing_and_index_quote_the_benchmarks() -> None:
+    costs = text("benchmarks.md").partition("<!-- tests -->")[2]
+    idle = re.search(r"CPU ms in 60 s of idleness: .* \| ([\d.]+); ([\d.]+);", costs)
+    memory = re.search(r"guard's cgroup, 250 containers.*? \| ([\d.]+); ([\d.]+) \|", costs)
+    lifted = re.search(r"seconds until all was lifted after kill -9 \| ([\d.]+) ", costs)
+    assert idle
+    assert memory
+    assert lifted
+    assert f"{float(idle[1]):.0f} ms a minute with 10 containers, {float(idle[2]):.0f} with 250" in text("sizing.md")
+    assert f"{float(memory[1]):.1f} MiB, {float(memory[2]):.1f} of them" in text("sizing.md")
+    assert f"{float(memory[2]):.1f} MiB" in text("index.md")
+    assert f"{1000 * float(lifted[1]):.0f} ms" in text("index.md")
+    assert f"{1000 * float(lifted[1]):.0f} ms" in text("concepts.md")
+
+
+def test_the_capabilities_are_those_that_the_doctor_asks_for() -> None:
+    assert set(table(text("security.md"), "## What each capability is for")) == set(CAPABILITIES)
+    assert set(table(text("images.md"), "### Capabilities")) == set(CAPABILITIES)
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    known = {metric.name for metric in (*CATALOGUE, *OPERATOR)}
+    derived = {f"{name}{suffix}" for name in known for suffix in ("_bucket", "_sum", "_count")}
+    named = {
+        (path.name, name)
+        for path in documents()
+        for name in re.findall(r"\bmemguard_[a-z_]+[a-z]\b(?!\*)", path.read_text())
+    }
+    assert {(page, name) for page, name in named if name not in known | derived} <= {
+        ("known-issues.md", "memguard_operator")
+    }
+
+
+def test_every_value_of_the_chart_that_is_named_exists() -> None:
+    named = {
+        (path.name, key)
+        for path in documents()
+        for key in (*_VALUE.findall(path.read_text()), *_SET.findall(path.read_text()))
+        if key not in NOT_VALUES
+    }
+    assert len(named) > 20
+    assert {(page, key) for page, key in named if not _is_value(key)} == set()
+
+
+def _is_value(key: str) -> bool:
+    found: object = VALUES
+    for word in key.split("."):
+        if not isinstance(found, dict) or (found and word not in found):
+            return False
+        found = found.get(word)
+    return True
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_configuration_and_every_manifest_can_be_read(path: object) -> None:
+    assert isinstance(path, type(ROOT))
+    for block in blocks(path, "toml"):
+        parse_config(block.encode())
+    for block in blocks(path, "yaml"):
+        assert list(yaml.safe_load_all(block)), block
+
+
+def test_a_configuration_that_is_none_would_be_seen() -> None:
+    with pytest.raises(InputError):
+        parse_config(b"mode = 'Enfoce'")
