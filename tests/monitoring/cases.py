@@ -25,6 +25,10 @@ def _kills(namespace: str, values: str, scope: str = "container") -> dict[str, s
     }
 
 
+def _scraped(*nodes: str, values: str = "1x60") -> dict[str, str]:
+    return {f'memguard_guard_connected{{node="{node}"}}': values for node in nodes}
+
+
 def _enforcing(values: str = "1x60") -> dict[str, str]:
     return {'memguard_guard_enforcing{node="a"}': values}
 
@@ -120,7 +124,7 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "the first of a namespace: its series begins with it",
-        _kills("shop", "_x10 1x60") | _enforcing(),
+        _kills("shop", "_x10 1x60") | _enforcing() | _scraped("a"),
         12,
         (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",
@@ -144,7 +148,7 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "the guard is gone, and nobody knows whether it would have acted",
-        _kills("shop", "_x10 1x60"),
+        _kills("shop", "_x10 1x60") | _scraped("a"),
         12,
         (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",
@@ -152,12 +156,24 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "it only observes",
-        _kills("shop", "_x10 1x60") | _enforcing("0x60"),
+        _kills("shop", "_x10 1x60") | _enforcing("0x60") | _scraped("a"),
         12,
         (A | INFO | {"namespace": "shop", "scope": "container"},),
         "1",
     ),
-    Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing(), 25),
+    Case(
+        "MemguardKernelOomMissed",
+        "one scrape was missed: that was no event",
+        _kills("shop", "7x10 _ 7x60") | _enforcing() | _scraped("a", values="1x10 _ 1x60"),
+        21,
+    ),
+    Case(
+        "MemguardKernelOomMissed",
+        "Prometheus was away for a quarter of an hour",
+        _kills("shop", "7x10 _x15 7x60") | _enforcing() | _scraped("a", values="1x10 _x15 1x60"),
+        28,
+    ),
+    Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing() | _scraped("a"), 25),
     Case(
         "MemguardKernelOomMissed", "none since the agent began anew", _kills("", "3x30 0x60", "node") | _enforcing(), 35
     ),
@@ -187,7 +203,10 @@ CASES = (
     Case(
         "MemguardKillStorm",
         "twelve of a namespace on three nodes, the first of each",
-        _acted("shop", "a", "_x10 4x60") | _acted("shop", "b", "_x10 4x60") | _acted("shop", "c", "_x10 4x60"),
+        _acted("shop", "a", "_x10 4x60")
+        | _acted("shop", "b", "_x10 4x60")
+        | _acted("shop", "c", "_x10 4x60")
+        | _scraped("a", "b", "c"),
         12,
         ({"namespace": "shop"} | IN_NAMESPACE,),
         "12",
@@ -195,8 +214,23 @@ CASES = (
     Case(
         "MemguardKillStorm",
         "twelve of three namespaces",
-        _acted("shop", "a", "_x10 4x60") | _acted("mill", "b", "_x10 4x60") | _acted("mine", "c", "_x10 4x60"),
+        _acted("shop", "a", "_x10 4x60")
+        | _acted("mill", "b", "_x10 4x60")
+        | _acted("mine", "c", "_x10 4x60")
+        | _scraped("a", "b", "c"),
         12,
+    ),
+    Case(
+        "MemguardKillStorm",
+        "forty since last week, and one scrape was missed",
+        _acted("shop", "a", "40x10 _ 40x60") | _scraped("a", values="1x10 _ 1x60"),
+        21,
+    ),
+    Case(
+        "MemguardBudgetExhausted",
+        "the agent begins anew: what is counted is the guard's",
+        {'memguard_budget_refusals_total{node="a"}': "7x10 _x2 7x60"},
+        15,
     ),
     Case(
         "MemguardBudgetExhausted",
@@ -425,7 +459,7 @@ CASES = (
     Case("MemguardSpoolStuck", "it empties now and then", {'memguard_spool_entries{node="a"}': "7x9 0 7x9 0 7x9"}, 28),
     Case(
         "MemguardRecordsLost",
-        "three for want of room, one refused",
+        "three for want of room, one refused: the first is told",
         {
             'memguard_spool_dropped_total{node="a"}': "0x60 3x60",
             'memguard_spool_refused_total{node="a"}': "0x60 1x60",
@@ -433,7 +467,15 @@ CASES = (
         },
         90,
         (A | WARNING,),
-        "4",
+        "3",
+    ),
+    Case(
+        "MemguardRecordsLost",
+        "refused, while the guard has not said how it stands",
+        {'memguard_spool_refused_total{node="a"}': "0x60 30x60"},
+        90,
+        (A | WARNING,),
+        "30",
     ),
     Case(
         "MemguardRecordsLost",

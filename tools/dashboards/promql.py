@@ -34,8 +34,11 @@ def increase(series: str, window: str = WINDOW) -> str:
 
 
 def new(series: str, window: str = WINDOW) -> str:
-    """How much a counter rose whose series begins with its first event: `increase` does not see a series begin."""
-    return f"(({series} unless {series} offset {window}) or {increase(series, window)})"
+    """How much a counter rose whose series begins with its first event: `increase` does not see a series begin.
+
+    One that was not scraped for less than an hour did not begin with what it showed then.
+    """
+    return f"(({series} unless last_over_time({series}[1h] offset {window})) or {increase(series, window)})"
 
 
 def share(part: str, whole: str) -> str:
