@@ -95,7 +95,7 @@ def test_every_alert_is_evaluated_and_those_fire_that_are_to(prometheus: Prometh
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
     alerts = prometheus.ask("alerts")["alerts"]
     assert {one["labels"]["alertname"] for one in alerts} >= {
-         "MemguardBudgetExhausted", "MemguardDisruptionBudgetOverridden",
+        "MemguardBudgetExhausted", "MemguardDisruptionBudgetOverridden",
         "MemguardVictimStays", "MemguardNodeCritical", "MemguardForeignGrowth", "MemguardCriticalProcessGone",
         "MemguardRecordsLost", "MemguardReportsRefused", "MemguardEvictionUnfinished",
     }  # fmt: skip
