@@ -20,9 +20,12 @@ class Case(NamedTuple):
 
 
 def _kills(namespace: str, values: str, scope: str = "container") -> dict[str, str]:
-    return {
-        f'memguard_kernel_oom_kills_total{{namespace="{namespace}",scope="{scope}",node="a",instance="a:1"}}': values
-    }
+    labels = f'namespace="{namespace}",scope="{scope}",node="a",instance="a:1"'
+    return {f"memguard_kernel_oom_kills_total{{{labels}}}": values, **_agent("1x120")}
+
+
+def _agent(values: str, node: str = "a") -> dict[str, str]:
+    return {f'memguard_guard_connected{{node="{node}",instance="{node}:1"}}': values}
 
 
 def _enforcing(values: str = "1x60") -> dict[str, str]:
@@ -30,8 +33,9 @@ def _enforcing(values: str = "1x60") -> dict[str, str]:
 
 
 def _acted(namespace: str, node: str, values: str) -> dict[str, str]:
-    labels = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted",node="{node}"'
-    return {f"memguard_decisions_total{{{labels}}}": values}
+    decided = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted"'
+    labels = f'{decided},node="{node}",instance="{node}:1"'
+    return {f"memguard_decisions_total{{{labels}}}": values, **_agent("1x60", node)}
 
 
 def _capabilities(write: int, host_pid: int) -> dict[str, str]:
@@ -48,7 +52,8 @@ def _level(level: str) -> dict[str, str]:
     }
 
 
-A, NOBODY = {"node": "a"}, {}
+A = {"node": "a"}
+STARTED = 'process_start_time_seconds{node="a",instance="a:1"}'
 WARNING, CRITICAL, INFO = {"severity": "warning"}, {"severity": "critical"}, {"severity": "info"}
 ON_NODE, IN_NAMESPACE = CRITICAL | {"scope": "node"}, CRITICAL | {"scope": "namespace"}
 
@@ -155,6 +160,20 @@ CASES = (
         _kills("shop", "_x10 1x60") | _enforcing("0x60"),
         12,
         (A | INFO | {"namespace": "shop", "scope": "container"},),
+        "1",
+    ),
+    Case(
+        "MemguardKernelOomMissed",
+        "Prometheus was away for a quarter of an hour, and what it sees is old",
+        _kills("shop", "5x3 _x15 5x60") | _agent("1x3 _x15 1x60") | {STARTED: "0x60"} | _enforcing(),
+        22,
+    ),
+    Case(
+        "MemguardKernelOomMissed",
+        "the agent had just begun",
+        _kills("shop", "_x11 1x60") | _agent("_x10 1x60") | {STARTED: "_x10 600x60"} | _enforcing(),
+        14,
+        (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",
     ),
     Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing(), 25),

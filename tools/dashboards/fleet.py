@@ -206,7 +206,7 @@ def _nodes() -> Panel:
         Column("Mode", by_node("max", select("memguard_guard_enforcing")), words=MODES),
         Column("Fit", by_node("max", select("memguard_guard_fit")), words=FIT),
         Column("Containers", by_node("max", select("memguard_containers"))),
-        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD),
+        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD, decimals=0),
         link=("Node", NODE_PAGE),
     )
 

@@ -11,6 +11,8 @@ NODE = 'cluster=~"$cluster", node=~"$node"'
 #: Wide enough for the scrape interval, at least one point.
 WINDOW = "$__rate_interval"
 RANGE = "$__range"
+#: What tells that a process is there: an agent's, and an operator's.
+AGENT, OPERATOR = "memguard_guard_connected", "memguard_operator_leading"
 
 
 def select(metric: str, scope: str = CLUSTER, *matchers: str) -> str:
@@ -33,9 +35,16 @@ def increase(series: str, window: str = WINDOW) -> str:
     return f"increase({series}[{window}])"
 
 
-def new(series: str, window: str = WINDOW) -> str:
-    """How much a counter rose whose series begins with its first event: `increase` does not see a series begin."""
-    return f"(({series} unless {series} offset {window}) or {increase(series, window)})"
+def new(series: str, window: str = WINDOW, beside: str = AGENT) -> str:
+    """How much a counter rose whose series begins with its first event: `increase` does not see a series begin.
+
+    A series is new if its process was there without it, by another metric that is always there (`beside`): else each
+    gap in the scraping would tell of all that ever happened. Over the whole range it may: nothing is to be hidden.
+    """
+    begun = f"{series} unless {series} offset {window}"
+    if window != RANGE:
+        begun += f" and on (cluster, instance) {select(beside)} offset {window}"
+    return f"(({begun}) or {increase(series, window)})"
 
 
 def share(part: str, whole: str) -> str:
