@@ -53,7 +53,6 @@ def _level(level: str) -> dict[str, str]:
 
 
 A = {"node": "a"}
-STARTED = 'process_start_time_seconds{node="a",instance="a:1"}'
 WARNING, CRITICAL, INFO = {"severity": "warning"}, {"severity": "critical"}, {"severity": "info"}
 ON_NODE, IN_NAMESPACE = CRITICAL | {"scope": "node"}, CRITICAL | {"scope": "namespace"}
 
@@ -165,13 +164,13 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "Prometheus was away for a quarter of an hour, and what it sees is old",
-        _kills("shop", "5x3 _x15 5x60") | _agent("1x3 _x15 1x60") | {STARTED: "0x60"} | _enforcing(),
+        _kills("shop", "5x3 _x15 5x60") | _agent("1x3 _x15 1x60") | _enforcing(),
         22,
     ),
     Case(
         "MemguardKernelOomMissed",
         "the agent had just begun",
-        _kills("shop", "_x11 1x60") | _agent("_x10 1x60") | {STARTED: "_x10 600x60"} | _enforcing(),
+        _kills("shop", "_x11 1x60") | _agent("_x10 1x60") | _enforcing(),
         14,
         (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",

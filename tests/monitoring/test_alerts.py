@@ -13,11 +13,9 @@ import pytest
 from tests.monitoring.cases import CASES, Case
 from tests.monitoring.rules import ALERTS, NAMES, RULES, RUNBOOKS, grouped, stem, uses
 
-from memguard.core.catalogue import CATALOGUE, OPERATOR, Metric
+from memguard.core.catalogue import CATALOGUE, OPERATOR
 
-#: The last is prometheus_client's own, of every process.
-STARTED = Metric("process_start_time_seconds", "gauge", "When it began")
-METRICS = {one.name: one for one in (*CATALOGUE, *OPERATOR, STARTED)}
+METRICS = {one.name: one for one in (*CATALOGUE, *OPERATOR)}
 #: Prometheus' own, our PodMonitor's, and one that whoever has several clusters adds.
 TARGET_LABELS = {"cluster", "node", "instance"}
 pytestmark = pytest.mark.row("K4")

@@ -38,13 +38,12 @@ def increase(series: str, window: str = WINDOW) -> str:
 def new(series: str, window: str = WINDOW, beside: str = AGENT) -> str:
     """How much a counter rose whose series begins with its first event: `increase` does not see a series begin.
 
-    A series is new if its process was there without it, by another metric that is always there (`beside`): else each
-    gap in the scraping would tell of all that ever happened. Over the whole range it may: nothing is to be hidden.
+    A series is new if it was not there a window ago, and its process was scraped without it since, as a metric tells
+    that is always there (`beside`): else each gap in the scraping would tell of all that ever happened.
     """
-    begun = f"{series} unless {series} offset {window}"
-    if window != RANGE:
-        begun += f" and on (cluster, instance) {select(beside)} offset {window}"
-    return f"(({begun}) or {increase(series, window)})"
+    seen, scraped = (f"count_over_time({one}[{window}])" for one in (series, select(beside)))
+    fewer = f"{seen} < on (cluster, instance) group_left () {scraped}"
+    return f"(({series} unless {series} offset {window} and {fewer}) or {increase(series, window)})"
 
 
 def share(part: str, whole: str) -> str:
