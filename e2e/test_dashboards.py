@@ -25,7 +25,7 @@ from e2e.workloads import Manifest, Shop, container, eventually, once, opened, p
 from tests.machine.image import REPOSITORY
 from tests.monitoring.rules import ALERTS, RULES, RUNBOOKS, uses
 from tools.dashboards import DIRECTORY
-from tools.dashboards.asking import Asked, Span, asked, read
+from tools.dashboards.asking import Asked, Span, asked, choices, read
 
 from memguard.core.fairness import ENOUGH_ENDS
 
@@ -35,7 +35,6 @@ NODE, OTHER = NODES
 MIB = 1 << 20
 EVERY_SECONDS = 5
 BOARDS = [read(path) for path in sorted(DIRECTORY.glob("*.json"))]
-VARIABLES = {"cluster": ".*", "node": NODE, "namespace": ".*"}
 HEADROOM = f'memguard_node_headroom_bytes{{node="{NODE}"}}'
 #: Long enough for a slow leak to be seen as one, and short enough for the cluster to stand it.
 SLOW = ("hog", "rate=6", "max=4000")
@@ -70,26 +69,31 @@ def prometheus(memguard: Deployment, tmp_path_factory: pytest.TempPathFactory) -
         opened(memguard.cluster, "store", limits) as store,
         opened(memguard.cluster, "yard") as yard,
     ):
-        names = _meet_their_limits(store, yard)
+        yard.make(pod("loose", OTHER, _one_that_meets_its_limit("128Mi"), namespace="yard"))
+        names = [*_meet_their_limits(store, OTHER, 4)]
         _fill_the_node(store, yard)
+        names += _meet_their_limits(store, NODE, 2)
         eventually(lambda: sum(bool(store.acted(name)) for name in names) >= ENOUGH_ENDS - 1, "they are ended", 240)
         eventually(lambda: yard.restarts("loose", "app") >= 1, "the kernel ends the one that nobody guards")
         _leak_slowly(server, store, yard)
         yield server
 
 
-def _meet_their_limits(store: Shop, yard: Shop) -> list[str]:
-    """Six that reach their limits, under a policy that guards them, and one that nobody guards: their names.
+def _one_that_meets_its_limit(limit: str) -> Manifest:
+    """Once, and is content then."""
+    hog = ("hog", "delay_ms=10000", "rate=60", "max=800", "term_ms=200")
+    return once(container("app", *hog, request="32Mi", limit=limit))
+
+
+def _meet_their_limits(store: Shop, node: str, count: int) -> Iterator[str]:
+    """The names of some that do, under a policy that guards limits.
 
     On an emulated node that is busy beside them the kernel may come first to one.
     """
-    hog = ("hog", "delay_ms=10000", "rate=60", "max=800")
-    names = [f"cart-{number}" for number in range(6)]
-    for name in names:
-        app = once(container("app", *hog, "term_ms=200", request="32Mi", limit="160Mi"))
-        store.make(pod(name, OTHER, app, namespace="store"))
-    yard.make(pod("loose", OTHER, once(container("app", *hog, request="32Mi", limit="128Mi")), namespace="yard"))
-    return names
+    for number in range(count):
+        name = f"cart-{node}-{number}"
+        store.make(pod(name, node, _one_that_meets_its_limit("160Mi"), namespace="store"))
+        yield name
 
 
 def _fill_the_node(store: Shop, yard: Shop) -> None:
@@ -139,7 +143,7 @@ def answers(prometheus: Prometheus, span: Span) -> dict[str, list[Any]]:
     found = {
         f"{one.board}/{one.panel['id']}/{one.ref}": _answer(one, prometheus, span)
         for board in BOARDS
-        for one in asked(board, VARIABLES | span.variables)
+        for one in asked(board, choices(board, node=NODE) | span.variables)
     }
     ANSWERS.parent.mkdir(exist_ok=True)
     ANSWERS.write_text(json.dumps({"span": span._asdict(), "answers": found}, indent=1) + "\n")

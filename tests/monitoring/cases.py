@@ -20,13 +20,12 @@ class Case(NamedTuple):
 
 
 def _kills(namespace: str, values: str, scope: str = "container") -> dict[str, str]:
-    return {
-        f'memguard_kernel_oom_kills_total{{namespace="{namespace}",scope="{scope}",node="a",instance="a:1"}}': values
-    }
+    labels = f'namespace="{namespace}",scope="{scope}",node="a",instance="a:1"'
+    return {f"memguard_kernel_oom_kills_total{{{labels}}}": values, **_agent("1x120")}
 
 
-def _scraped(*nodes: str, values: str = "1x60") -> dict[str, str]:
-    return {f'memguard_guard_connected{{node="{node}"}}': values for node in nodes}
+def _agent(values: str, node: str = "a") -> dict[str, str]:
+    return {f'memguard_guard_connected{{node="{node}",instance="{node}:1"}}': values}
 
 
 def _enforcing(values: str = "1x60") -> dict[str, str]:
@@ -34,8 +33,9 @@ def _enforcing(values: str = "1x60") -> dict[str, str]:
 
 
 def _acted(namespace: str, node: str, values: str) -> dict[str, str]:
-    labels = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted",node="{node}"'
-    return {f"memguard_decisions_total{{{labels}}}": values}
+    decided = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted"'
+    labels = f'{decided},node="{node}",instance="{node}:1"'
+    return {f"memguard_decisions_total{{{labels}}}": values, **_agent("1x60", node)}
 
 
 def _capabilities(write: int, host_pid: int) -> dict[str, str]:
@@ -52,7 +52,7 @@ def _level(level: str) -> dict[str, str]:
     }
 
 
-A, NOBODY = {"node": "a"}, {}
+A = {"node": "a"}
 WARNING, CRITICAL, INFO = {"severity": "warning"}, {"severity": "critical"}, {"severity": "info"}
 ON_NODE, IN_NAMESPACE = CRITICAL | {"scope": "node"}, CRITICAL | {"scope": "namespace"}
 
@@ -124,7 +124,7 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "the first of a namespace: its series begins with it",
-        _kills("shop", "_x10 1x60") | _enforcing() | _scraped("a"),
+        _kills("shop", "_x10 1x60") | _enforcing(),
         12,
         (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",
@@ -148,7 +148,7 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "the guard is gone, and nobody knows whether it would have acted",
-        _kills("shop", "_x10 1x60") | _scraped("a"),
+        _kills("shop", "_x10 1x60"),
         12,
         (A | WARNING | {"namespace": "shop", "scope": "container"},),
         "1",
@@ -156,24 +156,26 @@ CASES = (
     Case(
         "MemguardKernelOomMissed",
         "it only observes",
-        _kills("shop", "_x10 1x60") | _enforcing("0x60") | _scraped("a"),
+        _kills("shop", "_x10 1x60") | _enforcing("0x60"),
         12,
         (A | INFO | {"namespace": "shop", "scope": "container"},),
         "1",
     ),
     Case(
         "MemguardKernelOomMissed",
-        "one scrape was missed: that was no event",
-        _kills("shop", "7x10 _ 7x60") | _enforcing() | _scraped("a", values="1x10 _ 1x60"),
-        21,
+        "Prometheus was away for a quarter of an hour, and what it sees is old",
+        _kills("shop", "5x3 _x15 5x60") | _agent("1x3 _x15 1x60") | _enforcing(),
+        22,
     ),
     Case(
         "MemguardKernelOomMissed",
-        "Prometheus was away for a quarter of an hour",
-        _kills("shop", "7x10 _x15 7x60") | _enforcing() | _scraped("a", values="1x10 _x15 1x60"),
-        28,
+        "the agent had just begun",
+        _kills("shop", "_x11 1x60") | _agent("_x10 1x60") | _enforcing(),
+        14,
+        (A | WARNING | {"namespace": "shop", "scope": "container"},),
+        "1",
     ),
-    Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing() | _scraped("a"), 25),
+    Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing(), 25),
     Case(
         "MemguardKernelOomMissed", "none since the agent began anew", _kills("", "3x30 0x60", "node") | _enforcing(), 35
     ),
@@ -203,10 +205,7 @@ CASES = (
     Case(
         "MemguardKillStorm",
         "twelve of a namespace on three nodes, the first of each",
-        _acted("shop", "a", "_x10 4x60")
-        | _acted("shop", "b", "_x10 4x60")
-        | _acted("shop", "c", "_x10 4x60")
-        | _scraped("a", "b", "c"),
+        _acted("shop", "a", "_x10 4x60") | _acted("shop", "b", "_x10 4x60") | _acted("shop", "c", "_x10 4x60"),
         12,
         ({"namespace": "shop"} | IN_NAMESPACE,),
         "12",
@@ -214,16 +213,13 @@ CASES = (
     Case(
         "MemguardKillStorm",
         "twelve of three namespaces",
-        _acted("shop", "a", "_x10 4x60")
-        | _acted("mill", "b", "_x10 4x60")
-        | _acted("mine", "c", "_x10 4x60")
-        | _scraped("a", "b", "c"),
+        _acted("shop", "a", "_x10 4x60") | _acted("mill", "b", "_x10 4x60") | _acted("mine", "c", "_x10 4x60"),
         12,
     ),
     Case(
         "MemguardKillStorm",
         "forty since last week, and one scrape was missed",
-        _acted("shop", "a", "40x10 _ 40x60") | _scraped("a", values="1x10 _ 1x60"),
+        _acted("shop", "a", "40x10 _ 40x60") | _agent("1x10 _ 1x60"),
         21,
     ),
     Case(

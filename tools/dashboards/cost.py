@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
 from tools.dashboards.parts import ORANGE, RED, Column, Panel, Query, Row, dashboard, figure, graph, rows_of
-from tools.dashboards.promql import by_node, increase, of_process, or_nothing, rate, select, share
+from tools.dashboards.promql import AGENT, OPERATOR, by_node, increase, of_process, or_nothing, rate, select, share
 
 #: What each may cost (docs/guard.md, docs/cluster.md, docs/operator.md): the guard's locked memory with its open cgroup
 #: files' pages, the agent's, the operator's for 5,000 nodes.
 GUARD_BYTES, AGENT_BYTES, OPERATOR_BYTES = 24 << 20, 45 << 20, 150 << 20
-AGENT, OPERATOR = "memguard_build_info", "memguard_operator_leading"
 CPU, MEMORY = "process_cpu_seconds_total", "process_resident_memory_bytes"
 NODE_NAME = "{{node}} {{cluster}}"
 

@@ -17,7 +17,7 @@ from tools.dashboards.parts import (
     ranked,
     variable,
 )
-from tools.dashboards.promql import NODE, RANGE, increase, new, or_nothing, rate, select, share
+from tools.dashboards.promql import NODE, OPERATOR, RANGE, increase, new, or_nothing, rate, select, share
 
 IN_NAMESPACE = f'{NODE}, namespace=~"$namespace"'
 DECISIONS = select("memguard_decisions_total", IN_NAMESPACE)
@@ -198,7 +198,7 @@ def _operator() -> tuple[Panel, ...]:
             "The operator's decisions",
             "Evictions, resizes and orders, carried out or only observed.",
             Query(
-                f"sum by (action, outcome) ({new(select('memguard_operator_decisions_total'))})",
+                f"sum by (action, outcome) ({new(select('memguard_operator_decisions_total'), beside=OPERATOR)})",
                 "{{action}} {{outcome}}",
             ),
             bars=True,

@@ -18,7 +18,7 @@ from tools.dashboards.parts import (
     graph,
     rows_of,
 )
-from tools.dashboards.promql import CLUSTER, RANGE, by_node, increase, new, or_nothing, rate, select
+from tools.dashboards.promql import CLUSTER, OPERATOR, RANGE, by_node, increase, new, or_nothing, rate, select
 
 KERNEL_KILLS = select("memguard_kernel_oom_kills_total")
 ENDS = select("memguard_outcomes_total")
@@ -88,7 +88,7 @@ def _now() -> tuple[Panel, ...]:
         figure(
             "Evicted",
             "Pods that the operator evicted in the time that is shown.",
-            or_nothing(f"sum({new(EVICTIONS, RANGE)})"),
+            or_nothing(f"sum({new(EVICTIONS, RANGE, OPERATOR)})"),
             decimals=0,
         ),
     )
@@ -206,7 +206,7 @@ def _nodes() -> Panel:
         Column("Mode", by_node("max", select("memguard_guard_enforcing")), words=MODES),
         Column("Fit", by_node("max", select("memguard_guard_fit")), words=FIT),
         Column("Containers", by_node("max", select("memguard_containers"))),
-        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD),
+        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD, decimals=0),
         link=("Node", NODE_PAGE),
     )
 

@@ -151,14 +151,14 @@ def _containers() -> tuple[Panel, ...]:
         by_container(select(f"memguard_container_{name}", NODE))
         for name in ("score", "footprint_bytes", "time_to_limit_seconds")
     )
-    legend = "{{namespace}}/{{pod}}/{{container}}"
+    legend = "{{pod}}/{{container}}"
     return (
         graph(
             "Score, against the threshold",
             "Scores of the ten containers nearest to being chosen; who is above the threshold is a candidate. The "
-            "threshold falls as the pressure rises.",
+            "threshold falls as the pressure rises; at 1000 and more nobody is one.",
             Query(score, legend),
-            Query(_max("memguard_node_threshold_score"), "threshold"),
+            Query(f"clamp_max({_max('memguard_node_threshold_score')}, 1000)", "threshold"),
         ),
         graph(
             "Footprint",
@@ -168,8 +168,8 @@ def _containers() -> tuple[Panel, ...]:
         ),
         graph(
             "Time to their own limit",
-            "Until each of these reaches its own limit at its pace; there is none without a limit or growth.",
-            Query(left, legend),
+            "Until each of these reaches its own limit at its pace, where that is within a day.",
+            Query(f"{left} < 86400", legend),
             unit="s",
             logarithmic=True,
             width=8,

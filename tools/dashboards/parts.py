@@ -50,6 +50,7 @@ class Column(NamedTuple):
     unit: str = "short"
     steps: Sequence[tuple[float, str]] = ()
     words: Words = {}
+    decimals: int | None = None
 
 
 class Row(NamedTuple):
@@ -283,6 +284,8 @@ def _words(words: Words) -> model.ValueMap:
 
 def _cell(column: Column) -> list[model.DynamicConfigValue]:
     found = [_value("unit", column.unit)]
+    if column.decimals is not None:
+        found.append(_value("decimals", column.decimals))
     if column.words:
         found.append(_value("mappings", [_words(column.words)]))
     if column.steps:

@@ -11,6 +11,8 @@ NODE = 'cluster=~"$cluster", node=~"$node"'
 #: Wide enough for the scrape interval, at least one point.
 WINDOW = "$__rate_interval"
 RANGE = "$__range"
+#: What tells that a process is there: an agent's, and an operator's.
+AGENT, OPERATOR = "memguard_guard_connected", "memguard_operator_leading"
 
 
 def select(metric: str, scope: str = CLUSTER, *matchers: str) -> str:
@@ -33,12 +35,15 @@ def increase(series: str, window: str = WINDOW) -> str:
     return f"increase({series}[{window}])"
 
 
-def new(series: str, window: str = WINDOW) -> str:
+def new(series: str, window: str = WINDOW, beside: str = AGENT) -> str:
     """How much a counter rose whose series begins with its first event: `increase` does not see a series begin.
 
-    One that was not scraped for less than an hour did not begin with what it showed then.
+    A series is new if it was not there a window ago, and its process was scraped without it since, as a metric tells
+    that is always there (`beside`): else each gap in the scraping would tell of all that ever happened.
     """
-    return f"(({series} unless last_over_time({series}[1h] offset {window})) or {increase(series, window)})"
+    seen, scraped = (f"count_over_time({one}[{window}])" for one in (series, select(beside)))
+    fewer = f"{seen} < on (cluster, instance) group_left () {scraped}"
+    return f"(({series} unless {series} offset {window} and {fewer}) or {increase(series, window)})"
 
 
 def share(part: str, whole: str) -> str:

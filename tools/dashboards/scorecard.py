@@ -153,5 +153,5 @@ def _nodes() -> Panel:
         Column("False alarms", false_alarm),
         Column("Misses", miss),
         Column("Rightly alarmed", share(hit, by_node("sum", _verdicts("hit", "false_alarm"))), "percentunit"),
-        Column("Observed decisions", by_node("sum", new(OBSERVED, RANGE))),
+        Column("Observed decisions", by_node("sum", new(OBSERVED, RANGE)), decimals=0),
     )

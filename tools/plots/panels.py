@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 from tools.plots.series import Series, named
 from tools.plots.units import shown
@@ -23,7 +24,9 @@ COLOURS = {
     "purple": "#a352cc", "semi-dark-red": "#c4162a", "text": INK,
 }  # fmt: skip
 PALETTE = ("#56a64b", "#3274d9", "#e0b400", "#ff780a", "#a352cc", "#e02f44", "#37872d", "#1f60c4", "#cc9d00", "#8f3bb8")
-MOST_NAMED = 6
+#: Lines of a legend, and how many letters of it stand side by side on an inch.
+LEGEND_LINES, LETTERS_PER_INCH = 4, 15
+LONGEST_NAME = 40
 MOST_ROWS = 9
 
 
@@ -113,9 +116,10 @@ def _dates(one: Series) -> list[datetime]:
 
 def _room(axes: Axes) -> None:
     """A line of nothing but zeros is to be seen above the edge."""
-    low, high = axes.get_ylim()
-    drawn = [line.get_ydata() for line in axes.lines]
-    if high - low < 1e-9 or (drawn and not any(np.any(np.nan_to_num(one)) for one in drawn)):
+    low, _ = axes.get_ylim()
+    heights = [value for line in axes.lines for value in np.nan_to_num(np.asarray(line.get_ydata(), dtype=float))]
+    heights += [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
+    if not axes.collections and not any(heights):
         axes.set_ylim(low, low + 1)
 
 
@@ -123,7 +127,8 @@ def _whole(axes: Axes) -> FixedLocator:
     """Marks at whole KiB, MiB or GiB."""
     low, high = axes.get_ylim()
     size = 1024 ** int(math.log(max(abs(low), abs(high), 1.0), 1024))
-    return FixedLocator([size * mark for mark in MaxNLocator(5).tick_values(low / size, high / size)])
+    marks = MaxNLocator(5, integer=size == 1).tick_values(low / size, high / size)
+    return FixedLocator([size * mark for mark in marks])
 
 
 def _dress(axes: Axes, unit: str) -> None:
@@ -140,18 +145,20 @@ def _dress(axes: Axes, unit: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
+    """As many columns as the names leave room for, and as many names as that has room for."""
     handles, labels = axes.get_legend_handles_labels()
-    shown_labels = [label if len(label) <= 34 else f"{label[:33]}…" for label in labels[:MOST_NAMED]]
-    more = len(labels) - MOST_NAMED
-    if more > 0:
-        shown_labels[-1] += f"  (and {more} more)"
-    if shown_labels:
-        columns = 1 if max(map(len, shown_labels)) > 24 else 2 if max(map(len, shown_labels)) > 14 else 3
-        axes.legend(
-            handles[:MOST_NAMED], shown_labels, loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncol=columns,
-            fontsize=6.5, frameon=False, handlelength=1.0, columnspacing=1.0, labelspacing=0.25, labelcolor=INK,
-            borderaxespad=0,
-        )  # fmt: skip
+    names = [label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…" for label in labels]
+    if not names:
+        return
+    width = axes.get_position().width * axes.figure.get_figwidth()  # type: ignore[union-attr]
+    columns = max(1, int(width * LETTERS_PER_INCH / (4 + max(map(len, names)))))
+    most = columns * LEGEND_LINES
+    if len(names) > most:
+        names[most - 1] = f"and {len(names) - most + 1} more"
+    axes.legend(
+        handles[:most], names[:most], loc="upper left", bbox_to_anchor=(0, -0.15), ncol=columns, fontsize=6.5,
+        frameon=False, handlelength=1.0, columnspacing=1.0, labelspacing=0.25, labelcolor=INK, borderaxespad=0,
+    )  # fmt: skip
 
 
 def _heat(axes: Axes, panel: Panel, answers: Answers, step: float) -> None:
@@ -235,16 +242,25 @@ def _table(axes: Axes, panel: Panel, answers: Answers, _step: float) -> None:
             row[title] = _told(float(one["value"][1]), looks.get(title, {}))
     headings = [heading for key, heading in names.items() if key not in keys or _filled(rows, keys.index(key))]
     told = [[_cell(row, values, heading, names, keys) for heading in headings] for row, values in sorted(rows.items())]
+    told = told[:MOST_ROWS]
+    height = min(1.0, (len(told) + 1) / (MOST_ROWS + 1))
     made = axes.table(
-        [[text for text, _ in row] for row in told[:MOST_ROWS]],
-        colLabels=headings, cellLoc="left", colLoc="left", loc="upper left", edges="horizontal",
+        [[text for text, _ in row] for row in told], colLabels=headings, cellLoc="left", colLoc="left",
+        edges="horizontal", bbox=(0, 1 - height, 1, height), colWidths=_widths(headings, told),
     )  # fmt: skip
     made.auto_set_font_size(False)  # noqa: FBT003 - matplotlib has no name for it
     made.set_fontsize(7)
-    made.auto_set_column_width(list(range(len(headings))))
     for (at, column), cell in made.get_celld().items():
         cell.set_edgecolor(LINE)
         cell.get_text().set_color(FAINT if at == 0 else told[at - 1][column][1])
+
+
+def _widths(headings: list[str], told: list[list[tuple[str, str]]]) -> list[float]:
+    """Of the columns, each as its longest text asks."""
+    longest = [
+        max(len(text) for text in (heading, *(row[at][0] for row in told))) + 2 for at, heading in enumerate(headings)
+    ]
+    return [one / sum(longest) for one in longest]
 
 
 def _filled(rows: Mapping[tuple[str, ...], object], column: int) -> bool:
