@@ -91,8 +91,20 @@ def _title(one: dict[str, Any]) -> str:
     return "/".join((one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]))
 
 
+@pytest.fixture
+def bystanders(chart: Deployment) -> Iterator[None]:
+    """Pods of two QoS classes on every node: it is their cgroups, too, that nothing may happen to."""
+    with opened(chart.cluster, SPACE) as found:
+        for node in NODES:
+            burstable = container("app", "pause", request="32Mi", limit="256Mi")
+            found.create(pod(f"burstable-{node}", node, burstable, namespace=SPACE))
+            found.create(pod(f"best-effort-{node}", node, container("app", "pause"), namespace=SPACE))
+        yield
+
+
 @pytest.mark.row("K5")
 @pytest.mark.lab
+@pytest.mark.usefixtures("bystanders")
 def test_default_values_change_nothing_on_the_nodes(chart: Deployment) -> None:
     uninstall(chart)
     nodes = chart.cluster.nodes

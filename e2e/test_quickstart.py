@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from e2e import images, report
 from e2e.cluster import Cluster
+from e2e.deployment import NAMESPACE, RELEASE, Deployment
 from e2e.lab import binaries
 from e2e.lab.archives import LOADS
 from e2e.workloads import kernel_oom_kills, lines
@@ -35,11 +36,11 @@ BUSYBOX = "docker.io/library/busybox:1.37"
 PROMISED = {
     "kubectl get nodememories": ("Observe", "node-a", "node-b"),
     "kubectl memguard top": ("node-a", "node-b"),
-    "kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
+    "until kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
     "kubectl --namespace memguard-try get memoryguarddecisions": ("kill", "Enforce", "leak"),
     "kubectl memguard history": ("leak", "kill"),
     "kubectl memguard explain": ("memguard-try/leak/app", "memory"),
-    "kubectl memguard scorecard": ("miss",),
+    "kubectl memguard scorecard": ("before the kernel's OOM killer 0 of",),
 }
 
 
@@ -78,8 +79,9 @@ def _unfit(command: str) -> int:
 
 
 @pytest.fixture(name="reader")
-def _reader(cluster: Cluster, tmp_path: Path) -> Iterator[Reader]:
-    """With the programs, the images where the page says, and no memguard in the cluster yet."""
+def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
+    """With the programs, the images where the page says, and no memguard in the cluster; it is there again after."""
+    cluster = memguard.cluster
     home, programs = tmp_path / "memguard", tmp_path / "bin"
     _copy(home)
     programs.mkdir()
@@ -90,6 +92,7 @@ def _reader(cluster: Cluster, tmp_path: Path) -> Iterator[Reader]:
     _empty(cluster)
     yield Reader(home, cluster.kubeconfig)
     _empty(cluster)
+    memguard.install()
 
 
 def _copy(home: Path) -> None:
@@ -124,14 +127,14 @@ def _rename_images(cluster: Cluster) -> None:
 
 def _empty(cluster: Cluster) -> None:
     """No memguard, and no namespace of the page."""
-    helm = [str(binaries.tool("helm")), "--kubeconfig", str(cluster.kubeconfig), "--namespace", "memguard-system"]
+    helm = [str(binaries.tool("helm")), "--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE]
     subprocess.run(
-        [*helm, "uninstall", "memguard", "--ignore-not-found", "--wait", "--timeout", "10m"],
+        [*helm, "uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout", "10m"],
         check=True,
         timeout=PATIENCE_SECONDS,
     )
     gone = ("--ignore-not-found", "--timeout=600s")
-    cluster.kubectl("delete", "namespace", "memguard-try", "memguard-system", *gone)
+    cluster.kubectl("delete", "namespace", "memguard-try", NAMESPACE, *gone)
     cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=memguard", *gone)
 
 

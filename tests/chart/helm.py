@@ -21,10 +21,12 @@ RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBi
 Manifest = dict[str, Any]
 
 
-def helm(*arguments: str, stdin: str | None = None, chart: Path = CHART) -> subprocess.CompletedProcess[str]:
-    """What it did; `CHART` among the arguments stands for the chart."""
+def helm(
+    *arguments: str, stdin: str | None = None, chart: Path = CHART, program: str = "helm"
+) -> subprocess.CompletedProcess[str]:
+    """What it did; `CHART` among the arguments stands for the chart. `program`: "helm", or "helm3"."""
     words = [str(chart) if word == "CHART" else word for word in arguments]
-    command = [str(binaries.tool("helm")), *words]
+    command = [str(binaries.tool(program)), *words]
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
 
 

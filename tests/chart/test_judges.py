@@ -12,7 +12,7 @@ import pytest
 import yaml
 from e2e.lab import binaries
 from jsonschema import Draft7Validator
-from tests.chart.helm import CHART, helm, render, rendered
+from tests.chart.helm import CHART, Manifest, helm, render, rendered
 from tests.chart.values import FULL, merged
 
 #: The three newest minors that Kubernetes' published schemas have.
@@ -40,6 +40,18 @@ def test_helm_lints_it_strictly(values: dict[str, Any]) -> None:
     assert ran.returncode == 0, ran.stdout
     assert "[WARNING]" not in ran.stdout
     assert "[ERROR]" not in ran.stdout
+
+
+@each
+def test_helm_3_renders_the_same(values: dict[str, Any]) -> None:
+    ran = helm("lint", "--strict", "CHART", "--values", "-", stdin=json.dumps(values), program="helm3")
+    assert ran.returncode == 0, ran.stdout
+    kubernetes = ("--kube-version", binaries.kubernetes_version())
+    assert by_name(render(values, *kubernetes, program="helm3")) == by_name(render(values, *kubernetes))
+
+
+def by_name(objects: list[Manifest]) -> dict[tuple[str, str], Manifest]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
 
 
 # --- schemas

@@ -53,13 +53,13 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 class Helm:
     """Helm as the administrator, in one namespace."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self.plane = plane
+    def __init__(self, plane: ControlPlane, program: str = "helm") -> None:
+        self.plane, self.program = plane, program
 
     def run(self, *words: str, values: dict[str, Any] | None = None, check: bool = True) -> str:
         options = ("--kubeconfig", str(self.plane.kubeconfig()), "--namespace", SPACE)
         given = () if values is None else ("--values", "-")
-        command = [str(binaries.tool("helm")), *words, *options, *given]
+        command = [str(binaries.tool(self.program)), *words, *options, *given]
         stdin = None if values is None else json.dumps(values)
         ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
         assert not check or ran.returncode == 0, ran.stderr
@@ -175,6 +175,24 @@ def test_a_rollback_takes_everything_back(release: Helm) -> None:
     assert release.budget()["perNode"] == 7
     release.upgrade(policies[1])
     assert release.budget()["perNode"] == 8
+
+
+def test_helm_3_takes_it_through_the_same_life(release: Helm) -> None:
+    """It applies on the client's side, where Helm 4 lets the server merge; and Helm 4 goes on with its release."""
+    older = Helm(release.plane, "helm3")
+    first = ("install", "memguard", str(helm.CHART), "--create-namespace")
+    said = older.run(*first, values=merged(STILL, {"clusterPolicy": {"budget": {"perNode": 7}}}), check=False)
+    assert "Install without it, then upgrade with it" in said
+    older.upgrade({})
+    for number in (7, 8):
+        older.upgrade({"clusterPolicy": {"budget": {"perNode": number}}})
+        assert older.budget()["perNode"] == number
+    older.run("rollback", "memguard", "2", "--wait")
+    assert older.budget()["perNode"] == 7
+    release.upgrade({"profile": "enforce", "clusterPolicy": {"budget": {"perNode": 9}}})
+    assert release.budget()["perNode"] == 9
+    older.run("uninstall", "memguard", "--wait")
+    wait_until(lambda: not release.plane.kubectl("get", *DEFINITIONS))
 
 
 def test_every_value_can_be_changed_in_an_upgrade_and_back(release: Helm) -> None:
