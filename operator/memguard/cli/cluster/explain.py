@@ -255,7 +255,7 @@ def _sentence(
 ) -> str:
     """The answer in words: what happened, or else how things are."""
     if decision is not None and decision.victim:
-        return f"{decision.explanation.sentence} {_outcome(decision)}"
+        return f"{decision.explanation.sentence}{_outcome(decision)}"
     if decision is not None:
         return decision.explanation.sentence
     if pod is None or not pod.spec.node_name:
@@ -269,6 +269,6 @@ def _sentence(
 
 def _outcome(decision: Recorded) -> str:
     if decision.mode == "Observe":
-        return "It was only observed: nothing was done."
+        return ""  # which the sentence says already, with the reason
     freed = f", and {size(decision.freed_bytes)} came back" if decision.freed_bytes is not None else ""
-    return f"It was done ({decision.action}, {decision.phase or 'outcome unknown'}){freed}."
+    return f" It was done ({decision.action}, {decision.phase or 'outcome unknown'}){freed}."
