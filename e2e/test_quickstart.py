@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from e2e.deployment import NAMESPACE, RELEASE, Deployment
 from e2e.lab import binaries
 from e2e.lab.archives import LOADS
 from e2e.workloads import kernel_oom_kills, lines
+from tests.cluster.plugins import plugin_program
 from tests.docs.documents import ROOT, commands
 
 from memguard import __version__
@@ -87,7 +87,7 @@ def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
     programs.mkdir()
     (programs / "helm").symlink_to(binaries.tool("helm"))
     (programs / "kubectl").symlink_to(binaries.ensure() / "kubectl")
-    _program(programs / "kubectl-memguard")
+    plugin_program(programs)
     _rename_images(cluster)
     _empty(cluster)
     yield Reader(home, cluster.kubeconfig)
@@ -108,13 +108,6 @@ def _copy(home: Path) -> None:
         if (ROOT / name).is_file():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, home / name)
-
-
-def _program(path: Path) -> None:
-    """The plugin as pipx would put it there."""
-    code = "import sys; from memguard.__main__ import main; sys.exit(main(['kubectl', *sys.argv[1:]]))"
-    path.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "operator"} exec {sys.executable} -c "{code}" "$@"\n')
-    path.chmod(0o755)
 
 
 def _rename_images(cluster: Cluster) -> None:

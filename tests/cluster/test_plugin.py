@@ -138,8 +138,8 @@ def test_top_shows_pods_and_containers_of_a_namespace_a_selector_or_a_node(kubec
     assert pods("-A", "--node", "calm") == ["idle"]
     assert pods() == []  # the context's namespace is `default`
     cart, search = kubectl.json("top", "pods", "--once", "-n", SPACE)["containers"]
-    assert (cart["level"], cart["state"]) == ("warning", "may be chosen")
-    assert (search["level"], search["state"]) == ("ok", "below the threshold")
+    assert (cart["alarm"], cart["state"]) == ("warning", "may be chosen")
+    assert (search["alarm"], search["state"]) == ("ok", "below the threshold")
     table = kubectl("top", "pods", "--once", "-n", SPACE, "-o", "wide").out
     assert "ten containers" in table
 
@@ -173,10 +173,10 @@ def test_a_selector_that_is_none_is_bad_input(kubectl: Plugin) -> None:
 def test_explain_says_why_it_was_chosen_and_what_would_have_changed_it(kubectl: Plugin, scene: Scene) -> None:
     found = kubectl.json("explain", "pod/cart", "-n", SPACE)
     decision = found["decision"]
-    assert (decision["name"], decision["victim"], found["decisions"]) == ("killed-5", True, 7)
+    assert (decision["metadata"]["name"], found["victim"], found["decisions"]) == ("killed-5", True, 7)
     assert "it grew" in found["sentence"]
     assert "800 MiB came back" in found["sentence"]
-    explanation = decision["explanation"]
+    explanation = found["explanation"]
     assert sum(row["points"] for row in explanation["factors"].values()) == 700
     assert [other["title"] for other in explanation["others"]] == ["shop/search/app"]
     assert any("less" in change["words"] for change in explanation["changes"])
@@ -192,7 +192,7 @@ def test_explain_says_why_it_was_chosen_and_what_would_have_changed_it(kubectl: 
 @pytest.mark.row("G3")
 def test_explain_says_why_another_was_chosen(kubectl: Plugin) -> None:
     found = kubectl.json("explain", "pod/search", "-n", SPACE)
-    assert not found["decision"]["victim"]
+    assert not found["victim"]
     assert "shop/search/app (score 310) is not chosen" in found["sentence"]
     [now] = found["containers"]
     assert "below the threshold of 320" in now["why"]
@@ -227,7 +227,7 @@ def test_a_tenant_is_told_what_may_be_seen_and_what_not(kubectl: Plugin, scene: 
     )
     ran = kubectl("explain", "cart", "-o", "json", kubeconfig=theirs)
     assert ran.code == 0, ran.err
-    assert ran.json["decision"]["name"] == "killed-5"
+    assert ran.json["decision"]["metadata"]["name"] == "killed-5"
     assert ran.json["node"] is None
     [unknown] = ran.json["unknown"]
     assert 'cannot get resource "nodememories"' in unknown
