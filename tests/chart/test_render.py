@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -410,11 +409,3 @@ def test_the_notes_say_which_mode_is_on_and_what_comes_next() -> None:
     assert "add it to the\nprotected namespaces" in observing
     assert "protected namespaces" not in notes({"clusterPolicy": {"settings": {"protectedNamespaces": ["guards"]}}})
     assert max(map(len, observing.splitlines() + enforcing.splitlines())) <= 120
-
-
-def test_the_readme_has_a_row_for_each_documented_value() -> None:
-    text = (Path(ROOT) / "charts/memguard/README.md").read_text()
-    from tools.chart_values import values
-
-    for value in values((ROOT / "charts/memguard/values.yaml").read_text()):
-        assert f"| `{'.'.join(value.path)}` |" in text

@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft7Validator
 from tests.chart.helm import CHART, refusal, render, rendered
 from tests.chart.values import FULL, Path, another, defaults, leaves, merged, placed
-from tools import chart_schema
-from tools.chart_values import values
+from tools.generate import chart_schema
+from tools.generate.chart_values import values
 
 from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.guard.config import Tuning

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.documents import ROOT, blocks, commands, documents
-from tools.readme import COLUMNS
+from tools.generate.readme import COLUMNS
 
 QUICK_START = ROOT / "docs" / "quickstart.md"
 #: The chart's own are tests/chart's; those of runbooks are for the node that an alert names, and those of cli.md are

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-CHART = Path(__file__).resolve().parents[1] / "charts" / "memguard"
+CHART = Path(__file__).resolve().parents[2] / "charts" / "memguard"
 _MARK = "# -- "
 #: A key, and what stands on its line.
 _KEY = re.compile(r"(?P<indent> *)(?P<name>[\w.-]+):(?: (?P<inline>\S.*))?$")
