@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 from e2e.cluster import NODES
-from e2e.deployment import NAMESPACE, Deployment
+from e2e.deployment import Deployment
 from e2e.forward import forwarded
+from e2e.helm import NAMESPACE
 from e2e.prometheus import Prometheus, Target
 from e2e.workloads import Manifest, Shop, container, eventually, once, opened, pod, policy
 from tests.machine.image import REPOSITORY

@@ -1,7 +1,8 @@
-"""The chart as the real Helm renders it."""
+"""The chart as the real Helm renders it, and its objects taken apart."""
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -9,50 +10,55 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from e2e.lab import binaries
+from e2e.helm import CHART, NAMESPACE, RELEASE, helm
 
-ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "memguard"
-RELEASE, NAMESPACE = "memguard", "memguard-system"
 #: The kinds that make up who may do what to our objects.
 ADMISSION = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+PROFILES = ("observe", "enforce")
 
 Manifest = dict[str, Any]
 
 
-def helm(
-    *arguments: str, stdin: str | None = None, chart: Path = CHART, program: str = "helm"
-) -> subprocess.CompletedProcess[str]:
-    """What it did; `CHART` among the arguments stands for the chart. `program`: "helm", or "helm3"."""
-    words = [str(chart) if word == "CHART" else word for word in arguments]
-    command = [str(binaries.tool(program)), *words]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
-
-
-def templated(values: Mapping[str, Any] | None, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    """`helm template` with these values."""
-    command = ("template", RELEASE, "CHART", "--namespace", NAMESPACE, "--values", "-", *options)
-    return helm(*command, stdin=json.dumps(values or {}), **more)
-
-
-def rendered(values: Mapping[str, Any] | None = None, *options: str, **more: Any) -> str:
+def rendered(values: Mapping[str, Any] | None = None, *options: str, chart: Path = CHART, program: str = "helm") -> str:
     """The manifests with these values, as text."""
-    ran = templated(values, *options, **more)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    return _rendered(json.dumps(values or {}), options, chart, program)
 
 
-def render(values: Mapping[str, Any] | None = None, *options: str, **more: Any) -> list[Manifest]:
+def render(
+    values: Mapping[str, Any] | None = None, *options: str, chart: Path = CHART, program: str = "helm"
+) -> list[Manifest]:
     """The objects with these values, those of hooks among them; comments alone make none."""
-    return [one for one in yaml.load_all(rendered(values, *options, **more), yaml.CSafeLoader) if one]
+    found: list[Manifest] = json.loads(_objects(json.dumps(values or {}), options, chart, program))
+    return found
 
 
 def refusal(values: Mapping[str, Any]) -> str:
     """What a person reads whose values are not taken."""
-    ran = templated(values)
+    ran = _templated(values)
     assert ran.returncode, "it was taken"
     return ran.stderr
+
+
+def _templated(
+    values: Mapping[str, Any], *options: str, chart: Path = CHART, program: str = "helm"
+) -> subprocess.CompletedProcess[str]:
+    command = ("template", RELEASE, str(chart), "--namespace", NAMESPACE, *options)
+    return helm(*command, values=values, program=program)
+
+
+@functools.lru_cache(maxsize=64)
+def _rendered(values: str, options: tuple[str, ...], chart: Path, program: str) -> str:
+    ran = _templated(json.loads(values), *options, chart=chart, program=program)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@functools.lru_cache(maxsize=64)
+def _objects(values: str, options: tuple[str, ...], chart: Path, program: str) -> str:
+    """As JSON, which is read anew for everybody: they may change what they get."""
+    text = _rendered(values, options, chart, program)
+    return json.dumps([each for each in yaml.load_all(text, yaml.CSafeLoader) if each])
 
 
 def one(objects: Iterable[Manifest], kind: str, name: str) -> Manifest:
@@ -74,3 +80,29 @@ def is_hook(one: Manifest) -> bool:
 def as_list(objects: Iterable[Manifest]) -> str:
     """As kubectl takes them all at once."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def templates(objects: Iterable[Manifest]) -> list[Manifest]:
+    """The pod templates of all that makes pods."""
+    return [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
+
+
+def containers(spec: Manifest) -> dict[str, Manifest]:
+    """A pod's containers by name, those that are started before it among them."""
+    return {each["name"]: each for each in (*spec.get("initContainers", ()), *spec["containers"])}
+
+
+def mounts(container: Manifest) -> dict[str, str]:
+    """Where its volumes are, by their names."""
+    return {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def node_object(profile: str, kind: str) -> Manifest:
+    """What the chart makes for the nodes: the DaemonSet, or its ConfigMap."""
+    return one(render({"profile": profile}), kind, "memguard-node")
+
+
+def node_pod(profile: str) -> Manifest:
+    """The spec of the pods on the nodes."""
+    found: Manifest = node_object(profile, "DaemonSet")["spec"]["template"]["spec"]
+    return found

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from e2e.helm import CHART, merged
 from jsonschema import Draft7Validator
-from tests.chart.helm import CHART, refusal, render, rendered
-from tests.chart.values import FULL, Path, another, defaults, leaves, merged, placed
+from tests.chart.manifests import refusal, render, rendered
+from tests.chart.values import FULL, Path, another, defaults, leaves, placed
 from tools.generate import chart_schema
 from tools.generate.chart_values import values
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from e2e.helm import CHART
 from tools.generate import chart_schema, crds
-from tools.generate.chart_values import CHART, Value, values
+from tools.generate.chart_values import Value, values
 from tools.markdown import table
 
 README = CHART / "README.md"

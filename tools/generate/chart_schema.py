@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import yaml
-from tools.generate.chart_values import CHART, Value, values
+from e2e.helm import CHART
+from tools.generate.chart_values import Value, values
 
 from memguard.api.crd import crd
 from memguard.api.definitions import CLUSTER_POLICY
