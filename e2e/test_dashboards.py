@@ -1,6 +1,6 @@
 """Every query of every dashboard and alert, asked of a real Prometheus that scraped this cluster while things happened.
 
-What was answered is kept in build/dashboards.json: `python -m tools.plots` draws docs/images from it.
+What was answered is kept in build/dashboards.json: `python -m tools.pictures dashboards` draws docs/images from it.
 """
 
 from __future__ import annotations

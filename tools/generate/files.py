@@ -8,8 +8,9 @@ from pathlib import Path
 
 from e2e import images
 from tests.cli import golden, incident
-from tools import dashboards, generate_pictures
+from tools import dashboards
 from tools.generate import alerts, chart, commands, cookbook, crds, kinds, metrics, readme, score
+from tools.pictures import drawings
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -29,7 +30,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from dashboards.outputs()
     yield from alerts.outputs()
     yield from cookbook.outputs()
-    yield from generate_pictures.outputs()
+    yield from drawings.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 
