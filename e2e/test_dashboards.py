@@ -1,6 +1,6 @@
 """Every query of every dashboard and alert, asked of a real Prometheus that scraped this cluster while things happened.
 
-What was answered is kept in build/dashboards.json: `python -m tools.plots` draws docs/images from it.
+What was answered is kept in build/dashboards.json: `python -m tools.pictures dashboards` draws docs/images from it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 from e2e.cluster import NODES
-from e2e.deployment import NAMESPACE, Deployment
+from e2e.deployment import Deployment
 from e2e.forward import forwarded
+from e2e.helm import NAMESPACE
 from e2e.prometheus import Prometheus, Target
 from e2e.workloads import Manifest, Shop, container, eventually, once, opened, pod, policy
 from tests.machine.image import REPOSITORY

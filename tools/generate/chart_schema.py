@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import yaml
-from tools.chart_values import CHART, Value, values
+from e2e.helm import CHART
+from tools.generate.chart_values import Value, values
 
 from memguard.api.crd import crd
 from memguard.api.definitions import CLUSTER_POLICY
@@ -158,7 +159,7 @@ def _of(value: Value) -> Schema:
     """By what stands there."""
     kinds: Mapping[type, Schema] = {bool: {"type": "boolean"}, int: WHOLE, str: STRING}
     if type(value.default) not in kinds:
-        raise SystemExit(f"values.yaml: {'.'.join(value.path)} needs a schema in tools/chart_schema.py")
+        raise SystemExit(f"values.yaml: {'.'.join(value.path)} needs a schema in tools/generate/chart_schema.py")
     return kinds[type(value.default)]
 
 
