@@ -55,7 +55,7 @@ BELOW = "its score is below the threshold of 320"
 def reports() -> tuple[NodeMemory, ...]:
     """Of three nodes: one is short of memory, one is calm, one fell silent."""
     return (
-        _report("worker-1", tight()),
+        _report("worker-1", _heeding(tight())),
         _report("worker-2", _status(1800, "Calm", 0.0, 8000.0, age=200, mode="Observe")),
         _report("worker-3", _status(900, "Calm", 0.0, 8000.0, age=7200)),
     )
@@ -89,6 +89,12 @@ def _status(
         headroom_bytes=(available_mib - 123) * MIB, headroom=f"{available_mib - 123} MiB", containers=12,
         plan=PlanInForce(version="52155c8507f5", policy="default"),
     )  # fmt: skip
+
+
+def _heeding(status: NodeMemoryStatus) -> NodeMemoryStatus:
+    """It enforces nothing because of a stop, and says so."""
+    stopped = condition("Acting", holds=False, reason="EmergencyStop", now=NOW)
+    return msgspec.structs.replace(status, mode="Observe", conditions=(*status.conditions, stopped))
 
 
 def _report(name: str, status: NodeMemoryStatus) -> NodeMemory:
@@ -134,7 +140,7 @@ def decisions() -> tuple[MemoryGuardDecision, ...]:
 def views() -> Iterator[tuple[str, RenderableType]]:
     """Every table with its name."""
     told = reports()
-    nodes = node_standings(told, lambda report: (STOP,) if report.metadata.name == "worker-1" else (), NOW)
+    nodes = node_standings(told, lambda report: (STOP,) if report.metadata.name != "worker-2" else (), NOW)
     containers = container_standings(told, lambda namespace, _: namespace == "shop", NOW)
     yield "top-nodes", standing_view(Standing(taken_at=NOW, nodes=nodes), "nodes", wide=False)
     yield "top-nodes-wide", standing_view(Standing(taken_at=NOW, nodes=nodes, unread=1), "nodes", wide=True)
@@ -157,7 +163,7 @@ def explanation() -> PodExplanation:
     policy = MemoryGuardPolicySpec(mode="Enforce", adjustment=50, protected=True)
     rules = Rules(tenants=(Named(namespace="shop", name="strict", spec=policy),))
     who = Identity(id=CART, namespace="shop", pod="cart-7d9", name="app", owner=Owner(kind="Deployment", name="cart"))
-    now = reasons(who, tight(), rules.compiled({}), (STOP,))
+    now = reasons(who, tight(), rules.compiled({}), (STOP,), heeded=True)
     node = node_standing(reports()[0], (STOP,), NOW)
     sentence = f"{last.spec.reason} It was killed. It was gone after 41 ms; 880 MiB came back."
     return PodExplanation(
@@ -193,6 +199,7 @@ def paused() -> Paused:
             PausedNode(node="worker-3", stops=(STOP,), confirmed=False, words="its agent is silent"),
         ),
         next="It holds until: kubectl memguard resume --all",
+        unguarded=("worker-4",),
     )
 
 

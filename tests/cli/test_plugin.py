@@ -17,15 +17,16 @@ from tests.cli.conftest import Run
 from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 
 from memguard.api.decision import MemoryGuardDecision
-from memguard.api.meta import ObjectMeta
-from memguard.api.node_memory import NodeMemory
+from memguard.api.meta import ObjectMeta, condition
+from memguard.api.node_memory import NodeMemory, NodeMemoryStatus
+from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
 from memguard.cli.cluster.simulate.hindsight import Hindsight, hindsight
 from memguard.cli.cluster.simulate.policy_file import read_policies
 from memguard.cli.cluster.simulate.prospect import prospect
 from memguard.cli.cluster.simulate.rejudged import Known, Plans
-from memguard.cli.cluster.stops import stops_on
+from memguard.cli.cluster.stops import Stop, node_stops, paused
 from memguard.core.advice import Advice
 from memguard.core.model import Identity, Owner
 from memguard.core.notes import Named
@@ -324,5 +325,44 @@ def test_nodes_count_where_no_operator_does() -> None:
 def test_a_note_beside_a_stop_may_be_anything(at: str) -> None:
     notes = {"memguard.io/paused-at": at, "memguard.io/paused-because": "\x1b[31m"}
     report = NodeMemory(metadata=ObjectMeta(name="n", annotations=notes), spec=Advice(emergency_stop=True))
-    [stop] = stops_on(report, (), {})
+    [stop] = node_stops([report])
     assert (stop.of, stop.since, stop.reason) == ("node/n", None, "\x1b[31m")
+
+
+def said(*, acting: str = "Enforce", seconds: float = 1.0) -> NodeMemory:
+    """A node whose guard says this of itself."""
+    told = condition("Acting", holds=acting == "Enforce", reason=acting, now=NOW)
+    status = NodeMemoryStatus(observed_at=NOW - timedelta(seconds=seconds), conditions=(told,))
+    return NodeMemory(metadata=ObjectMeta(name="n"), status=status)
+
+
+STOP = (Stop(of="cluster/emergency-stop"),)
+HEEDING = said(acting="EmergencyStop")
+
+
+@pytest.mark.row("K8")
+@pytest.mark.parametrize(
+    ("report", "stops", "stopped", "resumed"),
+    [
+        (HEEDING, STOP, True, False),
+        (HEEDING, (), False, False),
+        (said(), STOP, False, False),
+        (said(), (), False, True),
+        (said(acting="Observe"), (), False, True),
+        (said(acting="EmergencyStop", seconds=3600), STOP, False, False),
+        (said(seconds=3600), (), False, False),
+        (NodeMemory(metadata=ObjectMeta(name="n")), STOP, False, False),
+    ],
+)
+def test_only_a_stop_that_is_there_and_heeded_is_one(
+    report: NodeMemory, stops: tuple[Stop, ...], stopped: bool, resumed: bool
+) -> None:
+    assert stopped_node(report, stops, NOW).confirmed == paused(report, stops, NOW) == stopped
+    assert resumed_node(report, stops, NOW).confirmed == resumed
+
+
+def test_nobody_who_confirms_is_no_confirmation() -> None:
+    sure = stopped_node(HEEDING, STOP, NOW)
+    assert Paused(done="", nodes=(sure,)).sure
+    assert not Paused(done="", nodes=()).sure
+    assert not Paused(done="", nodes=(sure,), unknown=("whether there are others",)).sure

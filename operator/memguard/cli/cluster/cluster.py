@@ -6,7 +6,7 @@ Every call raises MemguardError in one line with a remedy: what is not installed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -108,10 +108,14 @@ class Cluster:
         with plainly(resource):
             return self.client.apply(resource, name, content, manager="kubectl-memguard", force=True)
 
-    def delete(self, resource: Resource[T], name: str) -> None:
-        """Delete it, if it is there."""
-        with plainly(resource), suppress(NotFoundError):
-            self.client.delete(resource, name)
+    def delete(self, resource: Resource[T], name: str) -> bool:
+        """Delete it; was it there?"""
+        with plainly(resource):
+            try:
+                self.client.delete(resource, name)
+            except NotFoundError:
+                return False
+        return True
 
     def patch(self, resource: Resource[T], name: str, change: Mapping[str, Any]) -> T:
         """The object with these fields changed (RFC 7386)."""

@@ -14,11 +14,9 @@ from memguard.cli.cluster.doctor.cluster_checks import examine_cluster
 from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
 from memguard.cli.cluster.doctor.node_checks import examine
 from memguard.cli.cluster.options import Context, Kubeconfig, NodeName
-from memguard.cli.cluster.stops import Stop, node_stop, policy_stop
+from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
-from memguard.kube.resources import Selection
-from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,10 +59,10 @@ def _reports(cluster: Cluster) -> tuple[NodeMemory, ...]:
 
 def _stops(cluster: Cluster, reports: tuple[NodeMemory, ...]) -> tuple[Stop, ...]:
     try:
-        policies = tuple(map(policy_stop, cluster.all(Selection(CLUSTER_POLICIES))))
+        policies = StoppingPolicies.read(cluster).stops
     except (MissingError, RefusedError):
         policies = ()
-    return tuple(stop for stop in (*policies, *map(node_stop, reports)) if stop is not None)
+    return (*policies, *node_stops(reports))
 
 
 def _diagnosis(report: NodeMemory, now: datetime) -> NodeDiagnosis:
