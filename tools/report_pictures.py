@@ -1,7 +1,7 @@
 """`python -m tools.report_pictures`: takes the pictures of the incident report in docs/images anew.
 
-Of the real incident in docs/examples/report.json, which a leak left behind in the test cluster. Needs Chromium
-(tools/setup.sh browser); with the font Inter installed (fonts-inter) they look as they do in the docs.
+Of docs/examples/report.json, or of another record: a MemoryGuardDecision or a report's data, named as an argument. Needs
+Chromium (tools/setup.sh browser); with the font Inter installed (fonts-inter) they look as they do in the docs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ PICTURES = {
 MARGIN = 32
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Writes them."""
     IMAGES.mkdir(exist_ok=True)
-    incident = read_incident(str(EXAMPLE), datetime.now(UTC))
+    incident = read_incident(arguments[0] if arguments else str(EXAMPLE), datetime.now(UTC))
     with tempfile.NamedTemporaryFile("w", suffix=".html") as file, started() as browser:
         file.write(page(incident))
         file.flush()
@@ -62,4 +62,4 @@ def _taken(browser: Browser, address: str, name: str) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
