@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from e2e.deployment import Deployment
+from tests.cluster.plugins import plugin_program
 
 
 def test_doctor_reports_a_node_of_the_cluster(memguard: Deployment, tmp_path: Path) -> None:
-    """As kubectl finds it: a program of that name on the path."""
-    plugin = tmp_path / "kubectl-memguard"
-    plugin.write_text(f'#!/bin/sh\nexec {sys.executable} -m memguard kubectl "$@"\n')
-    plugin.chmod(0o755)
     kubectl = memguard.cluster.kubectl_command[0]
     kubeconfig = str(memguard.cluster.kubeconfig)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": kubeconfig}
+    path = f"{plugin_program(tmp_path).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "KUBECONFIG": kubeconfig}
     for node in memguard.cluster.nodes:
         command = [kubectl, "memguard", "doctor", "--node", node.name, "-o", "json"]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from e2e.cluster import NODES
 from e2e.deployment import Deployment
 from e2e.workloads import Shop, container, eventually, opened, pod, policy
-from tests.machine.image import REPOSITORY
+from tests.cluster.plugins import plugin_program
 
 NODE = NODES[0]
 
@@ -23,15 +22,9 @@ class Plugin:
     """As kubectl finds it: a program of that name on the path."""
 
     def __init__(self, memguard: Deployment, directory: Path) -> None:
-        program = directory / "kubectl-memguard"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m memguard kubectl "$@"\n')
-        program.chmod(0o755)
         self._kubectl = memguard.cluster.kubectl_command[0]
-        path = f"{directory}:{os.environ['PATH']}"
-        source = str(REPOSITORY / "operator")
-        self._environment = {
-            **os.environ, "PATH": path, "PYTHONPATH": source, "KUBECONFIG": str(memguard.cluster.kubeconfig)
-        }  # fmt: skip
+        path = f"{plugin_program(directory).parent}:{os.environ['PATH']}"
+        self._environment = os.environ | {"PATH": path, "KUBECONFIG": str(memguard.cluster.kubeconfig)}
 
     def __call__(self, *words: str) -> tuple[int, Any]:
         """Its exit code and its JSON."""
@@ -78,7 +71,7 @@ def test_a_stop_leaves_the_kernel_to_it_and_its_end_brings_the_guard_back(shop: 
     eventually(lambda: shop.acted("cart"), "memguard ends it")
     code, explained = kubectl("explain", "pod/cart", "-n", "plugin", "-c", "app")
     assert code == 0
-    assert explained["decision"]["victim"]
-    assert sum(row["points"] for row in explained["decision"]["explanation"]["factors"].values()) > 0
-    _, incident = kubectl("report", explained["decision"]["name"], "-n", "plugin")
+    assert explained["victim"]
+    assert sum(row["points"] for row in explained["explanation"]["factors"].values()) > 0
+    _, incident = kubectl("report", explained["decision"]["metadata"]["name"], "-n", "plugin")
     assert incident["pod"]["name"] == "cart"

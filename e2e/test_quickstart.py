@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,12 @@ from pathlib import Path
 import pytest
 from e2e import images, report
 from e2e.cluster import Cluster
+from e2e.deployment import Deployment
+from e2e.helm import NAMESPACE, RELEASE, Helm
 from e2e.lab import binaries
 from e2e.lab.archives import LOADS
 from e2e.workloads import kernel_oom_kills, lines
+from tests.cluster.plugins import plugin_program
 from tests.docs.documents import ROOT, commands
 
 from memguard import __version__
@@ -35,11 +37,11 @@ BUSYBOX = "docker.io/library/busybox:1.37"
 PROMISED = {
     "kubectl get nodememories": ("Observe", "node-a", "node-b"),
     "kubectl memguard top": ("node-a", "node-b"),
-    "kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
+    "until kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
     "kubectl --namespace memguard-try get memoryguarddecisions": ("kill", "Enforce", "leak"),
     "kubectl memguard history": ("leak", "kill"),
     "kubectl memguard explain": ("memguard-try/leak/app", "memory"),
-    "kubectl memguard scorecard": ("miss",),
+    "kubectl memguard scorecard": ("before the kernel's OOM killer 0 of",),
 }
 
 
@@ -78,18 +80,20 @@ def _unfit(command: str) -> int:
 
 
 @pytest.fixture(name="reader")
-def _reader(cluster: Cluster, tmp_path: Path) -> Iterator[Reader]:
-    """With the programs, the images where the page says, and no memguard in the cluster yet."""
+def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
+    """With the programs, the images where the page says, and no memguard in the cluster; it is there again after."""
+    cluster = memguard.cluster
     home, programs = tmp_path / "memguard", tmp_path / "bin"
     _copy(home)
     programs.mkdir()
     (programs / "helm").symlink_to(binaries.tool("helm"))
     (programs / "kubectl").symlink_to(binaries.ensure() / "kubectl")
-    _program(programs / "kubectl-memguard")
+    plugin_program(programs)
     _rename_images(cluster)
     _empty(cluster)
     yield Reader(home, cluster.kubeconfig)
     _empty(cluster)
+    memguard.install()
 
 
 def _copy(home: Path) -> None:
@@ -107,13 +111,6 @@ def _copy(home: Path) -> None:
             shutil.copy2(ROOT / name, home / name)
 
 
-def _program(path: Path) -> None:
-    """The plugin as pipx would put it there."""
-    code = "import sys; from memguard.__main__ import main; sys.exit(main(['kubectl', *sys.argv[1:]]))"
-    path.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT / "operator"} exec {sys.executable} -c "{code}" "$@"\n')
-    path.chmod(0o755)
-
-
 def _rename_images(cluster: Cluster) -> None:
     """The nodes have the images already; they get the names that the page uses."""
     named = {f"{REGISTRY}/memguard-{target}:{__version__}": images.reference(target) for target in images.TARGETS}
@@ -124,14 +121,9 @@ def _rename_images(cluster: Cluster) -> None:
 
 def _empty(cluster: Cluster) -> None:
     """No memguard, and no namespace of the page."""
-    helm = [str(binaries.tool("helm")), "--kubeconfig", str(cluster.kubeconfig), "--namespace", "memguard-system"]
-    subprocess.run(
-        [*helm, "uninstall", "memguard", "--ignore-not-found", "--wait", "--timeout", "10m"],
-        check=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    Helm(cluster.kubeconfig).run("uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout=10m")
     gone = ("--ignore-not-found", "--timeout=600s")
-    cluster.kubectl("delete", "namespace", "memguard-try", "memguard-system", *gone)
+    cluster.kubectl("delete", "namespace", "memguard-try", NAMESPACE, *gone)
     cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=memguard", *gone)
 
 

@@ -22,7 +22,11 @@ OLDEST_GO = (1, 21)
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 ETCD = "go.etcd.io/etcd/server/v3"
 #: The programs that stand alone, by the directory of their module in e2e/tools.
-ALONE = {"helm": "helm.sh/helm/v4/cmd/helm", "kube-score": "github.com/zegl/kube-score/cmd/kube-score"}
+ALONE = {
+    "helm": "helm.sh/helm/v4/cmd/helm",
+    "helm3": "helm.sh/helm/v3/cmd/helm",
+    "kube-score": "github.com/zegl/kube-score/cmd/kube-score",
+}
 #: No C library: the same files run here and in the node.
 ENVIRONMENT = {"CGO_ENABLED": "0"}
 
@@ -62,7 +66,7 @@ def _build(out: Path) -> None:
 
 def _build_alone(name: str, out: Path) -> None:
     _check_go()
-    run("go", "build", "-ldflags", "-s -w", "-o", f"{out}/", ALONE[name], cwd=TOOLS / name, env=ENVIRONMENT)
+    run("go", "build", "-ldflags", "-s -w", "-o", f"{out / name}", ALONE[name], cwd=TOOLS / name, env=ENVIRONMENT)
 
 
 def _link_flags() -> str:

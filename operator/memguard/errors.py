@@ -20,9 +20,17 @@
         └── ServerError           5xx
 
 A cgroup that vanished is not an error: readers return None for it.
+
+msgspec's own errors become one of these; `problem_and_field` takes their words apart.
 """
 
 from __future__ import annotations
+
+
+def problem_and_field(error: Exception) -> tuple[str, str]:
+    """What msgspec says is wrong, and in which field: a JSON path (`$.spec.mode`), empty where it is about no field."""
+    problem, _, path = str(error).partition(" - at `")
+    return problem, path.rstrip("`")
 
 
 class MemguardError(Exception):

@@ -253,6 +253,17 @@ CHANGES: list[Callable[[Desk], None]] = [
 ]
 
 
+@pytest.mark.row("K9")
+def test_the_first_miss_is_said_at_once_and_a_storm_of_them_now_and_then(desk: Desk) -> None:
+    assert desk.written() == 1
+    for misses in range(1, 101):
+        card = Scorecard(total=Tally(misses=misses))
+        desk.basis = basis(ledger=Ledger(since=NOW, card=card))
+        desk.publisher.look()
+        assert misses > 1 or desk.written() == 2
+    assert desk.written() == 1 + len((1, 2, 4, 8, 16, 32, 64))
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changed_is_said_at_once(desk: Desk, change: Callable[[Desk], None]) -> None:
     assert desk.written() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from e2e.helm import CHART, helm, merged
 from e2e.lab import binaries
 from jsonschema import Draft7Validator
-from tests.chart.helm import CHART, helm, render, rendered
-from tests.chart.values import FULL, merged
+from tests.chart.manifests import Manifest, render, rendered
+from tests.chart.values import FULL
 
 #: The three newest minors that Kubernetes' published schemas have.
 MINORS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]  # each is listed twice
@@ -36,10 +38,22 @@ each = pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
 
 @each
 def test_helm_lints_it_strictly(values: dict[str, Any]) -> None:
-    ran = helm("lint", "--strict", "CHART", "--values", "-", stdin=json.dumps(values))
+    ran = helm("lint", "--strict", str(CHART), values=values)
     assert ran.returncode == 0, ran.stdout
     assert "[WARNING]" not in ran.stdout
     assert "[ERROR]" not in ran.stdout
+
+
+@each
+def test_helm_3_renders_the_same(values: dict[str, Any]) -> None:
+    ran = helm("lint", "--strict", str(CHART), values=values, program="helm3")
+    assert ran.returncode == 0, ran.stdout
+    kubernetes = ("--kube-version", binaries.kubernetes_version())
+    assert by_name(render(values, *kubernetes, program="helm3")) == by_name(render(values, *kubernetes))
+
+
+def by_name(objects: list[Manifest]) -> dict[tuple[str, str], Manifest]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
 
 
 # --- schemas
@@ -97,9 +111,15 @@ def test_each_object_fits_its_schema(values: dict[str, Any], minor: str) -> None
         if group == "monitoring.coreos.com":
             Draft7Validator(MONITORING[one["kind"]]).validate(one["spec"])
         elif one["apiVersion"] != OURS:
-            kubernetes_validate.validate(one, minor, strict=True)
+            judge(json.dumps(one), minor)
             judged += 1
     assert judged
+
+
+@functools.cache
+def judge(one: str, minor: str) -> None:
+    """Once, however many values make the same object."""
+    kubernetes_validate.validate(json.loads(one), minor, strict=True)
 
 
 def test_three_minors_are_judged() -> None:
@@ -109,7 +129,7 @@ def test_three_minors_are_judged() -> None:
 
 
 def test_an_older_kubernetes_is_refused() -> None:
-    ran = helm("template", "memguard", "CHART", "--kube-version", "1.29.9")
+    ran = helm("template", "memguard", str(CHART), "--kube-version", "1.29.9")
     assert "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.9" in ran.stderr
 
 
@@ -188,7 +208,7 @@ def test_the_hubs_annotations_are_readable() -> None:
 def test_it_carries_its_license(tmp_path: Path) -> None:
     """And packages: what is ignored stays out."""
     assert (CHART / "LICENSE").read_text() == (CHART.parents[1] / "LICENSE").read_text()
-    ran = helm("package", "CHART", "--destination", str(tmp_path))
+    ran = helm("package", str(CHART), "--destination", str(tmp_path))
     assert ran.returncode == 0, ran.stderr
     [package] = tmp_path.glob("*.tgz")
     listed = subprocess.run(["tar", "-tzf", str(package)], capture_output=True, text=True, check=True).stdout

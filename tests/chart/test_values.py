@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from e2e.helm import CHART, merged
 from jsonschema import Draft7Validator
-from tests.chart.helm import CHART, refusal, render, rendered
-from tests.chart.values import FULL, Path, another, defaults, leaves, merged, placed
-from tools import chart_schema
-from tools.chart_values import values
+from tests.chart.manifests import refusal, render, rendered
+from tests.chart.values import FULL, Path, another, defaults, leaves, placed
+from tools.generate import chart_schema
+from tools.generate.chart_values import values
 
 from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.guard.config import Tuning

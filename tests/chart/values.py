@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
-from tests.chart.helm import CHART
+from e2e.helm import CHART, merged
 
 Path = tuple[str, ...]
 
@@ -108,15 +108,6 @@ def placed(path: Sequence[str], value: Any) -> dict[str, Any]:
     for name in reversed(path):
         value = {name: value}
     return dict(value)
-
-
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """As Helm lays values over others."""
-    both = dict(below)
-    for name, value in above.items():
-        old = both.get(name)
-        both[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _at(table: Any, path: Path) -> Any:

@@ -15,26 +15,31 @@ from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta, condition
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, NodeScorecard, PlanInForce, PolicyTally, TopContainer
 from memguard.cli.checks.check import fail, ok, warn
-from memguard.cli.cluster.doctor import ClusterDiagnosis, NodeDiagnosis
-from memguard.cli.cluster.evidence import PolicyFigures, evidence
-from memguard.cli.cluster.explain import NodeNow, PodExplanation, Recorded
-from memguard.cli.cluster.fairness import balance
-from memguard.cli.cluster.history import DecisionList
-from memguard.cli.cluster.node_checks import examine
-from memguard.cli.cluster.pause import Paused, PausedNode
-from memguard.cli.cluster.reasons import reasons
+from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
+from memguard.cli.cluster.doctor.node_checks import examine
+from memguard.cli.cluster.doctor.view import diagnosis_view
+from memguard.cli.cluster.explain.case import PodExplanation
+from memguard.cli.cluster.explain.reasons import reasons
+from memguard.cli.cluster.explain.view import pod_view
+from memguard.cli.cluster.fairness.balance import balance
+from memguard.cli.cluster.fairness.view import fairness_view
+from memguard.cli.cluster.history.decision_list import DecisionList
+from memguard.cli.cluster.history.view import history_view
+from memguard.cli.cluster.pause.paused import Paused, PausedNode
+from memguard.cli.cluster.pause.view import paused_view
 from memguard.cli.cluster.rules import Rules
-from memguard.cli.cluster.standing import Standing, container_standings, node_standings, pod_standings
+from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
+from memguard.cli.cluster.scorecard.view import evidence_view
 from memguard.cli.cluster.stops import Stop
-from memguard.cli.cluster.view.diagnosis import diagnosis_view
-from memguard.cli.cluster.view.evidence import evidence_view
-from memguard.cli.cluster.view.explanation import pod_view
-from memguard.cli.cluster.view.fairness import fairness_view
-from memguard.cli.cluster.view.history import history_view
-from memguard.cli.cluster.view.pause import paused_view
-from memguard.cli.cluster.view.standing import standing_view
-from memguard.cli.journal import LoggedDecision, explanation_of
-from memguard.controller.resources import RecordedDecision
+from memguard.cli.cluster.top.standing import (
+    Standing,
+    container_standings,
+    node_standing,
+    node_standings,
+    pod_standings,
+)
+from memguard.cli.cluster.top.view import standing_view
+from memguard.cli.incident.incident import Incident, explained
 from memguard.core.model import Identity, Owner
 from memguard.core.notes import Named
 from memguard.core.policies import MemoryGuardPolicySpec
@@ -140,7 +145,7 @@ def views() -> Iterator[tuple[str, RenderableType]]:
     yield "history-wide", history_view(DecisionList(items=decisions()[-2:]), NOW, wide=True)
     figures = [PolicyFigures(title="shop/strict", mode="Observe"), PolicyFigures(title="shop/new", mode="Observe")]
     yield "scorecard", evidence_view(evidence(told, figures), wide=True)
-    ends = [msgspec.convert(record(number), RecordedDecision) for number in range(6)]
+    ends = [msgspec.convert(record(number), MemoryGuardDecision) for number in range(6)]
     yield "fairness", fairness_view(balance(ends, None))
     yield "doctor", diagnosis_view(diagnosis())
     yield "pause", paused_view(paused())
@@ -153,18 +158,12 @@ def explanation() -> PodExplanation:
     rules = Rules(tenants=(Named(namespace="shop", name="strict", spec=policy),))
     who = Identity(id=CART, namespace="shop", pod="cart-7d9", name="app", owner=Owner(kind="Deployment", name="cart"))
     now = reasons(who, tight(), rules.compiled({}), (STOP,))
-    decision = Recorded(
-        name=last.spec.id, namespace="shop", at=last.spec.taken_at, victim=True, mode="Enforce", action="kill",
-        phase="Done", freed_bytes=880 * MIB, policy="shop/strict",
-        explanation=explanation_of(msgspec.convert(msgspec.to_builtins(last.spec), LoggedDecision)),
-    )  # fmt: skip
-    node = NodeNow(
-        name="worker-1", level="Tight", pressure=0.8, threshold_score=320.0, headroom_bytes=177 * MIB, age_seconds=3.0,
-        silent=False, stops=(STOP,),
-    )  # fmt: skip
+    node = node_standing(reports()[0], (STOP,), NOW)
+    sentence = f"{last.spec.reason} It was killed. It was gone after 41 ms; 880 MiB came back."
     return PodExplanation(
-        namespace="shop", pod="cart-7d9", exists=True, sentence=f"{last.spec.reason} It was done (kill, Done).",
-        decision=decision, decisions=6, node=node, containers=(now,), unknown=("what it does: nobody may ask",),
+        namespace="shop", pod="cart-7d9", exists=True, sentence=sentence, decision=last, victim=True,
+        explanation=explained(Incident(decision=last, made_at=NOW)), decisions=6, node=node, containers=(now,),
+        unknown=("what it does: nobody may ask",),
     )  # fmt: skip
 
 

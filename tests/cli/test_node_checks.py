@@ -8,7 +8,7 @@ import pytest
 
 from memguard.api.meta import condition
 from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
-from memguard.cli.cluster.node_checks import CONDITIONS, REMEDIES, examine
+from memguard.cli.cluster.doctor.node_checks import CONDITIONS, REMEDIES, examine
 from memguard.guard.fitness import capabilities
 from memguard.kernel.selfguard import Applied
 
@@ -32,7 +32,7 @@ def test_a_good_node_is_fit() -> None:
     ("changes", "name", "words"),
     [
         ({"observed_at": None}, "report", "never said"),
-        ({"observed_at": NOW - timedelta(hours=2)}, "report", "silent for 120 minutes"),
+        ({"observed_at": NOW - timedelta(hours=2)}, "report", "silent for 2 h"),
         (
             {"conditions": (*GOOD[:1], condition("Fit", holds=False, reason="Unfit", message="cgroup v1", now=NOW))},
             "Fit",

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.cli import golden, incident, plugin_scene
 from tests.cli.conftest import Run
@@ -19,11 +19,12 @@ from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.evidence import PolicyFigures, evidence
-from memguard.cli.cluster.hindsight import Hindsight, Known, Plans, hindsight
-from memguard.cli.cluster.policy_file import read_policies
-from memguard.cli.cluster.prospect import prospect
 from memguard.cli.cluster.rules import Rules
+from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
+from memguard.cli.cluster.simulate.hindsight import Hindsight, hindsight
+from memguard.cli.cluster.simulate.policy_file import read_policies
+from memguard.cli.cluster.simulate.prospect import prospect
+from memguard.cli.cluster.simulate.rejudged import Known, Plans
 from memguard.cli.cluster.stops import stops_on
 from memguard.core.advice import Advice
 from memguard.core.model import Identity, Owner
@@ -110,8 +111,10 @@ def test_policies_are_read_one_after_the_other_and_as_a_list(written: Callable[.
         (policy() | {"metadata": {}}, "it has no name"),
         ({"apiVersion": "memguard.io/v1alpha1", "kind": "MemoryGuardPolicy"}, "spec"),
         ("[1, 2", "is no YAML"),
+        ("a: &a [1]\nb: *a", "aliases are not read"),
         ("just words", "no object"),
-        ("", "there is no policy in it"),
+        ("", "it is empty"),
+        ("---", "there is no policy in it"),
     ],
 )
 def test_a_policy_that_is_none_is_told_with_its_place(
@@ -123,6 +126,7 @@ def test_a_policy_that_is_none_is_told_with_its_place(
     assert ran.err.count("\n") == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_end_it(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "policies.yaml"

@@ -16,6 +16,7 @@ from memguard.kube.client import Client
 from memguard.kube.connection import Connection, FixedToken, Token, read_pem, tls_context
 from memguard.kube.objects import ObjectMeta
 from memguard.kube.resources import NAMESPACES, Resource
+from memguard.kube.wire import Wire
 
 _numbers = itertools.count(1)
 
@@ -39,7 +40,7 @@ def connect(plane: ControlPlane, url: str = "", token: Token | None = None) -> C
 
 @contextmanager
 def client_of(connection: Connection, timeout_seconds: float = 10) -> Iterator[Client]:
-    client = Client(connection, timeout_seconds=timeout_seconds)
+    client = Client(Wire(connection, timeout_seconds=timeout_seconds))
     try:
         yield client
     finally:

@@ -14,13 +14,14 @@ from memguard.kube.client import Client
 from memguard.kube.connection import Connection, FixedToken, read_pem, tls_context
 from memguard.kube.resources import PODS, Selection
 from memguard.kube.watch import Watcher
+from memguard.kube.wire import Wire
 
 DEADLINE_SECONDS = 60
 
 
 def hold(server: str, ca_file: str, token: str, namespace: str) -> None:
     connection = Connection(server, tls=lambda: tls_context(read_pem(ca_file), ca_file), token=FixedToken(token))
-    watcher = Watcher(Client(connection), Selection(PODS, namespace), lambda change: None)
+    watcher = Watcher(Client(Wire(connection)), Selection(PODS, namespace), lambda change: None)
     threading.Thread(target=watcher.run, daemon=True).start()
     watcher.synced.wait(DEADLINE_SECONDS)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -39,6 +39,17 @@ class Ran:
         return json.loads(self.out)
 
 
+def plugin_program(directory: Path) -> Path:
+    """As kubectl finds it: a program of that name on the path."""
+    program = directory / "kubectl-memguard"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'operator')!r})\n"
+        "from memguard.__main__ import main\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+    return program
+
+
 class Plugin:
     """Runs it in this process, or as kubectl does."""
 
@@ -61,15 +72,8 @@ class Plugin:
         self, plane: ControlPlane, directory: Path, *arguments: str
     ) -> subprocess.CompletedProcess[str]:
         """As kubectl finds it: a program of that name on the path."""
-        program = directory / "kubectl-memguard"
-        program.write_text(f"#!{sys.executable}\nimport sys\nfrom memguard.__main__ import main\nsys.exit(main())\n")
-        program.chmod(0o755)
-        environment = {
-            **os.environ,
-            "PATH": f"{directory}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT / "operator"),
-            "KUBECONFIG": str(self.kubeconfig),
-        }
+        path = f"{plugin_program(directory).parent}:{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "KUBECONFIG": str(self.kubeconfig)}
         kubectl = plane.kubectl_command()[0]
         return subprocess.run(
             [kubectl, "memguard", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60

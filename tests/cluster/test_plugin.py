@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
+from e2e.lab.errors import LabError
 from tests.cluster.agents import withdraw
+from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT
 from tests.cluster.operators import MIB, Node, Space, deploy_operator, entry, stamp
 from tests.cluster.plugins import Plugin, Ran, Terminal, kubeconfig
@@ -136,8 +138,8 @@ def test_top_shows_pods_and_containers_of_a_namespace_a_selector_or_a_node(kubec
     assert pods("-A", "--node", "calm") == ["idle"]
     assert pods() == []  # the context's namespace is `default`
     cart, search = kubectl.json("top", "pods", "--once", "-n", SPACE)["containers"]
-    assert (cart["level"], cart["state"]) == ("warning", "may be chosen")
-    assert (search["level"], search["state"]) == ("ok", "below the threshold")
+    assert (cart["alarm"], cart["state"]) == ("warning", "may be chosen")
+    assert (search["alarm"], search["state"]) == ("ok", "below the threshold")
     table = kubectl("top", "pods", "--once", "-n", SPACE, "-o", "wide").out
     assert "ten containers" in table
 
@@ -171,10 +173,10 @@ def test_a_selector_that_is_none_is_bad_input(kubectl: Plugin) -> None:
 def test_explain_says_why_it_was_chosen_and_what_would_have_changed_it(kubectl: Plugin, scene: Scene) -> None:
     found = kubectl.json("explain", "pod/cart", "-n", SPACE)
     decision = found["decision"]
-    assert (decision["name"], decision["victim"], found["decisions"]) == ("killed-5", True, 7)
+    assert (decision["metadata"]["name"], found["victim"], found["decisions"]) == ("killed-5", True, 7)
     assert "it grew" in found["sentence"]
     assert "800 MiB came back" in found["sentence"]
-    explanation = decision["explanation"]
+    explanation = found["explanation"]
     assert sum(row["points"] for row in explanation["factors"].values()) == 700
     assert [other["title"] for other in explanation["others"]] == ["shop/search/app"]
     assert any("less" in change["words"] for change in explanation["changes"])
@@ -190,7 +192,7 @@ def test_explain_says_why_it_was_chosen_and_what_would_have_changed_it(kubectl: 
 @pytest.mark.row("G3")
 def test_explain_says_why_another_was_chosen(kubectl: Plugin) -> None:
     found = kubectl.json("explain", "pod/search", "-n", SPACE)
-    assert not found["decision"]["victim"]
+    assert not found["victim"]
     assert "shop/search/app (score 310) is not chosen" in found["sentence"]
     [now] = found["containers"]
     assert "below the threshold of 320" in now["why"]
@@ -225,7 +227,7 @@ def test_a_tenant_is_told_what_may_be_seen_and_what_not(kubectl: Plugin, scene: 
     )
     ran = kubectl("explain", "cart", "-o", "json", kubeconfig=theirs)
     assert ran.code == 0, ran.err
-    assert ran.json["decision"]["name"] == "killed-5"
+    assert ran.json["decision"]["metadata"]["name"] == "killed-5"
     assert ran.json["node"] is None
     [unknown] = ran.json["unknown"]
     assert 'cannot get resource "nodememories"' in unknown
@@ -257,6 +259,27 @@ def test_history_lists_what_is_asked_for_the_newest_last(kubectl: Plugin) -> Non
     assert kubectl("history", "--since", "yesterday").code == 2
     both = kubectl("history", "-n", SPACE, "-A")
     assert (both.code, "exclude each other" in both.err) == (2, True)
+
+
+def test_history_of_a_cluster_that_cannot_select_by_our_fields(kubectl: Plugin, scene: Scene) -> None:
+    """As before Kubernetes 1.31."""
+    change = json.dumps([{"op": "remove", "path": "/spec/versions/0/selectableFields"}])
+    scene.plane.kubectl("patch", "crd", "memoryguarddecisions.memguard.io", "--type=json", "-p", change)
+
+    def refused() -> bool:
+        try:
+            scene.plane.kubectl("get", "mgd", "-n", SPACE, "--field-selector=spec.mode=Observe")
+        except LabError:
+            return True
+        return False
+
+    try:
+        wait_until(refused)
+        found = kubectl.json("history", "pod/cart", "-n", SPACE, "--mode", "Observe")["items"]
+        assert [one["metadata"]["name"] for one in found] == ["observed-1"]
+    finally:
+        scene.plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        wait_until(lambda: not refused())
 
 
 @pytest.mark.row("K5", "K8")

@@ -20,6 +20,7 @@ from memguard.core.policies import LONGEST_WINDOW_SECONDS
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
 from memguard.kube.store import Change
+from memguard.kube.wire import Wire
 
 AT = NOW.timestamp()
 DAY = 86_400.0
@@ -32,7 +33,7 @@ class Told:
         self.records: list[RecordedDecision] = []
         listing = {"metadata": {"resourceVersion": "5"}, "items": list(records)}
         with Scripted([answer(json.dumps(listing).encode())], [answer(b"")]) as server:
-            client = Client(Connection(server.url))
+            client = Client(Wire(Connection(server.url)))
             self.archive = Archive(client, self._hear)
             self.archive.watcher.run()
             client.close()

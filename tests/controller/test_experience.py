@@ -15,6 +15,7 @@ from memguard.controller.experience import EVERYTHING, NAME, RESET, Learner
 from memguard.errors import AlreadyExistsError, KubeError, ServerError
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
+from memguard.kube.wire import Wire
 
 WORKLOAD = "shop/Deployment/cart/app"
 CAUSED = [{"id": "id-cart", "title": "shop/cart/app", "growthRatio": 1.0}]
@@ -31,7 +32,7 @@ def kept(memory: str = "{}", **annotations: str) -> bytes:
 def learning(*answers: bytes) -> Iterator[tuple[Learner, Scripted, list[str]]]:
     troubles: list[str] = []
     with Scripted(*([list(answers)] if answers else [])) as server:
-        client = Client(Connection(server.url))
+        client = Client(Wire(Connection(server.url)))
         yield Learner(client, "ours", troubles.append), server, troubles
         client.close()
 

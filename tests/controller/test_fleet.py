@@ -15,6 +15,7 @@ from memguard.kube.codec import Found
 from memguard.kube.connection import Connection
 from memguard.kube.objects import Node
 from memguard.kube.store import Change
+from memguard.kube.wire import Wire
 
 pytestmark = pytest.mark.row("K3")
 
@@ -26,7 +27,7 @@ class Told:
         self.troubled: list[str] = []
         self.doubted: list[str] = []
         self.fleet = Fleet(
-            Client(Connection("http://127.0.0.1:9")),
+            Client(Wire(Connection("http://127.0.0.1:9"))),
             troubled=self.troubled.append,
             doubted=lambda _, reason: self.doubted.append(reason),
             now=lambda: NOW,

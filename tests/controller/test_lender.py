@@ -21,6 +21,7 @@ from memguard.kube.client import Client
 from memguard.kube.codec import Codec, Listing
 from memguard.kube.connection import Connection
 from memguard.kube.objects import PodDisruptionBudget
+from memguard.kube.wire import Wire
 
 _codec = Codec(PodDisruptionBudget)
 ALL: dict[str, Any] = {}
@@ -224,7 +225,7 @@ def test_a_budget_that_is_gone_holds_nobody_back() -> None:
 
 def test_the_real_client_is_asked_by_namespace() -> None:
     with Scripted([answer(listing(budget(spare=2)))]) as server:
-        client = Client(Connection(server.url))
+        client = Client(Wire(Connection(server.url)))
         found = Lender(client, list).loans("a", [identity()], {}, NOW)
         client.close()
     assert {name: loan.count for name, loan in found.items()} == {key(): 1}

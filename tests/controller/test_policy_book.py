@@ -11,6 +11,7 @@ from tests.kube.scripted import Scripted, answer
 from memguard.controller.policy_book import FRESH_SECONDS, PolicyBook
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
+from memguard.kube.wire import Wire
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 
@@ -41,7 +42,7 @@ class Book:
         self.clock = 0.0
         self.changes = 0
         self.server = Scripted(*([list(answers)] if answers else []))
-        self.client = Client(Connection(self.server.url))
+        self.client = Client(Wire(Connection(self.server.url)))
         self.book = PolicyBook(self.client, self._changed, clock=lambda: self.clock)
 
     def __enter__(self) -> Book:

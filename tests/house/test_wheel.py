@@ -73,6 +73,9 @@ def test_the_command_line_works_from_a_wheel(wheel: Path, trace: Path, tmp_path:
     assert (ranked.returncode, ranked.stderr) == (0, "")
     assert ranked.stdout == (ROOT / "tests" / "cli" / "golden" / "rank.json").read_text()
     assert json.loads(ranked.stdout)["victim"] == incident.LEAK
+    plugin = installed.memguard("kubectl", "top")
+    assert (plugin.returncode, plugin.stdout) == (2, "")
+    assert plugin.stderr == "memguard: urllib3 is missing. In memguard's source: pip install '.[kubectl]'\n"
 
 
 def test_the_guard_needs_msgspec_and_nothing_else(wheel: Path, trace: Path, tmp_path: Path) -> None:

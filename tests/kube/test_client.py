@@ -14,6 +14,7 @@ from memguard.kube import wire
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
 from memguard.kube.resources import PODS, Selection
+from memguard.kube.wire import Wire
 
 TOO_LARGE = answer(b"x" * 2001, Connection="close")
 
@@ -27,7 +28,7 @@ def page(*names: str, further: str = "") -> bytes:
 @contextmanager
 def client_of(server: Scripted) -> Iterator[Client]:
     with server:
-        client = Client(Connection(server.url))
+        client = Client(Wire(Connection(server.url)))
         yield client
         client.close()
 

@@ -11,6 +11,7 @@ from memguard.kube.connection import Connection
 from memguard.kube.events import QUEUE_NOTICES, SERIES, Notice, Recorder
 from memguard.kube.objects import ObjectReference
 from memguard.kube.spam import BURST
+from memguard.kube.wire import Wire
 
 
 class Time:
@@ -42,7 +43,7 @@ def troubles() -> list[str]:
 @pytest.fixture
 def recorder(time: Time, troubles: list[str]) -> Recorder:
     """Its server is nowhere: nothing is sent."""
-    nowhere = Client(Connection("http://127.0.0.1:1"))
+    nowhere = Client(Wire(Connection("http://127.0.0.1:1")))
     who = {"controller": "memguard.io/agent", "instance": "memguard-node-x"}
     return Recorder(nowhere, **who, trouble=troubles.append, clock=time.clock, now=time.now)
 

@@ -29,6 +29,7 @@ from memguard.kube.client import Client
 from memguard.kube.events import Recorder
 from memguard.kube.objects import Pod
 from memguard.kube.store import Change
+from memguard.kube.wire import Wire
 from memguard.service.command import connection
 from memguard.service.crew import Crew
 from memguard.service.journal import Journal, utc_now
@@ -44,7 +45,7 @@ class Agent:
         self._crew = Crew(journal)
         self._metrics = Metrics(self._view)
         self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
-        self._client = Client(connection(wanted.kubeconfig))
+        self._client = Client(Wire(connection(wanted.kubeconfig)))
         self._own_node = OwnNode(self._client, wanted.node, self._advised, journal)
         self._watches = Watches(
             self._client,
@@ -186,7 +187,6 @@ class Agent:
 
     def _noticed(self) -> None:
         """The guard said something, or is gone."""
-        self._metrics.follow(self._link.presence.status)
         self._publisher.poke()
 
     def _told(self) -> None:

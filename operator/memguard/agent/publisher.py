@@ -44,13 +44,18 @@ class Gist(msgspec.Struct, frozen=True):
     orders: tuple[OrderAnswer, ...]
     conditions: tuple[tuple[str, str, str], ...]
     cramped: tuple[str, ...]
+    #: Hits, false alarms and misses by powers of two: the first is news, the hundredth waits for the next report.
+    score: tuple[int, ...]
 
 
 def gist(status: NodeMemoryStatus) -> Gist:
     """Of this one."""
     said = tuple((one.type, one.status, one.reason) for one in status.conditions)
     cramped = tuple(sorted(one.id for one in filter(near_limit, status.top)))
-    return Gist(status.level, status.plan.version if status.plan else None, status.orders, said, cramped)
+    card = status.scorecard
+    counts = (card.hits, card.false_alarms, card.misses) if card else ()
+    score = tuple(count.bit_length() for count in counts)
+    return Gist(status.level, status.plan.version if status.plan else None, status.orders, said, cramped, score)
 
 
 class Publisher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
@@ -170,6 +171,15 @@ class NodeMemoryStatus(Record, frozen=True, kw_only=True):
     ] = None
     guard_version: Annotated[Line | None, Meta(description="The guard's version.")] = None
     agent_version: Annotated[Line | None, Meta(description="The agent's version.")] = None
+
+    def age_seconds(self, now: datetime) -> float | None:
+        """How old it is; None where the node never said anything."""
+        return None if self.observed_at is None else max(0.0, (now - self.observed_at).total_seconds())
+
+    def silent(self, now: datetime) -> bool:
+        """Is what the node said too old to be true?"""
+        age = self.age_seconds(now)
+        return age is None or age > SILENT_SECONDS
 
 
 class NodeMemory(Record, frozen=True, kw_only=True):

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import msgspec
 
+from memguard.core.model import LARGEST
 from memguard.core.trace import UNREADABLE, Line, Reading, decode_line, decode_snapshot
 from memguard.errors import InputError
 
@@ -59,13 +60,58 @@ def numbered_lines(source: str) -> Iterator[tuple[int, bytes]]:
             number += 1
 
 
-def read_document(source: str, remedy: str) -> bytes:
-    """The whole of one document. Raises InputError, also when there is nothing in it, which `remedy` is for."""
+def read_yaml(source: str, remedy: str) -> list[Any]:
+    """The objects of a YAML or JSON file, as JSON has them: of each document, and of a List each of its items.
+
+    Raises InputError, also when there is nothing in it; `remedy` is what to give instead.
+    """
     name = name_of(source)
     text = _joined(numbered_lines(source), name)
     if not text:
         raise InputError(name, "it is empty", remedy=remedy)
-    return text
+    return [one for document in _documents(text, name, remedy) for one in _items(document)]
+
+
+def _documents(text: bytes, name: str, remedy: str) -> list[Any]:
+    """As JSON has them: YAML's own times, sets and endless numbers go through the same door."""
+    import yaml
+
+    try:
+        found = msgspec.json.decode(msgspec.json.encode(list(yaml.load_all(text, _loader(yaml)))))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(name, f"is no YAML: {problem}", line=mark.line + 1 if mark else None, remedy=remedy) from None
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(name, str(error), remedy=remedy) from None
+    if any(abs(number) > LARGEST for number in _numbers(found)):
+        raise InputError(name, "there is a number in it that no machine has", remedy=remedy)
+    return [document for document in found if document is not None]
+
+
+def _items(document: Any) -> list[Any]:
+    items = document.get("items") if isinstance(document, dict) else None
+    return items if isinstance(items, list) else [document]
+
+
+def _loader(yaml: Any) -> Any:
+    """A safe loader without aliases: a few lines with them stand for gigabytes, and kubectl writes none."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
+            return super().compose_node(parent, index)
+
+    return Loader
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(inner)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def name_of(source: str) -> str:

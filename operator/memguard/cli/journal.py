@@ -21,7 +21,7 @@ from memguard.cli.explanation import (
 from memguard.cli.files import begins_object
 from memguard.cli.reports import FactorReport
 from memguard.core.explain import WORDS
-from memguard.core.model import Container, Identity, Record, unread
+from memguard.core.model import Container, Record, titled, unread
 from memguard.core.score import Points
 from memguard.core.trace import UNREADABLE, input_error
 from memguard.errors import InputError
@@ -53,9 +53,7 @@ class LoggedCandidate(Record, frozen=True, kw_only=True):
     @property
     def container(self) -> Container:
         """What it is looked for by: the log has its names in the title only."""
-        place, _, name = self.title.rpartition("/")
-        namespace, _, pod = place.rpartition("/")
-        return unread(Identity(id=self.id, namespace=namespace, pod=pod, name=name))
+        return unread(titled(self.id, self.title))
 
 
 class LoggedDecision(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from memguard.cli.incident.delivery import ReportFormat, deliver
+from memguard.cli.incident.delivery import ReportFormat, ReportOutput, deliver
 from memguard.cli.incident.reading import read_incident
 
 Record = Annotated[
@@ -16,15 +16,9 @@ Record = Annotated[
         metavar="FILE", help="A MemoryGuardDecision as kubectl prints it, or a report's data; - reads stdin."
     ),
 ]
-Form = Annotated[
-    ReportFormat,
-    typer.Option(
-        "-o", "--output", help="How to print; html is a page that needs nothing else, json and yaml are stable."
-    ),
-]
 
 
-def report(record: Record, output: Form = ReportFormat.TABLE) -> None:
+def report(record: Record, output: ReportOutput = ReportFormat.TABLE) -> None:
     """Tell one incident: what happened, why this one, what would have changed it, what came after.
 
     FILE is one MemoryGuardDecision, in YAML or JSON. `kubectl memguard report NAME` reads it from the cluster, together

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from memguard.controller.resources import DECISIONS, RecordedDecision
 from memguard.core.cluster_budget import End, weary
-from memguard.core.fairness import Share
+from memguard.core.decision import ENDS
+from memguard.core.fairness import Share, share
 from memguard.core.model import Record
 from memguard.core.policies import LONGEST_WINDOW_SECONDS
 from memguard.core.retention import Kept, outdated
@@ -18,7 +19,6 @@ from memguard.kube.resources import Selection
 from memguard.kube.store import Change
 from memguard.kube.watch import Watcher
 
-ENDS = ("kill", "terminate", "evict")
 #: The triggers of what the operator itself decided: a report that looks bad, restarts in place that are of no use.
 BY_REPORT, BY_STORM = "report", "storm"
 #: ... and of what a guard did at its order.
@@ -159,14 +159,6 @@ def _end(one: RecordedDecision) -> End:
 def shares(one: RecordedDecision) -> tuple[Share, ...]:
     """Who held what when it was decided, as core/fairness looks at it."""
     return tuple(
-        Share(
-            groups=(
-                f"namespace/{candidate.title.partition('/')[0]}",
-                f"qos/{candidate.qos or 'unknown'}",
-                f"owner/{candidate.owner_kind or 'none'}",
-            ),
-            held_bytes=candidate.freed_bytes,
-            ended=candidate.id == one.spec.victim.id,
-        )
-        for candidate in one.spec.candidates
+        share(beside.title, beside.qos, beside.owner_kind, beside.freed_bytes, ended=beside.id == one.spec.victim.id)
+        for beside in one.spec.candidates
     )

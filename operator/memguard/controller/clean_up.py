@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeVar
 
 from memguard.controller.deeds import Deeds
 from memguard.controller.experience import NAME
-from memguard.controller.resources import LEASE
 from memguard.controller.taints import present
 from memguard.errors import NotFoundError
 from memguard.kube.client import Client
@@ -22,8 +21,10 @@ from memguard.kube.lease import RETRY_SECONDS, Elector
 from memguard.kube.objects import Node
 from memguard.kube.resources import CONFIG_MAPS, LEASES, NODES, Selection
 from memguard.kube.retry import retry
+from memguard.kube.wire import Wire
 from memguard.service.command import answer, connection, options
 from memguard.service.journal import Journal
+from memguard.service.resources import LEASE
 
 USAGE = """usage: memguard clean-up [options]
 
@@ -84,6 +85,6 @@ def _try(call: Callable[[], T], sleep: Sleep) -> T:
 
 def _run(argv: list[str]) -> int:
     wanted = arguments(argv)
-    client = Client(connection(wanted.kubeconfig))
+    client = Client(Wire(connection(wanted.kubeconfig)))
     clean_up(client, wanted.namespace, Journal(sys.stdout.fileno()), threading.Event().wait)
     return 0

@@ -24,7 +24,7 @@ from memguard.controller.metrics import Metrics, View
 from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_clerk import PolicyClerk
 from memguard.controller.reports import silent
-from memguard.controller.resources import LEASE, RecordedDecision, ReportedNode
+from memguard.controller.resources import RecordedDecision, ReportedNode
 from memguard.controller.taints import Taints, present
 from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
@@ -37,10 +37,11 @@ from memguard.kube.connection import Connection
 from memguard.kube.events import Notice, Recorder
 from memguard.kube.lease import Elector
 from memguard.kube.objects import Node, ObjectReference
+from memguard.kube.wire import Wire
 from memguard.service.crew import PARTING_SECONDS, Crew
 from memguard.service.journal import Journal, utc_now
 from memguard.service.notices import decided
-from memguard.service.resources import CLUSTER_POLICIES, POLICIES, reference
+from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES, reference
 from memguard.service.web import Web
 
 #: An eviction waits 0.1 s for the API server, which has its list of budgets confirmed by etcd; one that conflicts, ten.
@@ -72,8 +73,8 @@ class Operator:
         self._crew = Crew(journal)
         self._metrics = Metrics(self._view)
         self.web = Web(wanted.listen, self._metrics.registry, healthy=self.unhealthy, ready=self.unready)
-        self._client = Client(connection, idle_connections=HANDS + CARING_HANDS)
-        self._lease_client = Client(connection, timeout_seconds=LEASE_TIMEOUT_SECONDS)
+        self._client = Client(Wire(connection, idle_connections=HANDS + CARING_HANDS))
+        self._lease_client = Client(Wire(connection, timeout_seconds=LEASE_TIMEOUT_SECONDS))
         self._elector = Elector(self._lease_client, LEASE, wanted.namespace, wanted.identity, trouble=journal.trouble)
         self._recorder = Recorder(
             self._client, controller="memguard.io/operator", instance=wanted.identity, trouble=journal.trouble

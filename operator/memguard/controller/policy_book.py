@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from memguard.core.compile import Compiled, compile_plan
-from memguard.core.notes import Named
 from memguard.errors import KubeError
 from memguard.kube.client import Client
 from memguard.kube.codec import Broken, Found, Key
 from memguard.kube.resources import Resource, Selection
+from memguard.service.policies import named
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 LIST_SECONDS = 30.0
@@ -148,13 +148,3 @@ def _versions(items: Mapping[str, Mapping[Key, Item]]) -> set[tuple[str, ...]]:
 def _version(item: Item) -> tuple[str, str]:
     """Which policy, and which spec of it: that its status was written, by ourselves above all, is no news."""
     return item.uid, item.resource_version if isinstance(item, Broken) else f"spec {item.object.metadata.generation}"
-
-
-def named(items: Iterable[Item]) -> tuple[Any, ...]:
-    """As core/compile takes them: `Cluster` or `Tenant`."""
-    return tuple(
-        Named(namespace=one.namespace, name=one.name, spec=None, problem=one.problem)
-        if isinstance(one, Broken)
-        else Named(namespace=one.namespace, name=one.name, spec=one.object.spec)
-        for one in items
-    )

@@ -20,7 +20,7 @@ from memguard.api.policies import (
 from memguard.api.wire import body
 from memguard.controller.archive import Archive
 from memguard.controller.fleet import Fleet
-from memguard.controller.policy_book import PolicyBook, named
+from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_status import Known, clusters_status, tenants_status
 from memguard.controller.resources import RecordedDecision
 from memguard.core.compile import DEFAULT, Compiled, compile_plan
@@ -34,6 +34,7 @@ from memguard.kube.codec import Broken, Found
 from memguard.kube.identities import identities
 from memguard.kube.objects import Node
 from memguard.kube.resources import PODS, Resource, Selection
+from memguard.service.policies import named
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 REFRESH_SECONDS = 60.0

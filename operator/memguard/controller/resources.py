@@ -9,6 +9,7 @@ from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.meta import ObjectMeta
 from memguard.api.node_memory import NodeScorecard, OrderAnswer, TopContainer
 from memguard.core.advice import NO_ADVICE, Advice
+from memguard.core.decision import carried_out
 from memguard.core.model import Level, Moment, Qos, Record
 from memguard.core.policy import Action, Mode
 from memguard.core.scorecard import Verdict
@@ -101,12 +102,9 @@ class RecordedDecision(Record, frozen=True, kw_only=True):
 
     @property
     def enforced(self) -> bool:
-        """Was it done? What was written down, and then refused, has no outcome: nobody knows what came back."""
-        undone = self.status.phase == "Incomplete" and self.status.freed_bytes is None
-        return self.spec.mode == "Enforce" and not undone
+        """Was it done?"""
+        return carried_out(self.spec.mode, self.status.phase, self.status.freed_bytes)
 
 
 NODE_MEMORIES = resource_of(NODE_MEMORY, ReportedNode)
 DECISIONS = resource_of(DECISION, RecordedDecision)
-#: Which replica acts.
-LEASE = "memguard-operator"

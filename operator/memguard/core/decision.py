@@ -16,6 +16,14 @@ from memguard.core.score import Points, factor_points
 from memguard.core.select import Candidate, Ranking
 from memguard.core.timeline import TimelinePoint
 
+#: What ends a container.
+ENDS: tuple[Action, ...] = ("kill", "terminate", "evict")
+
+
+def carried_out(mode: Mode, phase: str | None, freed_bytes: int | None) -> bool:
+    """Was it done? What was written down, and then refused, has no outcome: nobody knows what came back."""
+    return mode == "Enforce" and not (phase == "Incomplete" and freed_bytes is None)
+
 
 class Victim(Record, frozen=True, kw_only=True):
     """Who was chosen; without a pod it could not be mapped."""

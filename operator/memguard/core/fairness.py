@@ -22,6 +22,12 @@ class Share(Record, frozen=True, kw_only=True):
     ended: bool = False
 
 
+def share(title: str, qos: str | None, owner_kind: str | None, held_bytes: int, *, ended: bool) -> Share:
+    """A candidate's, by its title (namespace/pod/name), QoS class and kind of owner."""
+    groups = (f"namespace/{title.partition('/')[0]}", f"qos/{qos or 'unknown'}", f"owner/{owner_kind or 'none'}")
+    return Share(groups=groups, held_bytes=held_bytes, ended=ended)
+
+
 class Standing(Record, frozen=True, kw_only=True):
     """How often a group was hit, and how often its share of the memory would have it."""
 

@@ -160,6 +160,18 @@ class Identity(Record, frozen=True, kw_only=True):
     memory_volumes: tuple[MemoryVolume, ...] = ()
 
 
+def container_title(namespace: str | None, pod: str | None, name: str | None, otherwise: str = "") -> str:
+    """What a person calls a container: namespace/pod/name; where nothing is mapped, its name or what else it has."""
+    return "/".join(filter(None, (namespace, pod, name))) if pod else name or otherwise
+
+
+def titled(identity: str, title: str) -> Identity:
+    """The container of this id whose title is namespace/pod/name."""
+    place, _, name = title.rpartition("/")
+    namespace, _, pod = place.rpartition("/")
+    return Identity(id=identity, namespace=namespace or None, pod=pod or None, name=name or None)
+
+
 class Container(Identity, frozen=True, kw_only=True):
     """One container: its identity (cgroup and pod) and its readings."""
 
@@ -180,9 +192,7 @@ class Container(Identity, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """What a person calls it: namespace/pod/name, or its cgroup where nothing is mapped."""
-        if self.pod:
-            return "/".join(part for part in (self.namespace, self.pod, self.name) if part)
-        return self.name or self.cgroup or self.id[:12]
+        return container_title(self.namespace, self.pod, self.name, self.cgroup or self.id[:12])
 
     @property
     def mapped(self) -> bool:

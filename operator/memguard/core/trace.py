@@ -10,7 +10,7 @@ import msgspec
 
 from memguard.core.model import Record, Snapshot
 from memguard.core.policy import Plan
-from memguard.errors import InputError
+from memguard.errors import InputError, problem_and_field
 
 
 class Header(Record, frozen=True, kw_only=True, tag_field="type", tag="header"):
@@ -129,8 +129,7 @@ def _inline(line: bytes, probe: _Probe) -> Snapshot:
 
 def input_error(error: Exception, source: str, line: int | None) -> InputError:
     """msgspec's words as ours: problem, field (a JSON path) and what to do."""
-    problem, _, path = str(error).partition(" - at `")
-    path = path.rstrip("`")
+    problem, path = problem_and_field(error)
     _, missing, name = problem.partition("missing required field `")
     if missing:
         path = f"{path or '$'}.{name.rstrip('`')}"
@@ -151,13 +150,13 @@ def _check_ids(snapshot: Snapshot, source: str, line_at: Callable[[str], int | N
 
 def _line_of(text: bytes, error: Exception) -> int | None:
     """The line of a syntax error, or of a wrong field."""
-    problem, _, path = str(error).partition(" - at `")
+    problem, path = problem_and_field(error)
     digits = problem.rpartition("(byte ")[2].rstrip(")")
     if digits.isdecimal():
         return text[: int(digits)].count(b"\n") + 1
     if not isinstance(error, msgspec.ValidationError):
         return text.count(b"\n") + 1
-    return _line_at(text, path.rstrip("`"))
+    return _line_at(text, path)
 
 
 def _line_at(text: bytes, path: str) -> int:

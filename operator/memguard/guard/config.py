@@ -26,7 +26,7 @@ from memguard.core.policy import (
     Settings,
 )
 from memguard.core.score import WEIGHTS
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, problem_and_field
 from memguard.kernel.paths import is_boundary
 
 #: More than any plan needs; what is cut off a longer file would silently not count.
@@ -160,7 +160,7 @@ def parse_config(text: bytes, path: str = "<config>") -> Config:
     try:
         config = msgspec.convert(data, Config)
     except msgspec.ValidationError as error:
-        raise _wrong_value(source, str(error)) from None
+        raise _wrong_value(source, error) from None
     for check in (_check_actions, _check_signals, _check_globs, _check_paths):
         check(source, config)
     return config
@@ -188,10 +188,10 @@ _WORDS = {
 _REMEDY = "See docs/guard.md for what each key takes."
 
 
-def _wrong_value(source: _Source, error: str) -> ConfigError:
+def _wrong_value(source: _Source, error: msgspec.ValidationError) -> ConfigError:
     """msgspec's words as ours."""
-    problem, _, place = error.partition(" - at `$")
-    field = place.strip("`.")
+    problem, path = problem_and_field(error)
+    field = path.removeprefix("$").strip(".")
     words = _WORDS.get(field.rpartition(".")[2].partition("[")[0], ())
     listed = problem.startswith("Invalid enum value") and words
     return source.error(

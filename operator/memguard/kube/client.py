@@ -15,11 +15,9 @@ import msgspec
 from memguard.errors import GoneError, KubeError, TooLargeError
 from memguard.kube.answers import Request, stream_refusal
 from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listing, encode
-from memguard.kube.connection import Connection
 from memguard.kube.objects import Status
 from memguard.kube.resources import PODS, Resource, Selection
 from memguard.kube.transport import Lines, Transport
-from memguard.kube.wire import IDLE_CONNECTIONS, Wire
 
 T = TypeVar("T")
 
@@ -27,7 +25,6 @@ T = TypeVar("T")
 PAGE = 100
 #: The server keeps a continuation for five minutes; who fails twice to list within that will fail again.
 LIST_ATTEMPTS = 3
-TIMEOUT_SECONDS = 10.0
 #: The API server tries an eviction that conflicts 20 times, each half a second (measured: 10.0 s for another's UID).
 EVICTION_TIMEOUT_SECONDS = 20.0
 MANAGER = "memguard"
@@ -39,22 +36,10 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class Client:
-    """Talks to one API server; any number of threads may use it. Over another wire than ours where it is given one.
+    """Talks to one API server over a wire; any number of threads may use it."""
 
-    `timeout_seconds`: to connect, to begin with an answer, and between two pieces of it. `idle_connections`: as many
-    stay open as threads ask at once; a new one costs more than the request.
-    """
-
-    def __init__(
-        self,
-        connection: Connection | Transport,
-        *,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        idle_connections: int = IDLE_CONNECTIONS,
-    ) -> None:
-        if isinstance(connection, Connection):
-            connection = Wire(connection, timeout_seconds=timeout_seconds, idle_connections=idle_connections)
-        self._wire: Transport = connection
+    def __init__(self, wire: Transport) -> None:
+        self._wire = wire
         self._codecs: dict[Any, Codec[Any]] = {}
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, problem_and_field
 from memguard.kube.connection import Connection, FixedToken, Token, TokenFile, read_pem, tls_context
 
 N = TypeVar("N", "_NamedCluster", "_NamedContext", "_NamedUser")
@@ -96,9 +96,9 @@ def _load(path: str) -> _Kubeconfig:
         text = " ".join(str(error).split())
         raise ConfigError(path, f"cannot be read ({text})", remedy="Give the path of a kubeconfig.") from None
     except msgspec.ValidationError as error:
-        problem, _, field = str(error).partition(" - at ")
+        problem, field = problem_and_field(error)
         remedy = "Compare with `kubectl config view`."
-        raise ConfigError(path, problem, remedy=remedy, field=field.strip("`") or None) from None
+        raise ConfigError(path, problem, remedy=remedy, field=field or None) from None
 
 
 def _named(path: str, section: str, entries: tuple[N, ...], name: str) -> N:

@@ -22,6 +22,11 @@ def micro_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def moment_of(micro_time: str) -> datetime:
+    """The moment that a MicroTime means."""
+    return datetime.fromisoformat(micro_time)
+
+
 class OwnerReference(KubeObject, frozen=True, kw_only=True):
     """Whom an object belongs to; `controller`: it is also managed by it."""
 

@@ -28,18 +28,23 @@ LARGEST_ANSWER_BYTES = 32 << 20
 #: Balancers in between forget a connection after some minutes without a word to either side.
 IDLE_SECONDS = 60.0
 IDLE_CONNECTIONS = 4
+TIMEOUT_SECONDS = 10.0
 _PIECE_BYTES = 1 << 16
 _LONGEST_WORDS = 500
 
 
 class Wire:
-    """Sends requests; any thread may, each over a connection of its own."""
+    """Sends requests; any thread may, each over a connection of its own.
+
+    `timeout_seconds`: to connect, to begin with an answer, and between two pieces of it. `idle_connections`: as many
+    stay open as threads ask at once; a new one costs more than the request.
+    """
 
     def __init__(
         self,
         connection: Connection,
         *,
-        timeout_seconds: float,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         idle_connections: int = IDLE_CONNECTIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

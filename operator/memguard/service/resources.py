@@ -1,4 +1,4 @@
-"""The policy kinds as agent and operator read them, and the way from a kind of ours to a resource."""
+"""The policy kinds as everybody reads them, the operator's lease, and the way from a kind of ours to a resource."""
 
 from __future__ import annotations
 
@@ -38,5 +38,7 @@ def reference(resource: Resource[Any], one: Named) -> ObjectReference:
     )
 
 
+#: Which replica of the operator acts.
+LEASE = "memguard-operator"
 POLICIES = resource_of(POLICY, TenantPolicy)
 CLUSTER_POLICIES = resource_of(CLUSTER_POLICY, ClusterPolicy)

@@ -10,15 +10,15 @@ import typer
 from memguard import __version__
 from memguard.cli.app import run_app
 from memguard.cli.cluster.complete import COMMAND, complete
-from memguard.cli.cluster.doctor import doctor
-from memguard.cli.cluster.explain import explain
-from memguard.cli.cluster.fairness import fairness
-from memguard.cli.cluster.history import history
-from memguard.cli.cluster.pause import pause, resume
-from memguard.cli.cluster.report import report
-from memguard.cli.cluster.scorecard import scorecard
-from memguard.cli.cluster.simulate import simulate
-from memguard.cli.cluster.top import top
+from memguard.cli.cluster.doctor.command import doctor
+from memguard.cli.cluster.explain.command import explain
+from memguard.cli.cluster.fairness.command import fairness
+from memguard.cli.cluster.history.command import history
+from memguard.cli.cluster.pause.command import pause, resume
+from memguard.cli.cluster.report.command import report
+from memguard.cli.cluster.scorecard.command import scorecard
+from memguard.cli.cluster.simulate.command import simulate
+from memguard.cli.cluster.top.command import top
 
 PROGRAM = "kubectl memguard"
 COMMANDS = (top, explain, history, report, scorecard, fairness, simulate, doctor, pause, resume)

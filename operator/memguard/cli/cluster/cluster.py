@@ -6,34 +6,34 @@ Every call raises MemguardError in one line with a remedy: what is not installed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from memguard.api.decision import MemoryGuardDecision
-from memguard.api.definitions import CLUSTER_POLICY, DECISION, NODE_MEMORY, POLICY
+from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
-from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.login import Login, log_in
 from memguard.cli.cluster.progress import working
+from memguard.core.policy import Mode
 from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
 from memguard.kube.codec import Listing
 from memguard.kube.objects import Node, Pod
 from memguard.kube.resources import NODES, PODS, Resource, Selection
-from memguard.service.resources import resource_of
+from memguard.service.resources import CLUSTER_POLICIES, POLICIES, resource_of
 
 T = TypeVar("T")
 
-SYSTEM_NAMESPACE = "memguard-system"
 #: Nodes' reports and decisions are some KiB each.
 PAGE = 500
 
 NODE_MEMORIES = resource_of(NODE_MEMORY, NodeMemory)
 DECISIONS = resource_of(DECISION, MemoryGuardDecision)
-POLICIES = resource_of(POLICY, MemoryGuardPolicy)
-CLUSTER_POLICIES = resource_of(CLUSTER_POLICY, ClusterMemoryGuardPolicy)
 OURS = frozenset(one.plural for one in (NODE_MEMORIES, DECISIONS, POLICIES, CLUSTER_POLICIES))
 
+#: In whatever namespace they were installed.
+OUR_PODS = "kubectl get pods -A -l app.kubernetes.io/name=memguard -o wide"
 INSTALL = "Install memguard first (docs/cluster.md), or is it another --context?"
 RIGHTS = "docs/cli.md says what each command needs; whoever administers the cluster grants it."
 
@@ -42,7 +42,7 @@ class Cluster:
     """One cluster, and the namespace that is meant where none is named."""
 
     def __init__(self, login: Login, namespace: str | None = None) -> None:
-        self.client, self.server = login.client, login.server
+        self.client = login.client
         self.namespace = namespace or login.namespace
 
     @classmethod
@@ -52,7 +52,7 @@ class Cluster:
 
     def listing(self, selection: Selection[T]) -> Listing[T]:
         """All of a selection, also what does not decode."""
-        with working(f"reading {selection.resource.plural}"), explained(selection.resource):
+        with working(f"reading {selection.resource.plural}"), plainly(selection.resource):
             return self.client.list_all(selection, page=PAGE if selection.resource.plural in OURS else 100)
 
     def all(self, selection: Selection[T]) -> tuple[T, ...]:
@@ -70,9 +70,21 @@ class Cluster:
             return found
         near = nearest(node, (one.metadata.name for one in self.reports()))
         raise MemguardError(
-            f"node {node}: there is no report of it. {near or INSTALL} Does a memguard-node pod run on it "
-            f"(kubectl -n {SYSTEM_NAMESPACE} get pods -o wide)?"
+            f"node {node}: there is no report of it. {near or INSTALL} Does a memguard-node pod run on it ({OUR_PODS})?"
         )
+
+    def decisions(
+        self, namespace: str | None = None, *, pod: str | None = None, node: str | None = None, mode: Mode | None = None
+    ) -> tuple[MemoryGuardDecision, ...]:
+        """Those of a namespace (None: all), about this pod, of this node, in this mode; by their time."""
+        wanted = {"spec.victim.pod": pod, "spec.node": node, "spec.mode": mode}
+        fields = ",".join(f"{field}={value}" for field, value in wanted.items() if value)
+        try:
+            found = self.all(Selection(DECISIONS, namespace, fields=fields))
+        except InputError:  # Kubernetes before 1.31 does not select by fields of ours
+            found = self.all(Selection(DECISIONS, namespace))
+        chosen = (one for one in found if pod in (None, one.spec.victim.pod) and node in (None, one.spec.node))
+        return tuple(sorted((one for one in chosen if mode in (None, one.spec.mode)), key=_at))
 
     def nodes(self, labels: str = "") -> tuple[Node, ...]:
         """The Node objects."""
@@ -85,16 +97,30 @@ class Cluster:
     def find(self, resource: Resource[T], name: str, namespace: str | None = None) -> T | None:
         """One object, if it is there. That its kind is not there is an error."""
         try:
-            with explained(resource):
+            with plainly(resource):
                 return self.client.get(resource, name, namespace)
         except MissingError:
             self.all(Selection(resource, namespace, fields=f"metadata.name={name}"))
             return None
 
+    def apply(self, resource: Resource[T], name: str, content: Mapping[str, Any]) -> T:
+        """The object, made or changed so that it has these fields; whoever wrote them before is not asked."""
+        with plainly(resource):
+            return self.client.apply(resource, name, content, manager="kubectl-memguard", force=True)
+
+    def delete(self, resource: Resource[T], name: str) -> None:
+        """Delete it, if it is there."""
+        with plainly(resource), suppress(NotFoundError):
+            self.client.delete(resource, name)
+
     def patch(self, resource: Resource[T], name: str, change: Mapping[str, Any]) -> T:
         """The object with these fields changed (RFC 7386)."""
-        with explained(resource):
+        with plainly(resource):
             return self.client.merge_patch(resource, name, change)
+
+
+def _at(one: MemoryGuardDecision) -> tuple[datetime, str]:
+    return one.spec.taken_at, one.metadata.name
 
 
 class MissingError(MemguardError):
@@ -106,7 +132,7 @@ class RefusedError(MemguardError):
 
 
 @contextmanager
-def explained(resource: Resource[Any]) -> Iterator[None]:
+def plainly(resource: Resource[Any]) -> Iterator[None]:
     """The API server's refusals, as people are to hear of them."""
     try:
         yield

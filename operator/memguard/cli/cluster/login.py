@@ -17,6 +17,7 @@ from memguard.cli.cluster.transport import Urllib3Transport
 from memguard.errors import MemguardError
 from memguard.kube.client import Client
 from memguard.kube.connection import SERVICE_ACCOUNT, in_cluster
+from memguard.kube.wire import Wire
 
 USUAL_PLACE = "~/.kube/config"
 NOWHERE = (
@@ -28,7 +29,6 @@ class Login(NamedTuple):
     """A cluster that can be asked, and the namespace that its context is in."""
 
     client: Client
-    server: str
     namespace: str = "default"
 
 
@@ -43,8 +43,7 @@ def log_in(kubeconfig: str | None = None, context: str | None = None) -> Login:
     if kubeconfig:
         raise MemguardError(f"{kubeconfig}: there is no such file. Give the path of a kubeconfig.")
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        connection = in_cluster()
-        return Login(Client(connection), connection.server, _own_namespace())
+        return Login(Client(Wire(in_cluster())), _own_namespace())
     raise MemguardError(NOWHERE)
 
 
@@ -78,7 +77,7 @@ def _from_files(files: str, context: str | None) -> Login:
         )
         pool = client.ApiClient(configuration).rest_client.pool_manager
     transport = Urllib3Transport(configuration, pool)
-    return Login(Client(transport), configuration.host, chosen["context"].get("namespace") or "default")
+    return Login(Client(transport), chosen["context"].get("namespace") or "default")
 
 
 def _chosen(config: Any, files: str, name: str | None) -> dict[str, Any]:

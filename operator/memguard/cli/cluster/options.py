@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from re import fullmatch
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from memguard.cli.cluster.suggest import contexts, namespaces, nodes
+from memguard.cli.cluster.suggest import contexts, namespace_names, node_names
 from memguard.cli.output import Format, emit
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """`-o`."""
+    """`-o` of a command that has more to show than a narrow screen has room for."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -25,7 +26,7 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
-Output = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
+WideOutput = Annotated[Form, typer.Option("-o", "--output", help="How to print; json and yaml are stable.")]
 Kubeconfig = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="How to reach the cluster.", show_default="$KUBECONFIG, ~/.kube/config"),
@@ -42,18 +43,45 @@ Namespace = Annotated[
         metavar="NAME",
         help="Which namespace.",
         show_default="the context's",
-        autocompletion=namespaces,
+        autocompletion=namespace_names,
     ),
 ]
-NodeName = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=nodes)]
+NodeName = Annotated[
+    str | None, typer.Option("--node", metavar="NAME", help="Only this node.", autocompletion=node_names)
+]
 NodeNames = Annotated[
     list[str] | None,
-    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=nodes),
+    typer.Option("--node", metavar="NAME", help="Only this node; may be repeated.", autocompletion=node_names),
 ]
 AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="All namespaces.")]
 Selector = Annotated[
     str, typer.Option("-l", "--selector", metavar="LABELS", help="Only what has these labels: a=b,c!=d, as in kubectl.")
 ]
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    """`90s`, `15m`, `6h`, `7d`, as kubectl takes them. Raises BadParameter."""
+    found = fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time: give 90s, 15m, 6h or 7d")
+    return float(found[1]) * UNITS[found[2]]
+
+
+Since = Annotated[
+    float | None,
+    typer.Option("--since", metavar="TIME", help="Not older than this: 90s, 15m, 6h, 7d.", parser=_seconds),
+]
+
+
+def pod_name(target: str) -> str:
+    """Of pod/NAME or NAME. Raises BadParameter."""
+    kind, slash, name = target.rpartition("/")
+    if (slash and kind not in ("pod", "pods", "po")) or not name:
+        raise typer.BadParameter(f"{target}: give pod/NAME")
+    return name
 
 
 def where(namespace: str | None, default: str, *, everywhere: bool) -> str | None:

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from memguard.cli.cluster.cluster import Cluster
-from memguard.controller.policy_book import named
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.compile import Compiled, compile_plan
 from memguard.core.notes import Named
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.kube.resources import Selection
+from memguard.service.policies import named
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 ClusterRule = Named[ClusterMemoryGuardPolicySpec]

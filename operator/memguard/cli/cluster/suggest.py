@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import typer
 
@@ -29,10 +30,14 @@ def _suggested(names: Callable[[Cluster, str | None], Iterable[str]]) -> Names:
     return suggest
 
 
-nodes = _suggested(lambda cluster, _: (one.metadata.name for one in cluster.all(Selection(NODE_MEMORIES))))
-namespaces = _suggested(lambda cluster, _: (one.metadata.name for one in cluster.all(Selection(NAMESPACES))))
-decisions = _suggested(lambda cluster, space: (one.metadata.name for one in cluster.all(Selection(DECISIONS, space))))
-pods = _suggested(lambda cluster, space: (f"pod/{one.metadata.name}" for one in cluster.all(Selection(PODS, space))))
+node_names = _suggested(lambda cluster, _: _names(cluster.all(Selection(NODE_MEMORIES))))
+namespace_names = _suggested(lambda cluster, _: _names(cluster.all(Selection(NAMESPACES))))
+decision_names = _suggested(lambda cluster, space: _names(cluster.all(Selection(DECISIONS, space))))
+pod_names = _suggested(lambda cluster, space: (f"pod/{name}" for name in _names(cluster.all(Selection(PODS, space)))))
+
+
+def _names(objects: Iterable[Any]) -> Iterator[str]:
+    return (one.metadata.name for one in objects)
 
 
 def contexts(ctx: typer.Context, incomplete: str) -> list[str]:

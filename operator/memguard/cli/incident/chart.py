@@ -13,8 +13,8 @@ from typing import Literal
 import msgspec
 
 from memguard.cli.incident.incident import Incident, short
-from memguard.cli.incident.marks import AXIS, BADGES, Badge, Tick, badges, times, unit
-from memguard.cli.incident.moments import Series, available, spans, victims
+from memguard.cli.incident.marks import AXIS, BADGES, Badge, Tick, badges, time_ticks, unit
+from memguard.cli.incident.moments import Curve, available, spans, victims
 from memguard.cli.incident.words import around, place
 from memguard.cli.view.plot import Frame, binary_step, ticks
 from memguard.core.explain import size
@@ -90,7 +90,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     name: Name
     title: str
-    series: Series
+    series: Curve
     level: tuple[int, str] | None
     fall_bytes_per_second: int
 
@@ -186,7 +186,7 @@ def _view(incident: Incident, measures: Iterable[_Measure], time: Time, place: P
     return View(
         caption=f"{'magnified: ' if magnifies else ''}{unit(frame)[1]} from the action",
         plots=tuple(plots),
-        times=tuple(times(frame)),
+        times=tuple(time_ticks(frame)),
         badges=badges(incident, frame),
         top=top + BADGES,
     )
@@ -220,18 +220,18 @@ def _dots(readings: Iterable[tuple[float, int]], frame: Frame) -> Iterator[Dot]:
             yield Dot(last, frame.py(v), f"{around(t)}: {size(v)}")
 
 
-def _within(series: Series, frame: Frame) -> Series:
+def _within(series: Curve, frame: Frame) -> Curve:
     """The readings within the frame's time, and where the curve enters and leaves it."""
     inside = tuple(point for point in series if frame.shows(point[0]))
     edges = tuple((t, _between(series, t)) for t in (frame.from_t, frame.to_t) if _covers(series, t))
     return tuple(sorted({*inside, *edges}))
 
 
-def _covers(series: Series, t: float) -> bool:
+def _covers(series: Curve, t: float) -> bool:
     return series[0][0] < t < series[-1][0]
 
 
-def _between(series: Series, t: float) -> int:
+def _between(series: Curve, t: float) -> int:
     """The value at a time between two readings, in proportion."""
     before = max((point for point in series if point[0] <= t), key=lambda point: point[0])
     after = min((point for point in series if point[0] > t), key=lambda point: point[0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 from memguard.cli.incident.incident import Incident
 from memguard.cli.output import Format, console, encode, write
@@ -15,6 +18,14 @@ class ReportFormat(StrEnum):
     HTML = "html"
     JSON = "json"
     YAML = "yaml"
+
+
+ReportOutput = Annotated[
+    ReportFormat,
+    typer.Option(
+        "-o", "--output", help="How to print; html is a page that needs nothing else, json and yaml are stable."
+    ),
+]
 
 
 def deliver(incident: Incident, form: ReportFormat) -> None:

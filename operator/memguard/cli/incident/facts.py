@@ -15,11 +15,9 @@ from memguard.api.crd import kind_schema
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.incident.incident import Incident
 from memguard.cli.incident.moments import reaction
-from memguard.cli.incident.words import deed, duration, place, times, trigger_words
+from memguard.cli.incident.words import deed, place, trigger_words
+from memguard.cli.words import duration, near, times
 from memguard.core.explain import size
-
-#: Times beyond this are no news.
-FAR_SECONDS = 86400.0
 
 
 class Tile(msgspec.Struct, frozen=True):
@@ -56,7 +54,7 @@ def _tiles(incident: Incident) -> Iterator[Tile]:
     line = "the line stood {} below the limit" if incident.own_limit else "of a reserve of {}"
     yield Tile(f"Left within {place(spec.domain)}", size(spec.available_bytes), line.format(size(spec.reserve_bytes)))
     left = incident.exhaustion_seconds
-    if left is not None and left < FAR_SECONDS:
+    if near(left):
         pace = f"at the pace of that moment, {size(spec.fall_bytes_per_second)} a second"
         yield Tile("Until nothing was left", duration(left), pace)
     took = reaction(incident)

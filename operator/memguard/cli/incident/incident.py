@@ -11,7 +11,7 @@ from memguard.cli.explanation import Explanation
 from memguard.cli.journal import LoggedDecision, explanation_of, explanation_of_other
 from memguard.cli.output import plain
 from memguard.cli.view.table import SHORT_ID, label
-from memguard.core.model import Moment, Record
+from memguard.core.model import Moment, Record, container_title
 
 #: Of a name in a heading; the whole name stands in the facts.
 LONGEST_NAME = 96
@@ -55,8 +55,8 @@ class Incident(Record, frozen=True, kw_only=True):
     def title(self) -> str:
         """The victim as a person calls it: namespace/pod/name, else what its cgroup is called."""
         victim = self.decision.spec.victim
-        if victim.namespace and victim.pod and victim.name:
-            return f"{victim.namespace}/{victim.pod}/{victim.name}"
+        if victim.pod:
+            return container_title(victim.namespace, victim.pod, victim.name)
         listed = next((one.title for one in self.decision.spec.candidates if one.id == victim.id), "")
         return label(listed or victim.cgroup or victim.id[:SHORT_ID]) or "an unnamed container"
 

@@ -34,7 +34,7 @@ class Badge(msgspec.Struct, frozen=True):
     kind: str
 
 
-def times(frame: Frame, since: float = 0.0) -> Iterator[Tick]:
+def time_ticks(frame: Frame, since: float = 0.0) -> Iterator[Tick]:
     """Round times within a frame; `since`: what counts as 0."""
     low, high = frame.from_t - since, frame.to_t - since
     most = max(2, int(frame.width / TIME_WIDTH))

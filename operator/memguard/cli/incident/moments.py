@@ -9,12 +9,13 @@ from typing import Literal
 import msgspec
 
 from memguard.cli.incident.incident import Incident
-from memguard.cli.incident.words import deed, duration, trigger_words
+from memguard.cli.incident.words import deed, trigger_words
+from memguard.cli.words import duration
 from memguard.core.explain import size
 
-Kind = Literal["before", "step", "deed", "end"]
+MomentKind = Literal["before", "step", "deed", "end"]
 #: (seconds, bytes)
-Series = tuple[tuple[float, int], ...]
+Curve = tuple[tuple[float, int], ...]
 
 #: The guard's steps by the names that it gives them, and what the time until each is called.
 STEPS = {
@@ -29,7 +30,7 @@ class Moment(msgspec.Struct, frozen=True):
     """Something that happened; `seconds` from the action, before it negative."""
 
     seconds: float
-    kind: Kind
+    kind: MomentKind
     words: str
 
 
@@ -52,13 +53,13 @@ def spans(incident: Incident) -> tuple[Span, ...]:
     return tuple(Span(STEPS.get(name, (name, ""))[0], begin, end) for (_, begin), (name, end) in pairwise(steps))
 
 
-def available(incident: Incident) -> Series:
+def available(incident: Incident) -> Curve:
     """What was left within the boundary; of an old record the one figure that it has."""
     points = tuple((point.seconds, point.available_bytes) for point in incident.timeline)
     return points or ((0.0, incident.decision.spec.available_bytes),)
 
 
-def victims(incident: Incident) -> Series:
+def victims(incident: Incident) -> Curve:
     """The victim's memory, where it was read."""
     return tuple((p.seconds, p.victim_bytes) for p in incident.timeline if p.victim_bytes is not None)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from memguard.cli.incident.incident import Incident
-from memguard.cli.incident.marks import AXIS, BADGES, Badge, Tick, badges, times
+from memguard.cli.incident.marks import AXIS, BADGES, Badge, Tick, badges, time_ticks
 from memguard.cli.incident.moments import spans
-from memguard.cli.incident.words import duration
 from memguard.cli.view.plot import Frame
+from memguard.cli.words import duration
 
 MARGIN, HEIGHT = 16.0, 26.0
 #: No clock tells less apart.
@@ -53,7 +53,7 @@ def strip(incident: Incident, width: float) -> Strip | None:
         height=frame.bottom + AXIS,
         frame=frame,
         steps=steps,
-        times=tuple(times(frame, since=begin)),
+        times=tuple(time_ticks(frame, since=begin)),
         badges=badges(incident, frame),
     )
 

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from memguard.cli.incident.facts import tiles
 from memguard.cli.incident.incident import Happening, Incident, PodNow, explained
-from memguard.cli.incident.moments import Series, available, moments, victims
-from memguard.cli.incident.words import Tone, around, headline, remark, times, verdict
+from memguard.cli.incident.moments import Curve, available, moments, victims
+from memguard.cli.incident.words import Tone, around, headline, remark, verdict
 from memguard.cli.view.explanation import explanation_view
 from memguard.cli.view.table import BAD, GOOD, QUIET, WARNING, cell, table
+from memguard.cli.words import moment, times
 
 STYLES: dict[Tone, str] = {"good": GOOD, "bad": BAD, "open": QUIET}
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -27,7 +28,7 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
     spec, found = incident.decision.spec, verdict(incident)
     yield cell(headline(incident), "bold")
     yield cell(f"{found.word}. {found.words}", STYLES[found.tone])
-    yield cell(f"{spec.id} on node {spec.node}, {spec.taken_at:%Y-%m-%d %H:%M:%S %Z}", QUIET)
+    yield cell(f"{spec.id} on node {spec.node}, {moment(spec.taken_at, seconds=True)}", QUIET)
     if said := remark(incident):
         yield cell(said)
     yield _figures(incident)
@@ -52,8 +53,8 @@ def _figures(incident: Incident) -> Table:
 
 def _course(incident: Incident) -> Table:
     made = table("when", "what happened")
-    for moment in moments(incident):
-        made.add_row(cell(around(moment.seconds)), cell(moment.words, "bold" if moment.kind == "deed" else ""))
+    for step in moments(incident):
+        made.add_row(cell(around(step.seconds)), cell(step.words, "bold" if step.kind == "deed" else ""))
     return made
 
 
@@ -69,7 +70,7 @@ def _curves(incident: Incident) -> Table:
     return made
 
 
-def sparkline(series: Series) -> str:
+def sparkline(series: Curve) -> str:
     """The readings as blocks, one each, from nothing to the highest."""
     top = max(value for _, value in series)
     if top <= 0:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from memguard.cli.incident.incident import Incident, short
+from memguard.cli.words import duration, times
 from memguard.core.explain import size
 from memguard.core.policy import Action
 
@@ -175,11 +176,6 @@ def _why_incomplete(incident: Incident) -> str:
     return f"It was still there{waited}.{back}"
 
 
-def times(count: int) -> str:
-    """`once`, `3 times`."""
-    return "once" if count == 1 else f"{count} times"
-
-
 def place(domain: str) -> str:
     """The boundary, for people; ids and paths stand in the facts."""
     kind, _, name = domain.partition(":")
@@ -189,16 +185,6 @@ def place(domain: str) -> str:
 def trigger_words(trigger: str) -> str:
     """What led to it."""
     return TRIGGERS.get(trigger, short(trigger) or "not recorded")
-
-
-def duration(seconds: float) -> str:
-    """`0.4 ms`, `330 ms`, `2.5 s`, `3 min`, `5 h`: two digits that count."""
-    if abs(seconds) < 0.9995:
-        ms = seconds * 1000
-        return f"{ms:.0f} ms" if abs(ms) >= 9.95 or ms == 0 else f"{ms:.1f} ms"
-    if abs(seconds) < 120:
-        return f"{seconds:.0f} s" if abs(seconds) >= 9.95 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if abs(seconds) < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def clock(at: datetime) -> str:

@@ -6,13 +6,11 @@ from rich.console import Group
 
 from memguard.cli.outlook import ContainerOutlook, NodeOutlook, Outlook
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, label, table
-from memguard.cli.words import span
+from memguard.cli.words import moment, near, span, until
 from memguard.core.explain import size
 
 STYLES = {"ok": "", "warning": WARNING, "danger": BAD}
 NUMBERS = ("usage", "limit", "headroom", "time to limit", "score")
-#: A limit that is further away than this is no news.
-FAR_SECONDS = 86400.0
 
 
 def outlook_view(outlook: Outlook) -> Group:
@@ -21,11 +19,11 @@ def outlook_view(outlook: Outlook) -> Group:
     for container in outlook.containers:
         style = STYLES[container.level]
         made.add_row(*(cell(value, style) for value in _row(container)))
-    return Group(cell(_node(outlook.node)), cell(f"{outlook.taken_at:%Y-%m-%d %H:%M:%S} UTC", QUIET), made)
+    return Group(cell(_node(outlook.node)), cell(moment(outlook.taken_at, seconds=True), QUIET), made)
 
 
 def _node(node: NodeOutlook) -> str:
-    left = f", exhausted in {span(node.exhaustion_seconds or 0)}" if _near(node.exhaustion_seconds) else ""
+    left = f", exhausted in {span(node.exhaustion_seconds)}" if near(node.exhaustion_seconds) else ""
     return (
         f"{node.name}: {size(node.available_bytes)} of {size(node.total_bytes)} available{left}; "
         f"pressure {node.pressure:.2f}, threshold {node.threshold_score:.0f}; worst off: {node.domain}"
@@ -39,11 +37,7 @@ def _row(container: ContainerOutlook) -> tuple[str, ...]:
         size(container.usage_bytes),
         "-" if limit is None else size(limit),
         "-" if headroom is None else size(headroom),
-        span(container.limit_seconds or 0) if _near(container.limit_seconds) else "-",
+        until(container.limit_seconds),
         str(container.score),
         container.level,
     )
-
-
-def _near(seconds: float | None) -> bool:
-    return seconds is not None and seconds <= FAR_SECONDS

@@ -8,6 +8,7 @@ from rich.table import Table
 from memguard.cli.judging import Judgement
 from memguard.cli.reports import CandidateReport, RankReport
 from memguard.cli.view.table import BAD, QUIET, cell, label, table
+from memguard.cli.words import threshold
 from memguard.core.explain import size, strongest
 from memguard.core.select import Candidate
 
@@ -18,7 +19,7 @@ def ranking_view(report: RankReport, judged: Judgement) -> Group:
     """The sentence, the state of the domain, and every container of the snapshot."""
     pressure = judged.ranking.pressure
     state = (
-        f"{report.domain}: pressure {report.pressure:.2f}, threshold {_threshold(report.threshold_score)}, "
+        f"{report.domain}: pressure {report.pressure:.2f}, threshold {threshold(report.threshold_score)}, "
         f"need {size(report.need_bytes)}, available {size(judged.ranking.domain.available_bytes)}, "
         f"falling {size(pressure.fall_bytes_per_second)}/s"
     )
@@ -52,7 +53,3 @@ def _style(row: CandidateReport, report: RankReport) -> str:
 
 def _strongest(candidate: Candidate) -> str:
     return ", ".join(f"{name} {points.points}" for name, points in strongest(candidate))
-
-
-def _threshold(score: float) -> str:
-    return f"{score:.0f}" if score <= 1000 else f"{score:.0f} (nobody)"

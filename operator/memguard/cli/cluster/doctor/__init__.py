@@ -1,0 +1,1 @@
+"""`kubectl memguard doctor`: is the cluster fit, or one node of it."""

@@ -1,0 +1,1 @@
+"""`kubectl memguard fairness`: who is hit, against who holds the memory."""

@@ -1,0 +1,1 @@
+"""`kubectl memguard history`: what was decided, and what became of it."""

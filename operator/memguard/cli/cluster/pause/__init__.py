@@ -1,0 +1,1 @@
+"""`kubectl memguard pause` and `resume`: the emergency stop."""

@@ -1,0 +1,1 @@
+"""`kubectl memguard scorecard`: what observing showed, as evidence for or against enforcing."""

@@ -1,0 +1,1 @@
+"""`kubectl memguard simulate`: what a policy would have done, before it is applied."""

@@ -1,1 +1,0 @@
-"""How the plugin's results look to people: documents in, rich renderables out. Nothing is read or decided here."""
