@@ -16,7 +16,6 @@ from tests.cli import golden, incident, plugin_scene
 from tests.cli.conftest import Run
 from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 
-from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta, condition
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus
 from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
@@ -224,8 +223,7 @@ EVERYBODY = Known([LEAK, BESIDE])
 
 
 def judged(after: Rules, known: Known = EVERYBODY, before: Rules | None = None, **facts: Any) -> Hindsight:
-    one = msgspec.convert(record(1, **facts), MemoryGuardDecision)
-    return hindsight(one, plans(before or Rules(), after), known)
+    return hindsight(record(1, **facts), plans(before or Rules(), after), known)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +233,8 @@ def judged(after: Rules, known: Known = EVERYBODY, before: Rules | None = None, 
         (tenant(mode="Observe"), {}, "observed"),
         (tenant(mode="Enforce"), {"mode": "Observe"}, "acted"),
         (cluster(settings={"protectedNamespaces": ["shop"]}), {}, "spared"),
-        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"thresholdScore": 390}, "same"),
-        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"thresholdScore": 401}, "spared"),
+        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"threshold_score": 550}, "same"),
+        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"threshold_score": 554}, "spared"),
         (tenant(mode="Enforce", adjustment=500, selector=FOR_SEARCH), {}, "another"),
         (tenant(mode="Enforce"), {"domain": f"container:{CART}"}, "spared"),
         (tenant(mode="Enforce", limit={"guard": True}), {"domain": f"container:{CART}"}, "same"),
@@ -255,9 +253,11 @@ def test_what_was_excluded_by_a_policy_of_then_may_be_chosen_now() -> None:
     protecting = cluster(tenants={"protect": True}, defaults={"mode": "Enforce"}).changed(
         tenant(protected=True, selector=FOR_SEARCH)
     )
-    candidates = record(1)["spec"]["candidates"]
-    candidates[1] |= {"score": 900, "badness": 0.99, "excluded": "a policy protects it"}
-    found = judged(cluster(defaults={"mode": "Enforce"}).changed(tenant()), before=protecting, candidates=candidates)
+    leak, search, *_ = record(1).spec.candidates
+    search = msgspec.structs.replace(search, score=900, badness=0.99, excluded="a policy protects it")
+    found = judged(
+        cluster(defaults={"mode": "Enforce"}).changed(tenant()), before=protecting, candidates=(leak, search)
+    )
     assert found.outcome == "another"
     assert "search-0" in found.words
 
@@ -268,8 +268,7 @@ def test_whose_labels_nobody_knows_cannot_be_told() -> None:
     assert judged(tenant(mode="Enforce"), Known([])).outcome == "same"
     another = msgspec.structs.replace(LEAK, id="f" * 64, pod="cart-8e0")  # of the same workload
     assert judged(by_labels, Known([another])).outcome == "same"
-    one = msgspec.convert(record(1), MemoryGuardDecision)
-    assert hindsight(one, None, EVERYBODY).outcome == "unknown"  # its node is gone
+    assert hindsight(record(1), None, EVERYBODY).outcome == "unknown"  # its node is gone
 
 
 @pytest.mark.parametrize(
