@@ -23,6 +23,7 @@ CI = sorted((CHART / "ci").glob("*-values.yaml"))
 MATRIX: dict[str, dict[str, Any]] = {
     **{path.name.removesuffix("-values.yaml"): yaml.safe_load(path.read_text()) or {} for path in CI},
     "everything": FULL,
+    "everything by services": merged(FULL, {"metrics": {"monitor": "service"}}),
     "everything observing": merged(FULL, {"profile": "observe"}),
     "nothing extra": {
         "admission": {"enabled": False},

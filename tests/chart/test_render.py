@@ -46,7 +46,8 @@ def test_every_object_says_whose_it_is_and_where() -> None:
 
 def test_selectors_are_what_never_changes() -> None:
     """A selector cannot be changed: neither version nor label of the user's is in one."""
-    objects = render(merged(FULL, {"commonLabels": {"team": "a"}, "node": {"podLabels": {"tier": "b"}}}))
+    dressed = merged(FULL, {"commonLabels": {"team": "a"}, "node": {"podLabels": {"tier": "b"}}})
+    objects = [*render(dressed), *of(render(merged(dressed, {"metrics": {"monitor": "service"}})), "ServiceMonitor")]
     for each in of(objects, "DaemonSet", "Deployment"):
         chosen = each["spec"]["selector"]["matchLabels"]
         assert chosen.keys() == {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
@@ -264,16 +265,20 @@ def test_confinement_can_be_chosen() -> None:
 
 @pytest.mark.row("K4")
 def test_monitors_give_each_sample_its_node_and_a_steady_job() -> None:
-    objects = render(FULL)
-    for kind, key in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
-        jobs = set()
-        for each in of(objects, kind):
+    for monitor, kind, key in (
+        ("pod", "PodMonitor", "podMetricsEndpoints"),
+        ("service", "ServiceMonitor", "endpoints"),
+    ):
+        jobs = []
+        for each in of(render({"metrics": {"monitor": monitor}}), "PodMonitor", "ServiceMonitor"):
+            assert each["kind"] == kind, "with both every sum would double"
             [endpoint] = each["spec"][key]
             node, job = endpoint["relabelings"]
             assert node == {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
             assert (endpoint["honorLabels"], job["targetLabel"]) == (True, "job")
-            jobs.add(job["replacement"])
-        assert jobs == {"memguard-node", "memguard-operator"}
+            jobs.append(job["replacement"])
+        assert jobs == ["memguard-node", "memguard-operator"]
+    assert not of(render({"metrics": {"monitor": "none"}}), "PodMonitor", "ServiceMonitor", "Service")
 
 
 @pytest.mark.row("K4")
@@ -320,8 +325,17 @@ def test_the_clean_up_comes_after_the_operator() -> None:
     assert hooks({"cleanUp": {"enabled": False}}) == {}
 
 
+def test_the_clean_ups_way_to_the_api_server_stays_as_long_as_it_does() -> None:
+    """Where the network denies by default a policy of the release would be gone before the Job runs."""
+    objects = render({"networkPolicy": {"enabled": True}})
+    [policy] = [each for each in objects if each["kind"] == "NetworkPolicy" and is_hook(each)]
+    job = one(objects, "Job", "memguard-clean-up")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    assert hooks({"networkPolicy": {"enabled": True}}) == dict.fromkeys({*CLEAN_UP, "NetworkPolicy"}, "post-delete")
+
+
 def test_the_clean_up_cannot_hang_and_leaves_nothing_of_itself() -> None:
-    found = [each for each in render() if is_hook(each)]
+    found = [each for each in render({"networkPolicy": {"enabled": True}}) if is_hook(each)]
     for each in found:
         policy = each["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
         assert policy == "before-hook-creation,hook-succeeded"

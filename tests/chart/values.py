@@ -14,7 +14,7 @@ Path = tuple[str, ...]
 FULL: dict[str, Any] = {
     "profile": "enforce",
     "clusterPolicy": {"budget": {"perNode": 10}},
-    "metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+    "metrics": {"monitor": "pod"},
     "prometheusRule": {"enabled": True},
     "dashboards": {"enabled": True},
     "networkPolicy": {"enabled": True},
@@ -27,6 +27,7 @@ PEERS = [{"ipBlock": {"cidr": "192.0.2.1/32"}}]
 #: Another value by the end of its path; numbers and switches have theirs by what they are.
 OTHERS: dict[str, Any] = {
     "profile": "observe",
+    "monitor": "service",
     "image.registry": "registry.example.com/changed",
     "repository": "changed",
     "tag": "changed",

@@ -240,6 +240,34 @@ def test_an_uninstall_takes_the_definitions_unless_they_are_kept(release: Releas
     assert release.budget()["perNode"] == 9, "the same release takes over what was kept"
 
 
+def test_an_upgrade_without_definitions_deletes_none(release: Release) -> None:
+    """With them went all policies, and an emergency stop that somebody had set."""
+    stop = {"apiVersion": "memguard.io/v1alpha1", "kind": "ClusterMemoryGuardPolicy", "metadata": {"name": "stop"}}
+    release.upgrade({})
+    release.plane.kubectl("apply", "-f", "-", stdin=json.dumps(stop | {"spec": {"emergencyStop": True}}))
+    without = merged(STILL, {"crds": {"enabled": False}})
+    for program in ("helm", "helm3"):
+        said = Release(release.plane, program).refusal("upgrade", "memguard", str(CHART), values=without)
+        assert "Upgrade with crds.keep=true first, then with crds.enabled=false" in said
+    release.upgrade({"crds": {"keep": True}})
+    release.upgrade({"crds": {"enabled": False}})
+    release.run("uninstall", "memguard", "--wait")
+    assert release.get("clustermemoryguardpolicy", "stop")["spec"]["emergencyStop"] is True
+
+
+@pytest.mark.parametrize("program", ["helm", "helm3"])
+def test_the_clean_up_has_the_namespace_that_the_chart_made(release: Release, program: str) -> None:
+    """It is in the release, and were it deleted with it nothing could be made in it any more: the Job, for one."""
+    helm = Release(release.plane, program)
+    space = f"made-{program}"
+    made = {"namespaceOverride": space, "namespace": {"create": True}}
+    helm.upgrade(merged(made, {"cleanUp": {"enabled": True, "activeDeadlineSeconds": 3}}))
+    said = helm.refusal("uninstall", "memguard", "--timeout=60s")
+    assert "being terminated" not in said
+    assert release.get("job", "memguard-clean-up", "-n", space), "no kubelet runs it here"
+    assert release.get("namespace", space)["status"]["phase"] == "Active"
+
+
 def test_definitions_that_were_applied_by_hand_are_taken_over_when_asked(release: Release) -> None:
     plane = release.plane
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))

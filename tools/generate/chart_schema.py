@@ -70,6 +70,7 @@ PORTS = array({"type": "integer", "minimum": 1, "maximum": 65535})
 #: What the value's own form does not say, by the end of its path; the longest that fits counts.
 KNOWN: Mapping[str, Schema] = {
     "profile": {"enum": ["observe", "enforce"]},
+    "monitor": {"enum": ["none", "pod", "service"]},
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "registry": {"type": "string", "pattern": "[^/]$|^$"},
     "tag": {"type": "string", "pattern": r"^(\w[\w.-]{0,127})?$"},
