@@ -169,11 +169,11 @@ def test_nobody_who_reports_confirms_and_guarded_nodes_without_a_report_are_name
 def test_a_node_that_registers_anew_is_still_stopped(plane: ControlPlane, kubectl: Plugin) -> None:
     Node(plane, "reborn", **{HOSTNAME: "reborn"}).report(1800, level="Calm")
     kubectl("pause", "--node", "reborn", "--wait", 0)
-    plane.kubectl("delete", "node/reborn", "nmem/reborn")
+    plane.kubectl("delete", "--ignore-not-found", "node/reborn", "nmem/reborn")
     assert "cluster/emergency-stop-reborn" in kubectl("doctor").out
     Node(plane, "reborn", **{HOSTNAME: "reborn"}).report(1800, level="Calm")
     assert stopped(kubectl)["reborn"] == ["cluster/emergency-stop-reborn"]
-    plane.kubectl("delete", "node/reborn", "nmem/reborn")
+    plane.kubectl("delete", "--ignore-not-found", "node/reborn", "nmem/reborn")
     kubectl("resume", "--node", "reborn", "--wait", 0)
     assert not json.loads(plane.kubectl("get", "cmgp", "-o", "json"))["items"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.login import Login, log_in
+from memguard.cli.cluster.login import Access, Login, log_in
 from memguard.cli.cluster.progress import working
 from memguard.core.policy import Mode
 from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
@@ -46,9 +46,9 @@ class Cluster:
         self.namespace = namespace or login.namespace
 
     @classmethod
-    def reached(cls, kubeconfig: str | None, context: str | None, namespace: str | None = None) -> Cluster:
+    def reached(cls, access: Access, namespace: str | None = None) -> Cluster:
         """The cluster that a command line names."""
-        return cls(log_in(kubeconfig, context), namespace)
+        return cls(log_in(access), namespace)
 
     def listing(self, selection: Selection[T]) -> Listing[T]:
         """All of a selection, also what does not decode."""

@@ -14,7 +14,8 @@ import msgspec
 import typer
 
 from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, nearest
-from memguard.cli.cluster.options import Context, Kubeconfig, NodeNames
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, NodeNames
 from memguard.cli.cluster.pause.lookout import settled
 from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
 from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, StoppingPolicies, is_ours, of_node
@@ -46,6 +47,8 @@ def pause(
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Stop all enforcement, at once.
 
@@ -64,7 +67,7 @@ def pause(
     Exit codes: 0 paused, and all guarded nodes confirm it; 1 not all confirm, or that cannot be seen, or it failed; 2
     bad input.
     """
-    cluster = _reached(node, kubeconfig, context, everywhere=everywhere)
+    cluster = _reached(node, Access(kubeconfig, context, as_user, as_group), everywhere=everywhere)
     notes = {SINCE: datetime.now(UTC).isoformat(timespec="seconds")} | ({REASON: reason} if reason else {})
     names = tuple(dict.fromkeys(node or ()))
     if everywhere:
@@ -84,6 +87,8 @@ def resume(
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """End the emergency stop.
 
@@ -98,7 +103,7 @@ def resume(
     Exit codes: 0 resumed, and all guarded nodes confirm it; 1 something still stops them, not all confirm, or that
     cannot be seen, or it failed; 2 bad input.
     """
-    cluster = _reached(node, kubeconfig, context, everywhere=everywhere)
+    cluster = _reached(node, Access(kubeconfig, context, as_user, as_group), everywhere=everywhere)
     names = tuple(dict.fromkeys(node or ()))
     if everywhere:
         for policy in filter(is_ours, StoppingPolicies.read(cluster).names):
@@ -115,10 +120,10 @@ def resume(
     _end(found, words, output)
 
 
-def _reached(node: list[str] | None, kubeconfig: str | None, context: str | None, *, everywhere: bool) -> Cluster:
+def _reached(node: list[str] | None, access: Access, *, everywhere: bool) -> Cluster:
     if everywhere == bool(node):
         raise typer.BadParameter("say which nodes: --node NAME, or --all")
-    return Cluster.reached(kubeconfig, context)
+    return Cluster.reached(access)
 
 
 def _hostnames(cluster: Cluster, names: Iterable[str]) -> dict[str, str]:

@@ -12,8 +12,11 @@ import typer
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.beats import beats
 from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, RefusedError
+from memguard.cli.cluster.login import Access
 from memguard.cli.cluster.options import (
     AllNamespaces,
+    AsGroups,
+    AsUser,
     Context,
     Form,
     Kubeconfig,
@@ -60,6 +63,8 @@ def top(
     output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Watch nodes, pods or containers live.
 
@@ -79,7 +84,7 @@ def top(
     \b
     Exit codes: 0 ended, 1 the cluster cannot be asked, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context, namespace)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group), namespace)
     space = where(namespace, cluster.namespace, everywhere=all_namespaces)
     looking = Looking(cluster, what, space, selector, frozenset(node or ()))
     standings = looking.once() if once else looking.live(interval)
