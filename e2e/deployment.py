@@ -10,15 +10,10 @@ from urllib.request import Request, urlopen
 from e2e import images
 from e2e.cluster import Cluster
 from e2e.forward import forwarded
-from e2e.lab import binaries
-from e2e.lab.cache import run
+from e2e.helm import NAMESPACE, Helm, Values, merged
 from tests.machine.image import REPOSITORY
 
 Profile = Literal["observe", "enforce"]
-Values = dict[str, Any]
-NAMESPACE = "memguard-system"
-RELEASE = "memguard"
-CHART = REPOSITORY / "charts" / "memguard"
 SECCOMP = REPOSITORY / "deploy" / "seccomp" / "memguard-guard.json"
 #: Where kubelet looks for it.
 SECCOMP_DIRECTORY = "/var/lib/kubelet/seccomp"
@@ -31,6 +26,7 @@ class Deployment:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        self.helm = Helm(cluster.kubeconfig)
 
     def install(self, profile: Profile = "enforce") -> None:
         """All of it, anew or over what is there, under the stricter of the two seccomp profiles."""
@@ -42,14 +38,7 @@ class Deployment:
 
     def upgrade(self, values: Values) -> None:
         """The release with these values and today's images; returns when every pod is ready."""
-        words = ("upgrade", "--install", RELEASE, str(CHART), "--create-namespace", "--values", "-")
-        self.helm(*words, "--wait", "--timeout=10m", values=_over(ours(), values))
-
-    def helm(self, *words: str, values: Values | None = None) -> str:
-        """What Helm printed, as the administrator, in memguard's namespace; raises LabError with its complaint."""
-        options = ("--kubeconfig", str(self.cluster.kubeconfig), "--namespace", NAMESPACE)
-        stdin = None if values is None else json.dumps(values).encode()
-        return run(str(binaries.tool("helm")), *words, *options, stdin=stdin)
+        self.helm.upgrade(merged(ours(), values), "--timeout=10m")
 
     def wait(self) -> None:
         """Until every node's pod is the newest, and ready."""
@@ -109,13 +98,3 @@ def ours() -> Values:
     images_of = {target: images.reference(target).rsplit(":", 1) for target in images.TARGETS}
     named = {target: {"image": {"repository": name, "tag": tag}} for target, (name, tag) in images_of.items()}
     return {"image": {"pullPolicy": "Never"}, **named}
-
-
-def _over(below: Values, above: Values) -> Values:
-    """As Helm lays values over others."""
-    tables = {
-        name: _over(below[name], value)
-        for name, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(name), dict)
-    }
-    return below | above | tables

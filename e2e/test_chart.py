@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from e2e import report
 from e2e.cluster import NODES, Node
-from e2e.deployment import CLUSTER_POLICY, NAMESPACE, RELEASE, Deployment
+from e2e.deployment import CLUSTER_POLICY, Deployment
+from e2e.helm import NAMESPACE, RELEASE
 from e2e.workloads import Shop, container, eventually, lines, opened, pod, policy
 
 NODE = NODES[0]
@@ -70,7 +71,7 @@ def taints(chart: Deployment, node: str) -> list[str]:
 
 
 def uninstall(chart: Deployment) -> None:
-    chart.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
+    chart.helm.run("uninstall", RELEASE, "--wait", "--timeout=5m")
 
 
 def everything(chart: Deployment) -> set[str]:
@@ -139,14 +140,14 @@ def test_from_observing_to_enforcing_and_back(chart: Deployment, shop: Shop) -> 
     observing = _revision(chart)
     chart.upgrade(ENFORCE)
     eventually(lambda: lined(chart) > 0, "a line is hung")
-    chart.helm("rollback", RELEASE, str(observing), "--wait", "--timeout=5m")
+    chart.helm.run("rollback", RELEASE, str(observing), "--wait", "--timeout=5m")
     assert lined(chart) == 0
     eventually(lambda: chart.report(NODE).get("mode") == "Observe", "it observes again")
     assert shop.restarts("calm", "app") == 0
 
 
 def _revision(chart: Deployment) -> int:
-    history = json.loads(chart.helm("history", RELEASE, "-o", "json"))
+    history = json.loads(chart.helm.run("history", RELEASE, "-o", "json"))
     return int(history[-1]["revision"])
 
 

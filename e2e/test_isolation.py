@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from e2e import report
 from e2e.cluster import NODES
-from e2e.deployment import NAMESPACE, Deployment
+from e2e.deployment import Deployment
+from e2e.helm import NAMESPACE
 from e2e.workloads import Shop, container, eventually, lines, opened, pod, policy
 
 NODE = NODES[1]  # the lab's has AppArmor

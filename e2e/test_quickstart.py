@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from e2e import images, report
 from e2e.cluster import Cluster
-from e2e.deployment import NAMESPACE, RELEASE, Deployment
+from e2e.deployment import Deployment
+from e2e.helm import NAMESPACE, RELEASE, Helm
 from e2e.lab import binaries
 from e2e.lab.archives import LOADS
 from e2e.workloads import kernel_oom_kills, lines
@@ -120,12 +121,7 @@ def _rename_images(cluster: Cluster) -> None:
 
 def _empty(cluster: Cluster) -> None:
     """No memguard, and no namespace of the page."""
-    helm = [str(binaries.tool("helm")), "--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE]
-    subprocess.run(
-        [*helm, "uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout", "10m"],
-        check=True,
-        timeout=PATIENCE_SECONDS,
-    )
+    Helm(cluster.kubeconfig).run("uninstall", RELEASE, "--ignore-not-found", "--wait", "--timeout=10m")
     gone = ("--ignore-not-found", "--timeout=600s")
     cluster.kubectl("delete", "namespace", "memguard-try", NAMESPACE, *gone)
     cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=memguard", *gone)

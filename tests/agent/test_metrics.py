@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -16,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.agent.guards import decision, observed, outcome, standing, status, victim
 from tests.guard import exposition
 
-from memguard.agent.metrics import Metrics, Rises, View
+from memguard.agent.metrics import Metrics, View
 from memguard.agent.oom import Death
 from memguard.core.catalogue import CATALOGUE, SECTIONS, metric
 from memguard.core.decision import AlarmKind, Step
-from memguard.core.link import Capability, Status
+from memguard.core.link import Capability
 from memguard.core.model import Stall
 from memguard.core.scorecard import Tally
 from memguard.service.board import MOST_VALUES, OTHERS
@@ -83,7 +82,6 @@ def full(board: Board) -> Board:
         watch_ages={"pods": 1.0},
         watch_failures={"pods": 2},
     )
-    board.metrics.follow(FULL)
     board.metrics.decided(decision(), "shop/strict")
     board.metrics.finished(outcome())
     board.metrics.killed(Death(at=0, count=2, scope="process", victim=victim()))
@@ -103,7 +101,7 @@ def test_with_its_words_its_kind_and_its_labels(full: Board) -> None:
 
 def test_before_anything_happened_counters_stand_at_nothing(board: Board) -> None:
     """A rise from nothing is none to Prometheus. A guard's stand at nothing when it has begun and says so."""
-    board.metrics.follow(status())
+    board.shows(status=status())
     shown: dict[str, set[float]] = {}
     for family in board.metrics.registry.collect():
         for sample in family.samples:
@@ -189,40 +187,18 @@ def test_namespaces_without_end_are_counted_together(board: Board) -> None:
 COUNTED = "memguard_guard_turns_total"
 
 
-def story(*turns: tuple[int, int]) -> Iterator[Status]:
-    """Statuses of guards (by their number), each with its count."""
-    return (status(started_at=AT + timedelta(hours=guard), turns=count) for guard, count in turns)
+def test_the_guards_counters_are_its_own(board: Board) -> None:
+    """An agent that begins anew beside a guard that does not shows no rise, and no fall."""
+    assert board.value(COUNTED) is None, "before it has said how it stands"
+    for turns in (5, 9, 2):
+        board.shows(status=status(turns=turns))
+        assert board.value(COUNTED) == turns
 
 
-def sums(statuses: Iterator[Status]) -> list[float]:
-    rises, found = Rises(), []
-    for one in statuses:
-        rises.follow(one)
-        found.append(rises.sums[COUNTED, ()])
-    return found
-
-
-def test_an_agent_that_begins_beside_a_guard_shows_no_rise(board: Board) -> None:
-    assert board.value(COUNTED) is None
-    board.metrics.follow(FULL)
-    assert board.value(COUNTED) == FULL.turns
-
-
-def test_the_steps_of_the_ladder_are_counted_over_guards(board: Board) -> None:
-    for guard, steps in ((0, {"hold": 3, "kill": 1}), (1, {"hold": 1}), (1, {"hold": 2, "terminate": 1})):
-        board.metrics.follow(status(started_at=AT + timedelta(hours=guard), steps=steps))
+def test_every_step_of_the_ladder_is_shown_from_the_start(board: Board) -> None:
+    board.shows(status=status(steps={"hold": 3, "kill": 1}))
     counted = {step: board.value("memguard_ladder_steps_total", step=step) for step in get_args(Step)}
-    assert counted == {"notify": 0, "reclaim": 0, "hold": 5, "brake": 0, "terminate": 1, "kill": 1}
-
-
-def test_a_guard_that_begins_anew_takes_nothing_back() -> None:
-    assert sums(story((0, 5), (0, 9), (1, 0), (1, 3), (2, 7))) == [5, 9, 9, 12, 19]
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1000)), max_size=30))
-def test_whatever_the_guard_counts_ours_never_falls(turns: list[tuple[int, int]]) -> None:
-    found = sums(story(*turns))
-    assert found == sorted(found)
+    assert counted == {"notify": 0, "reclaim": 0, "hold": 3, "brake": 0, "terminate": 0, "kill": 1}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))

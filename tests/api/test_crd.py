@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 from msgspec import Meta
-from tools import generate_crds, generate_policy_docs
+from tools.generate import crds, kinds
 
 from memguard.api.crd import crd, kind_schema
 from memguard.api.definitions import CHECKS, DEFINITIONS, Definition
@@ -143,19 +143,15 @@ def test_every_check_is_in_some_definition_and_speaks_to_a_person() -> None:
         assert "self" not in message.split(), message
 
 
-@pytest.mark.parametrize("path", [path for path, _ in generate_crds.outputs()], ids=IDS)
-def test_the_files_are_what_the_types_say(path: Any) -> None:
-    text = dict(generate_crds.outputs())[path]
-    assert path.read_text() == text, "make generate"
-    assert yaml.safe_load(text) in [crd(definition) for definition in DEFINITIONS]
+def test_the_files_are_what_the_types_say() -> None:
+    assert [yaml.safe_load(text) for _, text in crds.outputs()] == [crd(definition) for definition in DEFINITIONS]
 
 
-def test_the_reference_is_what_the_types_say() -> None:
-    [(path, text)] = generate_policy_docs.outputs()
-    assert path.read_text() == text, "make generate"
+def test_a_stale_reference_is_written_anew() -> None:
+    [(_, text)] = kinds.outputs()
     stale = text.replace("| `spec.mode` |", "| `spec.modus` |")
     assert stale != text
-    assert generate_policy_docs.render(stale) == text
+    assert kinds.render(stale) == text
     assert text.count("<!-- reference:") == len(DEFINITIONS)
 
 

@@ -34,12 +34,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(browser: Browser, tmp_path: Path) -> Iterator[Look]:
-    """Opens a page from a file: `look(html, size=PHONE, color_scheme="dark")`."""
+    """Opens a page's text or its file from the disk: `look(html, size=PHONE, color_scheme="dark")`."""
     contexts = []
 
-    def _look(html: str, size: Any = None, **more: Any) -> Seen:
-        path = tmp_path / f"page-{len(contexts)}.html"
-        path.write_text(html)
+    def _look(what: str | Path, size: Any = None, **more: Any) -> Seen:
+        path = what if isinstance(what, Path) else tmp_path / f"page-{len(contexts)}.html"
+        if isinstance(what, str):
+            path.write_text(what)
         context = browser.new_context(viewport=size or DESKTOP, **more)
         contexts.append(context)
         seen = Seen(context.new_page(), path.as_uri())

@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+#: What WCAG 2 asks of text (AA).
+READABLE = 4.5
 #: Of every text that is shown: its colour on what lies beneath it, with all that is translucent in between.
 _TEXTS = """() => {
   const parse = (text) => {
@@ -24,6 +26,7 @@ _TEXTS = """() => {
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     if (!walker.currentNode.data.trim() || element.closest('title, desc, .unseen, .skip')) continue;
+    if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
     const range = document.createRange();
     range.selectNodeContents(walker.currentNode);
     const box = range.getClientRects()[0];
@@ -74,6 +77,12 @@ def texts(page: Page) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = page.evaluate(_TEXTS)
     page.set_viewport_size(size)
     return found
+
+
+def unreadable(found: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Those texts whose contrast is less than WCAG asks for (AA), with theirs."""
+    seen = ((one["text"], round(contrast(one["ink"], one["ground"]), 2)) for one in found)
+    return [(text, ratio) for text, ratio in seen if ratio < READABLE]
 
 
 def contrast(one: list[float], other: list[float]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.browser.chromium import DESKTOP, PHONE
 from tests.browser.conftest import Look
-from tests.browser.sight import contrast, focusable, overflowing, texts, touching, walked
+from tests.browser.sight import focusable, overflowing, texts, touching, unreadable, walked
 from tests.cli import records
 from tests.cli.test_incident_page import NASTY, hostile
 
@@ -15,7 +15,6 @@ from memguard.cli.incident.page import page, raw
 
 KINDS = records.kinds()
 KILLED = page(KINDS["killed"])
-READABLE = 4.5
 
 
 @pytest.mark.row("G3")
@@ -50,8 +49,7 @@ def test_every_text_can_be_read(look: Look, kind: str, scheme: str, size: dict[s
     found = texts(seen.page)
     assert len(found) > 150
     assert [one["text"] for one in found if not one["hit"]] == [], "nothing lies on it"
-    seen_as = [(one["text"], round(contrast(one["ink"], one["ground"]), 2)) for one in found]
-    assert [pair for pair in seen_as if pair[1] < READABLE] == []
+    assert unreadable(found) == []
 
 
 def test_dark_is_dark_and_light_is_light(look: Look) -> None:

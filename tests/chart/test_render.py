@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.chart.helm import ADMISSION, NAMESPACE, ROOT, Manifest, helm, is_hook, of, one, render, rendered
-from tests.chart.values import FULL, merged
+from e2e.helm import CHART, NAMESPACE, helm, merged
+from tests.chart.manifests import ADMISSION, Manifest, containers, is_hook, of, one, render, rendered, templates
+from tests.chart.values import FULL
 
 from memguard.controller.clean_up import arguments as clean_up_arguments
 from memguard.controller.main import arguments as operator_arguments
@@ -25,17 +25,9 @@ CLUSTER_SCOPED = {
 NODE_ONLY = {"operator": {"enabled": False}}
 
 
-def pods(objects: list[Manifest]) -> list[Manifest]:
-    """The pod templates."""
-    return [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
-
-
-def containers(objects: list[Manifest]) -> list[dict[str, Any]]:
-    return [
-        container
-        for pod in pods(objects)
-        for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
-    ]
+def every_container(objects: list[Manifest]) -> dict[str, Manifest]:
+    """Of all pods, by name."""
+    return {name: each for template in templates(objects) for name, each in containers(template["spec"]).items()}
 
 
 # --- names and labels
@@ -54,7 +46,8 @@ def test_every_object_says_whose_it_is_and_where() -> None:
 
 def test_selectors_are_what_never_changes() -> None:
     """A selector cannot be changed: neither version nor label of the user's is in one."""
-    objects = render(merged(FULL, {"commonLabels": {"team": "a"}, "node": {"podLabels": {"tier": "b"}}}))
+    dressed = merged(FULL, {"commonLabels": {"team": "a"}, "node": {"podLabels": {"tier": "b"}}})
+    objects = [*render(dressed), *of(render(merged(dressed, {"metrics": {"monitor": "service"}})), "ServiceMonitor")]
     for each in of(objects, "DaemonSet", "Deployment"):
         chosen = each["spec"]["selector"]["matchLabels"]
         assert chosen.keys() == {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
@@ -64,7 +57,7 @@ def test_selectors_are_what_never_changes() -> None:
         assert "helm.sh/chart" not in worn, "a new chart alone starts no pod anew"
     chooses = [each["spec"]["selector"] for each in of(objects, "PodDisruptionBudget", "PodMonitor", "ServiceMonitor")]
     chooses += [each["spec"]["podSelector"] for each in of(objects, "NetworkPolicy")]
-    worn_by_pods = [pod["metadata"]["labels"] for pod in pods(objects)]
+    worn_by_pods = [pod["metadata"]["labels"] for pod in templates(objects)]
     for selector in chooses:
         found = [labels for labels in worn_by_pods if selector["matchLabels"].items() <= labels.items()]
         assert len(found) == 1
@@ -90,8 +83,8 @@ def test_a_label_of_the_users_cannot_break_a_selector() -> None:
     ],
 )
 def test_names_begin_with_the_releases(release: str, values: dict[str, Any], name: str) -> None:
-    command = ("template", release, "CHART", "--namespace", NAMESPACE, "--values", "-")
-    ran = helm(*command, stdin=json.dumps(merged(merged(FULL, {"clusterPolicy": None}), values)))
+    given = merged(merged(FULL, {"clusterPolicy": None}), values)
+    ran = helm("template", release, str(CHART), "--namespace", NAMESPACE, values=given)
     assert ran.returncode == 0, ran.stderr
     names = {
         each["metadata"]["name"]
@@ -132,8 +125,14 @@ def test_nothing_has_the_same_name_twice() -> None:
     ],
 )  # fmt: skip
 def test_images_are_named_once(values: dict[str, Any], node: str, operator: str) -> None:
-    found = {container["name"]: container["image"] for container in containers(render(values | {"profile": "enforce"}))}
-    assert found == {"supervisor": node, "guard": node, "agent": node, "clean-up": node, "operator": operator}
+    found = every_container(render(values | {"profile": "enforce"}))
+    assert {name: each["image"] for name, each in found.items()} == {
+        "supervisor": node,
+        "guard": node,
+        "agent": node,
+        "clean-up": node,
+        "operator": operator,
+    }
 
 
 # --- what may be left out
@@ -152,7 +151,7 @@ def test_each_part_can_be_left_out() -> None:
     bare = {"crds": off, "admission": off, "cleanUp": off, "rbac": created, "operator": off}
     objects = render(bare | {"agent": {"serviceAccount": {"create": False, "name": "ours"}}})
     assert sorted(each["kind"] for each in objects) == ["ConfigMap", "DaemonSet"]
-    assert pods(objects)[0]["spec"]["serviceAccountName"] == "ours"
+    assert templates(objects)[0]["spec"]["serviceAccountName"] == "ours"
 
 
 def test_the_roles_are_bound_to_the_accounts_that_the_pods_have() -> None:
@@ -186,7 +185,7 @@ def definitions(*values: dict[str, Any]) -> dict[str, Manifest]:
 def test_the_definitions_are_those_of_the_repository() -> None:
     source = {
         each["metadata"]["name"]: each
-        for each in (yaml.safe_load(p.read_text()) for p in (ROOT / "crds").glob("*.yaml"))
+        for each in (yaml.safe_load(p.read_text()) for p in (CHART.parents[1] / "crds").glob("*.yaml"))
     }
     found = definitions()
     assert found.keys() == source.keys()
@@ -235,7 +234,7 @@ def test_a_new_configuration_starts_the_guard_anew_and_a_new_label_does_not() ->
 
 
 def test_the_operators_command_line_is_a_good_one() -> None:
-    [operator] = [each for each in containers(render({"operator": {"keepDays": 0.5}})) if each["name"] == "operator"]
+    operator = every_container(render({"operator": {"keepDays": 0.5}}))["operator"]
     found = operator_arguments(operator["args"][1:])
     assert operator["args"][0] == "operator"
     assert (found.namespace, found.keep_days, found.keep_decisions) == (NAMESPACE, 0.5, 5000)
@@ -245,18 +244,6 @@ def test_the_operators_command_line_is_a_good_one() -> None:
 # --- pods
 
 
-def test_the_operators_pods_and_the_clean_up_satisfy_the_restricted_level() -> None:
-    """In figures of the Pod Security Standards; the real admission judges in tests/cluster/test_chart.py."""
-    objects = render()
-    for pod in (each["spec"]["template"]["spec"] for each in objects if each["kind"] in ("Deployment", "Job")):
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert all("projected" in volume for volume in pod["volumes"])
-        for container in pod["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-
-
 def test_confinement_can_be_chosen() -> None:
     localhost = {"type": "Localhost", "localhostProfile": "memguard-guard.json"}
     guard = {
@@ -264,7 +251,8 @@ def test_confinement_can_be_chosen() -> None:
         "appArmorProfile": {"type": "RuntimeDefault"},
         "seLinuxOptions": {"type": "x"},
     }
-    found = {one["name"]: one["securityContext"] for one in containers(render({"profile": "enforce", "guard": guard}))}
+    made = every_container(render({"profile": "enforce", "guard": guard}))
+    found = {name: each["securityContext"] for name, each in made.items()}
     for name in ("guard", "supervisor"):
         assert found[name]["seccompProfile"] == localhost
         assert found[name]["seLinuxOptions"] == {"type": "x"}
@@ -277,21 +265,25 @@ def test_confinement_can_be_chosen() -> None:
 
 @pytest.mark.row("K4")
 def test_monitors_give_each_sample_its_node_and_a_steady_job() -> None:
-    objects = render(FULL)
-    for kind, key in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
-        jobs = set()
-        for each in of(objects, kind):
+    for monitor, kind, key in (
+        ("pod", "PodMonitor", "podMetricsEndpoints"),
+        ("service", "ServiceMonitor", "endpoints"),
+    ):
+        jobs = []
+        for each in of(render({"metrics": {"monitor": monitor}}), "PodMonitor", "ServiceMonitor"):
+            assert each["kind"] == kind, "with both every sum would double"
             [endpoint] = each["spec"][key]
             node, job = endpoint["relabelings"]
             assert node == {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
             assert (endpoint["honorLabels"], job["targetLabel"]) == (True, "job")
-            jobs.add(job["replacement"])
-        assert jobs == {"memguard-node", "memguard-operator"}
+            jobs.append(job["replacement"])
+        assert jobs == ["memguard-node", "memguard-operator"]
+    assert not of(render({"metrics": {"monitor": "none"}}), "PodMonitor", "ServiceMonitor", "Service")
 
 
 @pytest.mark.row("K4")
 def test_alerts_are_those_of_the_file_and_lead_to_the_runbooks() -> None:
-    text = (ROOT / "charts/memguard/files/alerts.yaml").read_text().replace("RUNBOOKS/", "https://r.example/x/")
+    text = (CHART / "files/alerts.yaml").read_text().replace("RUNBOOKS/", "https://r.example/x/")
     values = {"prometheusRule": {"enabled": True, "runbooks": "https://r.example/x/"}}
     assert one(render(values), "PrometheusRule", "memguard")["spec"] == yaml.safe_load(text)
     assert "https://r.example/x/" in text
@@ -299,7 +291,7 @@ def test_alerts_are_those_of_the_file_and_lead_to_the_runbooks() -> None:
 
 @pytest.mark.row("K4")
 def test_dashboards_come_as_they_are_in_a_map_each() -> None:
-    files = {path.name: path.read_text() for path in (ROOT / "charts/memguard/files/dashboards").glob("*.json")}
+    files = {path.name: path.read_text() for path in (CHART / "files/dashboards").glob("*.json")}
     objects = render({"dashboards": {"enabled": True}})
     maps = [each for each in of(objects, "ConfigMap") if each["metadata"]["labels"].get("grafana_dashboard") == "1"]
     found = {name: text for each in maps for name, text in each["data"].items()}
@@ -333,8 +325,17 @@ def test_the_clean_up_comes_after_the_operator() -> None:
     assert hooks({"cleanUp": {"enabled": False}}) == {}
 
 
+def test_the_clean_ups_way_to_the_api_server_stays_as_long_as_it_does() -> None:
+    """Where the network denies by default a policy of the release would be gone before the Job runs."""
+    objects = render({"networkPolicy": {"enabled": True}})
+    [policy] = [each for each in objects if each["kind"] == "NetworkPolicy" and is_hook(each)]
+    job = one(objects, "Job", "memguard-clean-up")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    assert hooks({"networkPolicy": {"enabled": True}}) == dict.fromkeys({*CLEAN_UP, "NetworkPolicy"}, "post-delete")
+
+
 def test_the_clean_up_cannot_hang_and_leaves_nothing_of_itself() -> None:
-    found = [each for each in render() if is_hook(each)]
+    found = [each for each in render({"networkPolicy": {"enabled": True}}) if is_hook(each)]
     for each in found:
         policy = each["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
         assert policy == "before-hook-creation,hook-succeeded"
@@ -386,8 +387,7 @@ def test_the_cluster_policy_waits_for_its_definition() -> None:
 
 def notes(values: dict[str, Any]) -> str:
     """As `helm install` prints them; a dry run on the client needs no cluster."""
-    command = ("install", "memguard", "CHART", "--dry-run=client", "--namespace", "guards", "--values", "-")
-    ran = helm(*command, stdin=json.dumps(values))
+    ran = helm("install", "memguard", str(CHART), "--dry-run=client", "--namespace", "guards", values=values)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.partition("NOTES:\n")[2]
 
@@ -410,11 +410,3 @@ def test_the_notes_say_which_mode_is_on_and_what_comes_next() -> None:
     assert "add it to the\nprotected namespaces" in observing
     assert "protected namespaces" not in notes({"clusterPolicy": {"settings": {"protectedNamespaces": ["guards"]}}})
     assert max(map(len, observing.splitlines() + enforcing.splitlines())) <= 120
-
-
-def test_the_readme_has_a_row_for_each_documented_value() -> None:
-    text = (Path(ROOT) / "charts/memguard/README.md").read_text()
-    from tools.chart_values import values
-
-    for value in values((ROOT / "charts/memguard/values.yaml").read_text()):
-        assert f"| `{'.'.join(value.path)}` |" in text

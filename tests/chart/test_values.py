@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from e2e.helm import CHART, merged
 from jsonschema import Draft7Validator
-from tests.chart.helm import CHART, refusal, render, rendered
-from tests.chart.values import FULL, Path, another, defaults, leaves, merged, placed
-from tools import chart_schema
-from tools.chart_values import values
+from tests.chart.manifests import refusal, render, rendered
+from tests.chart.values import FULL, Path, another, defaults, leaves, placed
+from tools.generate import chart_schema
+from tools.generate.chart_values import values
 
 from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.guard.config import Tuning
@@ -93,6 +94,7 @@ def test_what_memguard_reads_itself_is_described_by_its_own_types() -> None:
     ("wrong", "words"),
     [
         ({"profil": "enforce"}, "additional properties 'profil' not allowed"),
+        ({"metrics": {"monitor": "both"}}, "at '/metrics/monitor': value must be one of 'none', 'pod', 'service'"),
         ({"profile": "Enforce"}, "at '/profile': value must be one of 'observe', 'enforce'"),
         ({"guard": {"tunning": {}}}, "additional properties 'tunning' not allowed"),
         ({"guard": {"tuning": {"tickFloor": 1}}}, "additional properties 'tickFloor' not allowed"),
@@ -110,7 +112,7 @@ def test_what_memguard_reads_itself_is_described_by_its_own_types() -> None:
         ({"commonLabels": {"a": 1}}, "got number, want string"),
         ({"clusterPolicy": {"budgets": {}}}, "additional properties 'budgets' not allowed"),
         ({"clusterPolicy": {"budget": {"perNode": -1}}}, "minimum: got -1"),
-        ({"metrics": {"podMonitor": {"interval": "often"}}}, "'often' does not match pattern"),
+        ({"metrics": {"interval": "often"}}, "'often' does not match pattern"),
         ({"prometheusRule": {"runbooks": "docs"}}, "'docs' does not match pattern"),
         ({"namespaceOverride": "Upper"}, "'Upper' does not match pattern"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
-from tests.chart.helm import CHART
+from e2e.helm import CHART, merged
 
 Path = tuple[str, ...]
 
@@ -14,7 +14,7 @@ Path = tuple[str, ...]
 FULL: dict[str, Any] = {
     "profile": "enforce",
     "clusterPolicy": {"budget": {"perNode": 10}},
-    "metrics": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+    "metrics": {"monitor": "pod"},
     "prometheusRule": {"enabled": True},
     "dashboards": {"enabled": True},
     "networkPolicy": {"enabled": True},
@@ -27,6 +27,7 @@ PEERS = [{"ipBlock": {"cidr": "192.0.2.1/32"}}]
 #: Another value by the end of its path; numbers and switches have theirs by what they are.
 OTHERS: dict[str, Any] = {
     "profile": "observe",
+    "monitor": "service",
     "image.registry": "registry.example.com/changed",
     "repository": "changed",
     "tag": "changed",
@@ -108,15 +109,6 @@ def placed(path: Sequence[str], value: Any) -> dict[str, Any]:
     for name in reversed(path):
         value = {name: value}
     return dict(value)
-
-
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """As Helm lays values over others."""
-    both = dict(below)
-    for name, value in above.items():
-        old = both.get(name)
-        both[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _at(table: Any, path: Path) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard
-from tests.chart import helm
+from tests.chart import manifests
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE, install
 
@@ -28,14 +28,14 @@ DEADLINE_SECONDS = 30.0
 def deploy(plane: ControlPlane) -> None:
     """Our kinds, and who the agents are and what they may do, as people install it."""
     install(plane)
-    objects = helm.render({"namespace": {"create": True}})
-    for kinds in (("Namespace",), (*helm.RIGHTS, *helm.ADMISSION)):
-        plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=helm.as_list(helm.of(objects, *kinds)))
+    objects = manifests.render({"namespace": {"create": True}})
+    for kinds in (("Namespace",), (*manifests.RIGHTS, *manifests.ADMISSION)):
+        plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=manifests.as_list(manifests.of(objects, *kinds)))
 
 
 def withdraw(plane: ControlPlane) -> None:
     """Others share the control plane, and write decisions as nobody may whom these rules admit."""
-    listed = helm.as_list(helm.of(helm.render(), *helm.ADMISSION))
+    listed = manifests.as_list(manifests.of(manifests.render(), *manifests.ADMISSION))
     plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=listed)
 
 

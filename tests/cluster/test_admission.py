@@ -13,7 +13,7 @@ import pytest
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.api.make import NOW, decision
-from tests.chart import helm
+from tests.chart import manifests
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import NAMESPACE, SYSTEM_NAMESPACE, install
 
@@ -114,7 +114,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     install(control_plane)
     for one in scene():
         control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(one))
-    control_plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=helm.as_list(policies()))
+    control_plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=manifests.as_list(policies()))
     unbound = Writer(control_plane, control_plane.service_account_token(SYSTEM_NAMESPACE, AGENT))
     admin = Writer(control_plane, control_plane.token())
     for writer, one, words in (
@@ -295,7 +295,7 @@ def test_the_garbage_collector_takes_decisions_with_their_owner(operator: Writer
 
 
 def policies() -> list[dict[str, Any]]:
-    return helm.of(helm.render(), *helm.ADMISSION)
+    return manifests.of(manifests.render(), *manifests.ADMISSION)
 
 
 def test_every_policy_fails_closed_is_bound_and_type_checks(plane: ControlPlane) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.lab import binaries
+from e2e.helm import CHART, Helm, merged
 from e2e.lab.control_plane import ControlPlane
-from tests.chart import helm
-from tests.chart.values import FULL, merged
+from e2e.lab.errors import LabError
+from tests.chart.manifests import Manifest, as_list, is_hook, render, rendered, templates
+from tests.chart.values import FULL
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT
 
@@ -50,24 +51,21 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         found.stop()
 
 
-class Helm:
-    """Helm as the administrator, in one namespace."""
+class Release(Helm):
+    """memguard's, in one namespace of a control plane."""
 
     def __init__(self, plane: ControlPlane, program: str = "helm") -> None:
-        self.plane, self.program = plane, program
-
-    def run(self, *words: str, values: dict[str, Any] | None = None, check: bool = True) -> str:
-        options = ("--kubeconfig", str(self.plane.kubeconfig()), "--namespace", SPACE)
-        given = () if values is None else ("--values", "-")
-        command = [str(binaries.tool(self.program)), *words, *options, *given]
-        stdin = None if values is None else json.dumps(values)
-        ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
-        assert not check or ran.returncode == 0, ran.stderr
-        return ran.stdout + ran.stderr
+        super().__init__(plane.kubeconfig(), SPACE, program)
+        self.plane = plane
 
     def upgrade(self, values: dict[str, Any], *options: str) -> str:
-        words = ("upgrade", "--install", "memguard", str(helm.CHART), "--create-namespace", *options)
-        return self.run(*words, "--wait", "--timeout=60s", values=merged(STILL, values))
+        return super().upgrade(merged(STILL, values), "--timeout=60s", *options)
+
+    def refusal(self, *words: str, values: dict[str, Any] | None = None) -> str:
+        """What a person reads where it does not go well."""
+        with pytest.raises(LabError) as refused:
+            self.run(*words, values=values)
+        return str(refused.value)
 
     def get(self, *what: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.plane.kubectl("get", *what, "-o", "json"))
@@ -80,9 +78,9 @@ class Helm:
 
 
 @pytest.fixture
-def release(plane: ControlPlane) -> Iterator[Helm]:
+def release(plane: ControlPlane) -> Iterator[Release]:
     """None is there before and after."""
-    found = Helm(plane)
+    found = Release(plane)
     yield found
     found.run("uninstall", "memguard", "--ignore-not-found", "--no-hooks")
     plane.kubectl("delete", "crd", "-l", "app.kubernetes.io/name=memguard", "--ignore-not-found", "--timeout=60s")
@@ -91,16 +89,14 @@ def release(plane: ControlPlane) -> Iterator[Helm]:
 # --- pod security
 
 
-def pods(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def pods(values: dict[str, Any]) -> dict[str, Manifest]:
     """The pods that the chart's controllers would make, by component."""
     found = {}
-    for each in helm.render(values):
-        if "template" in each.get("spec", {}):
-            template = each["spec"]["template"]
-            component = template["metadata"]["labels"]["app.kubernetes.io/component"]
-            spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
-            metadata = template["metadata"] | {"name": component}
-            found[component] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    for template in templates(render(values)):
+        component = template["metadata"]["labels"]["app.kubernetes.io/component"]
+        spec = {key: value for key, value in template["spec"].items() if key != "serviceAccountName"}
+        metadata = template["metadata"] | {"name": component}
+        found[component] = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return found
 
 
@@ -123,38 +119,55 @@ def test_the_operator_and_the_clean_up_pass_the_restricted_level(plane: ControlP
         assert complaint(plane, "restricted", found[component]) == ""
 
 
+def reasons(plane: ControlPlane, level: str, pod: Manifest) -> set[str]:
+    """All that it has against the pod."""
+    _, _, said = complaint(plane, level, pod).strip().partition(f'violates PodSecurity "{level}:latest": ')
+    return set(re.split(r"(?<=\)), ", said))
+
+
 def test_observing_pods_lack_nothing_of_restricted_but_the_right_to_see_the_cgroups(plane: ControlPlane) -> None:
     """hostPath is all: baseline allows none, not even a read-only one."""
     node = pods({})["node"]
     assert complaint(plane, "privileged", node) == ""
-    for level, reason in (("baseline", "hostPath volumes"), ("restricted", "restricted volume types")):
-        _, _, said = complaint(plane, level, node).partition(f'violates PodSecurity "{level}:latest": ')
-        assert re.findall(r"(?:^|\), )([\w ]+) \(", said) == [reason], said
-    blind = json.loads(json.dumps(node))
-    volumes = blind["spec"]["volumes"]
-    blind["spec"]["volumes"] = [{"name": v["name"], "emptyDir": {}} if "hostPath" in v else v for v in volumes]
-    assert complaint(plane, "restricted", blind) == ""
+    assert reasons(plane, "baseline", node) == {'hostPath volumes (volume "cgroup")'}
+    assert reasons(plane, "restricted", node) == {
+        'restricted volume types (volume "cgroup" uses restricted volume type "hostPath")'
+    }
 
 
-def test_enforcing_pods_need_what_the_readme_says(plane: ControlPlane) -> None:
+def test_enforcing_pods_need_what_the_readme_says_and_no_more(plane: ControlPlane) -> None:
+    """Neither privilege nor a way to more of it, and no other namespace of the host's."""
     node = pods({"profile": "enforce"})["node"]
     assert complaint(plane, "privileged", node) == ""
-    said = complaint(plane, "baseline", node)
-    for reason in ("host namespaces (hostPID=true)", "hostPath volumes", "non-default capabilities", "AppArmor"):
-        assert reason in said, said
+    either = {
+        "host namespaces (hostPID=true)",
+        'forbidden AppArmor profile (container "guard" must not set AppArmor profile type to "Unconfined")',
+    }
+    assert reasons(plane, "baseline", node) == either | {
+        'hostPath volumes (volumes "cgroup", "compaction")',
+        'non-default capabilities (container "guard" must not include "IPC_LOCK", "SYS_NICE", "SYS_RESOURCE" '
+        "in securityContext.capabilities.add)",
+    }
+    assert reasons(plane, "restricted", node) == either | {
+        'restricted volume types (volumes "cgroup", "compaction" use restricted volume type "hostPath")',
+        'unrestricted capabilities (container "guard" must not include "IPC_LOCK", "KILL", "SYS_NICE", '
+        '"SYS_RESOURCE" in securityContext.capabilities.add)',
+        'runAsNonRoot != true (pod or containers "supervisor", "guard" must set securityContext.runAsNonRoot=true)',
+        'runAsUser=0 (containers "supervisor", "guard" must not set runAsUser=0)',
+    }
 
 
 # --- a release's life
 
 
 @pytest.mark.row("K5")
-def test_a_fresh_installation_takes_definitions_and_cluster_policy_at_once(release: Helm) -> None:
+def test_a_fresh_installation_takes_definitions_and_cluster_policy_at_once(release: Release) -> None:
     release.upgrade({"clusterPolicy": {"budget": {"perNode": 7}}})
     assert release.budget()["perNode"] == 7
     assert len(release.plane.kubectl("get", *DEFINITIONS).split()) == 4
 
 
-def test_the_cluster_policy_becomes_an_object_of_the_release(release: Helm) -> None:
+def test_the_cluster_policy_becomes_an_object_of_the_release(release: Release) -> None:
     """And is changed in place from then on: a policy that is deleted and made anew would be in force twice."""
     release.upgrade({"clusterPolicy": {"budget": {"perNode": 7}}})
     uid = release.get("clustermemoryguardpolicy", "default")["metadata"]["uid"]
@@ -165,7 +178,7 @@ def test_the_cluster_policy_becomes_an_object_of_the_release(release: Helm) -> N
     assert release.budget() == {}, "it goes with its value"
 
 
-def test_a_rollback_takes_everything_back(release: Helm) -> None:
+def test_a_rollback_takes_everything_back(release: Release) -> None:
     policies = [{"clusterPolicy": {"budget": {"perNode": number}}} for number in (7, 8)]
     release.upgrade(policies[0])
     release.upgrade(merged(policies[1], {"profile": "enforce"}))
@@ -177,11 +190,11 @@ def test_a_rollback_takes_everything_back(release: Helm) -> None:
     assert release.budget()["perNode"] == 8
 
 
-def test_helm_3_takes_it_through_the_same_life(release: Helm) -> None:
+def test_helm_3_takes_it_through_the_same_life(release: Release) -> None:
     """It applies on the client's side, where Helm 4 lets the server merge; and Helm 4 goes on with its release."""
-    older = Helm(release.plane, "helm3")
-    first = ("install", "memguard", str(helm.CHART), "--create-namespace")
-    said = older.run(*first, values=merged(STILL, {"clusterPolicy": {"budget": {"perNode": 7}}}), check=False)
+    older = Release(release.plane, "helm3")
+    first = ("install", "memguard", str(CHART), "--create-namespace")
+    said = older.refusal(*first, values=merged(STILL, {"clusterPolicy": {"budget": {"perNode": 7}}}))
     assert "Install without it, then upgrade with it" in said
     older.upgrade({})
     for number in (7, 8):
@@ -195,7 +208,7 @@ def test_helm_3_takes_it_through_the_same_life(release: Helm) -> None:
     wait_until(lambda: not release.plane.kubectl("get", *DEFINITIONS))
 
 
-def test_every_value_can_be_changed_in_an_upgrade_and_back(release: Helm) -> None:
+def test_every_value_can_be_changed_in_an_upgrade_and_back(release: Release) -> None:
     """Nothing that the chart changes is immutable."""
     monitoring = {"metrics": None, "prometheusRule": None}  # their kinds are not in this cluster
     everything = {key: value for key, value in FULL.items() if key not in monitoring}
@@ -208,13 +221,13 @@ def test_every_value_can_be_changed_in_an_upgrade_and_back(release: Helm) -> Non
     assert "c" not in found
 
 
-def test_two_releases_do_not_share_a_cluster(release: Helm) -> None:
+def test_two_releases_do_not_share_a_cluster(release: Release) -> None:
     release.upgrade({})
-    said = release.run("install", "second", str(helm.CHART), values={}, check=False)
+    said = release.refusal("install", "second", str(CHART), values={})
     assert 'annotation validation error: key "meta.helm.sh/release-name" must equal "second"' in said
 
 
-def test_an_uninstall_takes_the_definitions_unless_they_are_kept(release: Helm) -> None:
+def test_an_uninstall_takes_the_definitions_unless_they_are_kept(release: Release) -> None:
     plane = release.plane
     release.upgrade({"clusterPolicy": {"budget": {"perNode": 7}}})
     release.run("uninstall", "memguard", "--wait")
@@ -227,18 +240,46 @@ def test_an_uninstall_takes_the_definitions_unless_they_are_kept(release: Helm) 
     assert release.budget()["perNode"] == 9, "the same release takes over what was kept"
 
 
-def test_definitions_that_were_applied_by_hand_are_taken_over_when_asked(release: Helm) -> None:
+def test_an_upgrade_without_definitions_deletes_none(release: Release) -> None:
+    """With them went all policies, and an emergency stop that somebody had set."""
+    stop = {"apiVersion": "memguard.io/v1alpha1", "kind": "ClusterMemoryGuardPolicy", "metadata": {"name": "stop"}}
+    release.upgrade({})
+    release.plane.kubectl("apply", "-f", "-", stdin=json.dumps(stop | {"spec": {"emergencyStop": True}}))
+    without = merged(STILL, {"crds": {"enabled": False}})
+    for program in ("helm", "helm3"):
+        said = Release(release.plane, program).refusal("upgrade", "memguard", str(CHART), values=without)
+        assert "Upgrade with crds.keep=true first, then with crds.enabled=false" in said
+    release.upgrade({"crds": {"keep": True}})
+    release.upgrade({"crds": {"enabled": False}})
+    release.run("uninstall", "memguard", "--wait")
+    assert release.get("clustermemoryguardpolicy", "stop")["spec"]["emergencyStop"] is True
+
+
+@pytest.mark.parametrize("program", ["helm", "helm3"])
+def test_the_clean_up_has_the_namespace_that_the_chart_made(release: Release, program: str) -> None:
+    """It is in the release, and were it deleted with it nothing could be made in it any more: the Job, for one."""
+    helm = Release(release.plane, program)
+    space = f"made-{program}"
+    made = {"namespaceOverride": space, "namespace": {"create": True}}
+    helm.upgrade(merged(made, {"cleanUp": {"enabled": True, "activeDeadlineSeconds": 3}}))
+    said = helm.refusal("uninstall", "memguard", "--timeout=60s")
+    assert "being terminated" not in said
+    assert release.get("job", "memguard-clean-up", "-n", space), "no kubelet runs it here"
+    assert release.get("namespace", space)["status"]["phase"] == "Active"
+
+
+def test_definitions_that_were_applied_by_hand_are_taken_over_when_asked(release: Release) -> None:
     plane = release.plane
     plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(ROOT / "crds"))
-    words = ("upgrade", "--install", "memguard", str(helm.CHART), "--create-namespace")
-    assert "cannot be imported into the current release" in release.run(*words, values=STILL, check=False)
+    words = ("upgrade", "--install", "memguard", str(CHART), "--create-namespace")
+    assert "cannot be imported into the current release" in release.refusal(*words, values=STILL)
     release.upgrade({}, "--take-ownership")
     owner = release.get("crd", "nodememories.memguard.io")["metadata"]["annotations"]["meta.helm.sh/release-name"]
     assert owner == "memguard"
 
 
-def test_without_helm_the_manifests_can_be_applied(release: Helm) -> None:
+def test_without_helm_the_manifests_can_be_applied(release: Release) -> None:
     """As the README says: once more, where the cluster policy came before its kind was known."""
     values = {
         "namespace": {"create": True},
@@ -246,7 +287,7 @@ def test_without_helm_the_manifests_can_be_applied(release: Helm) -> None:
         "clusterPolicy": {"budget": {"perNode": 7}},
     }
     known = ("--no-hooks", "--api-versions", "memguard.io/v1alpha1/ClusterMemoryGuardPolicy")
-    text = helm.rendered(values, *known)
+    text = rendered(values, *known)
     command = (*release.plane.kubectl_command(), "apply", "--server-side", "-f", "-")
 
     def apply() -> str:
@@ -260,10 +301,10 @@ def test_without_helm_the_manifests_can_be_applied(release: Helm) -> None:
     release.plane.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", stdin=text)
 
 
-def test_an_uninstall_does_not_wait_for_a_clean_up_that_cannot_run(release: Helm) -> None:
+def test_an_uninstall_does_not_wait_for_a_clean_up_that_cannot_run(release: Release) -> None:
     """No kubelet runs the Job here; the uninstall is done all the same, and says what was not."""
     release.upgrade({"cleanUp": {"enabled": True, "activeDeadlineSeconds": 3}})
-    said = release.run("uninstall", "memguard", "--timeout=60s", check=False)
+    said = release.refusal("uninstall", "memguard", "--timeout=60s")
     assert "uninstallation completed with 1 error(s)" in said
     assert "Job/chart/memguard-clean-up not ready" in said
     assert not json.loads(release.run("list", "-o", "json"))
@@ -282,10 +323,8 @@ def clean_up(plane: ControlPlane, tmp_path: Path) -> Callable[[], subprocess.Pop
     plane.kubectl(
         "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
     )
-    rights = [
-        each for each in helm.render({"namespaceOverride": SPACE}) if helm.is_hook(each) and each["kind"] != "Job"
-    ]
-    plane.kubectl("apply", "-f", "-", stdin=helm.as_list(rights))
+    rights = [each for each in render({"namespaceOverride": SPACE}) if is_hook(each) and each["kind"] != "Job"]
+    plane.kubectl("apply", "-f", "-", stdin=as_list(rights))
     for node in ("n-1", "n-2", "n-3"):
         made = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}
         plane.kubectl("apply", "-f", "-", stdin=json.dumps(made))

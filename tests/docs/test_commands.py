@@ -6,6 +6,7 @@ quick start whole. Of commands in other places the names and options are checked
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.documents import ROOT, blocks, commands, documents
-from tools.readme import COLUMNS
+from tools.generate.readme import COLUMNS
 
 QUICK_START = ROOT / "docs" / "quickstart.md"
 #: The chart's own are tests/chart's; those of runbooks are for the node that an alert names, and those of cli.md are
@@ -35,6 +36,12 @@ def ran(*words: str, codes: tuple[int, ...] = (0,)) -> str:
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert found.returncode in codes, found.stderr
     return found.stdout
+
+
+@functools.cache
+def helped(*place: str) -> str:
+    """What a command says of itself."""
+    return ran(*place, "--help")
 
 
 def works(command: str, directory: Path) -> None:
@@ -91,7 +98,7 @@ def test_a_command_that_is_named_exists_with_its_options(line: str) -> None:
     assert match is not None
     words = match["words"].replace("=", " ").split()
     place = ["kubectl", words[0]] if line.startswith("kubectl ") else [words[0]]
-    told = ran(*place, "--help")
+    told = helped(*place)
     options = [word.rstrip(",.;:") for word in words[1:] if re.match(r"--?[a-z]", word)]
     assert [option for option in options if not re.search(rf"(?<![\w-]){option}\b", told)] == []
 

@@ -15,7 +15,7 @@ from tests.guard.conftest import MakeWard
 from tests.guard.world import Kernfs
 from tests.kernel_files.trees import MIB, remove_cgroup
 
-from memguard.core.domain import Domain
+from memguard.core.domain import Domain, Kind
 from memguard.core.ladder import KILL_SECONDS
 from memguard.guard.course import GIVE_UP_SECONDS, PENDING_SECONDS, RELEASE_SECONDS, Course
 from memguard.guard.ward import Ward
@@ -197,17 +197,17 @@ def test_one_that_goes_by_itself_needs_no_kill(course: Course) -> None:
 # --- how the memory came back
 
 
-def follow(course: Course, *left: int, shared: int = 70 * MIB) -> list[tuple[float, int, int | None]]:
+def follow(course: Course, *left: int, available: int = 70 * MIB) -> list[tuple[float, int, int | None]]:
     """It holds so much at each look, 10 ms apart, and nothing at the end; what was noted, in MiB.
 
     Of the 200 MiB it holds at first 88 are cache, which is not counted.
     """
     for look, held in enumerate(left):
         write(course.ward, memory__current=f"{held * MIB}\n")
-        course.watched(100.0 + look / 100, shared)
+        course.watched(100.0 + look / 100, lambda: available)
     empty(course.ward)
     assert course.advance(100.0 + len(left) / 100)
-    course.over(shared)
+    course.over(lambda: available)
     return [
         (point.seconds, point.available_bytes // MIB, point.victim_bytes and point.victim_bytes // MIB)
         for point in course.timeline
@@ -222,8 +222,9 @@ def test_a_kill_is_followed_until_the_memory_is_back(course: Course) -> None:
 
 
 @pytest.mark.row("E4")
-def test_within_a_limit_what_it_gave_back_is_what_is_left(make_ward: MakeWard) -> None:
-    limit = Domain(kind="container", name="web", size_bytes=256 * MIB, available_bytes=16 * MIB, reserve_bytes=16 * MIB)
+@pytest.mark.parametrize("kind", ["kubepods", "numa", "pod", "container"])
+def test_within_a_smaller_boundary_it_is_what_the_victim_gave_back(make_ward: MakeWard, kind: Kind) -> None:
+    limit = Domain(kind=kind, name="0", size_bytes=256 * MIB, available_bytes=16 * MIB, reserve_bytes=16 * MIB)
     course = Course(make_ward("web"), limit, EXPECTED, 100.0)
     course.kill(100.0)
     assert follow(course, 200, 120) == [(0.0, 16, 112), (0.01, 96, 32), (0.02, 216, 0)]

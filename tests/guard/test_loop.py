@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.guard import exposition
 from tests.guard.conftest import Inhabit, Serve
@@ -838,6 +839,25 @@ def test_a_brake_that_was_reset_is_put_up_again_at_once(world: World, serve: Ser
     duty.run(0.1)
     assert hog.content("memory.high") == str(max(stood, -(-hog.current // 4096) * 4096)), "never below what is used"
     assert [line["verdict"] for line in duty.lines("line")] == ["done"]
+
+
+@pytest.mark.row("T1", "K5")
+def test_an_emergency_stop_ends_a_grace_without_a_kill(world: World, serve: Serve, process: Process) -> None:
+    """The stop signal cannot be taken back; the brake goes at once, and nothing follows."""
+    hog = world.container(1, anon=100 * MIB, rate=60 * MIB, limit=512 * MIB)
+    process(hog, "trap '' TERM")
+    duty = serve(ENFORCE + TUNING + GRACE.format(15) + names(hog))
+    duty.run(60, until=duty.decisions)
+    assert hog.content("memory.high") != "max"
+    hog.rate, plan = 0, duty.guard.plan
+    rules = tuple(msgspec.structs.replace(rule, mode="Observe") for rule in plan.rules)
+    duty.guard.adopt(msgspec.structs.replace(plan, mode="Observe", rules=rules))
+    duty.run(1)
+    assert hog.content("memory.high") == "max"
+    assert duty.lines("outcome")[-1]["complete"] is False
+    assert "its mode is Observe" in duty.lines("abandoned")[-1]["reason"]
+    duty.run(30)
+    assert hog.alive
 
 
 @pytest.mark.row("T1", "E7")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from e2e import archive, images
+from tests.chart.manifests import PROFILES, containers, node_pod
 from tests.images import chroot
 
 import memguard
@@ -173,3 +174,11 @@ def test_what_pip_installs_is_what_the_lock_says() -> None:
     """`make generate` writes them anew."""
     assert not [path.name for path, text in images.requirements() if path.read_text() != text]
     assert all("--hash=sha256:" in path.read_text() for path, _ in images.requirements())
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_chart_runs_it_as_it_is_built(profile: str, archives: dict[str, Path]) -> None:
+    found = containers(node_pod(profile))
+    assert {each["image"] for each in found.values()} == {f"memguard-node:{memguard.__version__}"}
+    user = found["agent"]["securityContext"]["runAsUser"]
+    assert archive.configuration(archives["node"])["User"] == f"{user}:{user}"

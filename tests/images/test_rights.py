@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.chart.manifests import containers, mounts, node_object, node_pod
 from tests.images import in_machine, seccomp
-from tests.images.manifests import DEPLOY, containers, mounts, one, pod
 from tests.machine.guest.spec import Command, Job
 from tests.machine.machine import Machine
 
@@ -21,7 +21,7 @@ from memguard.guard.main import arguments
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
-HERE = Path(__file__).parent
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 #: The stricter of the two profiles that the chart's guard may have.
 SECCOMP = "memguard-guard.json"
 #: What the guard says it cannot do without each; anything else stays as it was.
@@ -35,7 +35,8 @@ COSTS = {
 
 def case(profile: str, without: str | None = None) -> dict[str, Any]:
     """What the machine needs to know of a profile's guard and its supervisor."""
-    spec, found = pod(profile), containers(profile)
+    spec = node_pod(profile)
+    found = containers(spec)
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     guard = found["guard"]
     beside = ("guard",) if without or "supervisor" not in found else ("supervisor", "guard")
@@ -52,7 +53,7 @@ def case(profile: str, without: str | None = None) -> dict[str, Any]:
         "directories": [path for name, path in mounts(guard).items() if name != "compaction"],
         "volumes": [path for name, path in mounts(guard).items() if "emptyDir" in volumes[name]],
         "binds": binds,
-        "files": {config: one(profile, "ConfigMap")["data"][Path(config).name]},
+        "files": {config: node_object(profile, "ConfigMap")["data"][Path(config).name]},
     }
 
 

@@ -188,6 +188,7 @@ def test_protect_says_what_took_and_it_did() -> None:
     assert found["open files"] == (found["files"] >= selfguard.OPEN_FILES)
     assert ("nice" in found) != found["real-time scheduling"]
     assert found["no network"]
+    assert found["no prying"]
 
 
 def test_a_measure_that_fails_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,9 +20,12 @@ class Case(NamedTuple):
 
 
 def _kills(namespace: str, values: str, scope: str = "container") -> dict[str, str]:
-    return {
-        f'memguard_kernel_oom_kills_total{{namespace="{namespace}",scope="{scope}",node="a",instance="a:1"}}': values
-    }
+    labels = f'namespace="{namespace}",scope="{scope}",node="a",instance="a:1"'
+    return {f"memguard_kernel_oom_kills_total{{{labels}}}": values, **_agent("1x120")}
+
+
+def _agent(values: str, node: str = "a") -> dict[str, str]:
+    return {f'memguard_guard_connected{{node="{node}",instance="{node}:1"}}': values}
 
 
 def _enforcing(values: str = "1x60") -> dict[str, str]:
@@ -30,8 +33,9 @@ def _enforcing(values: str = "1x60") -> dict[str, str]:
 
 
 def _acted(namespace: str, node: str, values: str) -> dict[str, str]:
-    labels = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted",node="{node}"'
-    return {f"memguard_decisions_total{{{labels}}}": values}
+    decided = f'namespace="{namespace}",policy="p",trigger="line",action="kill",outcome="acted"'
+    labels = f'{decided},node="{node}",instance="{node}:1"'
+    return {f"memguard_decisions_total{{{labels}}}": values, **_agent("1x60", node)}
 
 
 def _capabilities(write: int, host_pid: int) -> dict[str, str]:
@@ -48,7 +52,7 @@ def _level(level: str) -> dict[str, str]:
     }
 
 
-A, NOBODY = {"node": "a"}, {}
+A = {"node": "a"}
 WARNING, CRITICAL, INFO = {"severity": "warning"}, {"severity": "critical"}, {"severity": "info"}
 ON_NODE, IN_NAMESPACE = CRITICAL | {"scope": "node"}, CRITICAL | {"scope": "namespace"}
 
@@ -157,6 +161,20 @@ CASES = (
         (A | INFO | {"namespace": "shop", "scope": "container"},),
         "1",
     ),
+    Case(
+        "MemguardKernelOomMissed",
+        "Prometheus was away for a quarter of an hour, and what it sees is old",
+        _kills("shop", "5x3 _x15 5x60") | _agent("1x3 _x15 1x60") | _enforcing(),
+        22,
+    ),
+    Case(
+        "MemguardKernelOomMissed",
+        "the agent had just begun",
+        _kills("shop", "_x11 1x60") | _agent("_x10 1x60") | _enforcing(),
+        14,
+        (A | WARNING | {"namespace": "shop", "scope": "container"},),
+        "1",
+    ),
     Case("MemguardKernelOomMissed", "long ago", _kills("shop", "_x10 1x60") | _enforcing(), 25),
     Case(
         "MemguardKernelOomMissed", "none since the agent began anew", _kills("", "3x30 0x60", "node") | _enforcing(), 35
@@ -197,6 +215,18 @@ CASES = (
         "twelve of three namespaces",
         _acted("shop", "a", "_x10 4x60") | _acted("mill", "b", "_x10 4x60") | _acted("mine", "c", "_x10 4x60"),
         12,
+    ),
+    Case(
+        "MemguardKillStorm",
+        "forty since last week, and one scrape was missed",
+        _acted("shop", "a", "40x10 _ 40x60") | _agent("1x10 _ 1x60"),
+        21,
+    ),
+    Case(
+        "MemguardBudgetExhausted",
+        "the agent begins anew: what is counted is the guard's",
+        {'memguard_budget_refusals_total{node="a"}': "7x10 _x2 7x60"},
+        15,
     ),
     Case(
         "MemguardBudgetExhausted",
@@ -425,7 +455,7 @@ CASES = (
     Case("MemguardSpoolStuck", "it empties now and then", {'memguard_spool_entries{node="a"}': "7x9 0 7x9 0 7x9"}, 28),
     Case(
         "MemguardRecordsLost",
-        "three for want of room, one refused",
+        "three for want of room, one refused: the first is told",
         {
             'memguard_spool_dropped_total{node="a"}': "0x60 3x60",
             'memguard_spool_refused_total{node="a"}': "0x60 1x60",
@@ -433,7 +463,15 @@ CASES = (
         },
         90,
         (A | WARNING,),
-        "4",
+        "3",
+    ),
+    Case(
+        "MemguardRecordsLost",
+        "refused, while the guard has not said how it stands",
+        {'memguard_spool_refused_total{node="a"}': "0x60 30x60"},
+        90,
+        (A | WARNING,),
+        "30",
     ),
     Case(
         "MemguardRecordsLost",

@@ -73,7 +73,6 @@ class Node:
             **facts,
         )
         now = datetime.now(UTC)
-        self.metrics.follow(shown)
         self.view = agent.View(
             status=shown, connected=True, tally=tally, plan_made_at=now, plan_current=True, reported_at=now,
             spool_dropped=count, spool_refused=count, events_dropped=count,

@@ -52,6 +52,14 @@ def panels(board: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
+def choices(board: Mapping[str, Any], **given: str) -> dict[str, str]:
+    """A value for each variable: All where there is such a choice, else the one that is given."""
+    return {
+        one["name"]: one["allValue"] if one.get("includeAll") else given.get(one["name"], "")
+        for one in board["templating"]["list"]
+    }
+
+
 def asked(board: Mapping[str, Any], variables: Mapping[str, str]) -> Iterator[Asked]:
     """Every query. Raises KeyError for a variable that nobody fills in."""
     for panel in panels(board):

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
-from tools.dashboards.parts import ORANGE, RED, Column, Panel, Query, Row, dashboard, figure, graph, rows_of
-from tools.dashboards.promql import by_node, increase, of_process, or_nothing, rate, select, share
+from tools.dashboards.colours import ORANGE, RED
+from tools.dashboards.parts import Column, Panel, Row, dashboard, figure, graph, rows_of
+from tools.dashboards.promql import (
+    AGENT,
+    OPERATOR,
+    REPLICA,
+    Query,
+    by_node,
+    each,
+    increase,
+    most,
+    of_process,
+    or_nothing,
+    rate,
+    select,
+    share,
+)
 
 #: What each may cost (docs/guard.md, docs/cluster.md, docs/operator.md): the guard's locked memory with its open cgroup
 #: files' pages, the agent's, the operator's for 5,000 nodes.
 GUARD_BYTES, AGENT_BYTES, OPERATOR_BYTES = 24 << 20, 45 << 20, 150 << 20
-AGENT, OPERATOR = "memguard_build_info", "memguard_operator_leading"
 CPU, MEMORY = "process_cpu_seconds_total", "process_resident_memory_bytes"
-NODE_NAME = "{{node}} {{cluster}}"
 
 
 def board() -> grafana.Dashboard:
@@ -98,31 +111,27 @@ def _guard() -> tuple[Panel, ...]:
             "CPU, the most ten",
             "Of one CPU. Idle it costs the same whatever the number of containers; near the danger it looks every few "
             "milliseconds.",
-            Query(f"topk(10, {by_node('sum', rate(select('memguard_guard_cpu_seconds_total')))})", NODE_NAME),
+            most(by_node("sum", rate(select("memguard_guard_cpu_seconds_total")))),
             unit="percentunit",
-            width=8,
         ),
         graph(
             "Awake, the most ten",
             "Share of the time in which the guard looked instead of sleeping.",
-            Query(f"topk(10, {by_node('sum', rate(select('memguard_guard_awake_seconds_total')))})", NODE_NAME),
+            most(by_node("sum", rate(select("memguard_guard_awake_seconds_total")))),
             unit="percentunit",
-            width=8,
         ),
         graph(
             "Memory, the most ten",
             "The guard's own, which it locks. The line is what it may have.",
-            Query(f"topk(10, {by_node('max', select('memguard_guard_resident_bytes'))})", NODE_NAME),
+            most(by_node("max", select("memguard_guard_resident_bytes"))),
             unit="bytes",
             steps=((GUARD_BYTES, RED),),
-            width=8,
         ),
         graph(
             "Looks per second, the most ten",
             "How often the guard woke up and looked.",
-            Query(f"topk(10, {by_node('sum', rate(select('memguard_guard_turns_total')))})", NODE_NAME),
+            most(by_node("sum", rate(select("memguard_guard_turns_total")))),
             unit="reqps",
-            width=8,
         ),
         graph(
             "One look, mean",
@@ -135,15 +144,13 @@ def _guard() -> tuple[Panel, ...]:
                 "a look",
             ),
             unit="s",
-            width=8,
         ),
         graph(
             "Alarms",
             "What a person must know, within the window of each point: growth that no container explains, a critical "
             "process gone, no supervisor.",
-            Query(f"sum by (kind) ({increase(select('memguard_alarms_total'))})", "{{kind}}"),
+            each("sum", "kind", increase(select("memguard_alarms_total"))),
             bars=True,
-            width=8,
         ),
     )
 
@@ -153,23 +160,20 @@ def _agent() -> tuple[Panel, ...]:
         graph(
             "CPU, the most ten",
             "Of one CPU.",
-            Query(f"topk(10, {by_node('sum', _cpu(AGENT))})", NODE_NAME),
+            most(by_node("sum", _cpu(AGENT))),
             unit="percentunit",
-            width=8,
         ),
         graph(
             "Memory, the most ten",
             "Resident. The line is what it may have.",
-            Query(f"topk(10, {by_node('max', of_process(MEMORY, AGENT))})", NODE_NAME),
+            most(by_node("max", of_process(MEMORY, AGENT))),
             unit="bytes",
             steps=((AGENT_BYTES, RED),),
-            width=8,
         ),
         graph(
             "Records that wait for the API server, the most ten",
             "MemguardSpoolStuck fires when they have for a quarter of an hour.",
-            Query(f"topk(10, {by_node('max', select('memguard_spool_entries'))})", NODE_NAME),
-            width=8,
+            most(by_node("max", select("memguard_spool_entries"))),
         ),
     )
 
@@ -179,49 +183,40 @@ def _operator() -> tuple[Panel, ...]:
         graph(
             "CPU",
             "Of one CPU, by replica.",
-            Query(f"sum by (cluster, pod) ({_cpu(OPERATOR)})", "{{pod}} {{cluster}}"),
+            each("sum", "cluster, pod", _cpu(OPERATOR), REPLICA),
             unit="percentunit",
-            width=8,
         ),
         graph(
             "Memory",
             "Resident, by replica. The line is what it may have with 5,000 nodes.",
-            Query(f"max by (cluster, pod) ({of_process(MEMORY, OPERATOR)})", "{{pod}} {{cluster}}"),
+            each("max", "cluster, pod", of_process(MEMORY, OPERATOR), REPLICA),
             unit="bytes",
             steps=((OPERATOR_BYTES, RED),),
-            width=8,
         ),
         graph(
             "Who leads",
             "1 for the replica that acts. MemguardOperatorNotLeading fires when there is none for two minutes.",
-            Query(f"max by (cluster, pod) ({select('memguard_operator_leading')})", "{{pod}} {{cluster}}"),
-            width=8,
+            each("max", "cluster, pod", select("memguard_operator_leading"), REPLICA),
         ),
         graph(
             "Records",
             "MemoryGuardDecisions that are kept.",
-            Query(f"max by (cluster) ({select('memguard_operator_records')})", "kept {{cluster}}"),
-            width=8,
+            each("max", "cluster", select("memguard_operator_records"), "kept {{cluster}}"),
         ),
         graph(
             "Records that were deleted",
             "Too old, or too many, within the window of each point.",
-            Query(
-                f"sum by (cluster) ({increase(select('memguard_operator_expired_decisions_total'))})",
-                "deleted {{cluster}}",
+            each(
+                "sum", "cluster", increase(select("memguard_operator_expired_decisions_total")), "deleted {{cluster}}"
             ),
             bars=True,
-            width=8,
         ),
         graph(
             "Failed requests and refused reports",
             "Requests that are tried again, and reports that make no sense, within the window of each point.",
             Query(or_nothing(f"sum by (what) ({increase(select('memguard_operator_failures_total'))})"), "{{what}}"),
-            Query(
-                f"sum by (cause) ({increase(select('memguard_operator_reports_refused_total'))})", "report: {{cause}}"
-            ),
+            each("sum", "cause", increase(select("memguard_operator_reports_refused_total")), "report: {{cause}}"),
             bars=True,
-            width=8,
         ),
     )
 
@@ -240,36 +235,31 @@ def _health() -> tuple[Panel, ...]:
             "What could not be told, within the window of each point. MemguardRecordsLost is about the first three.",
             *(Query(f"sum({increase(select(metric))})", words) for metric, words in lost.items()),
             bars=True,
-            width=8,
         ),
         graph(
             "How long ago the API server was heard",
             "The watch that is silent for longest, by resource. At the line what depends on it stops: "
             "MemguardPlanStale, MemguardOperatorBlind.",
-            Query(f"max by (resource) ({select('memguard_watch_age_seconds')})", "{{resource}}"),
+            each("max", "resource", select("memguard_watch_age_seconds")),
             unit="s",
             steps=((150, RED),),
-            width=8,
         ),
         graph(
             "Watches that ended in an error",
             "They go on where they were; within the window of each point.",
-            Query(f"sum by (resource) ({increase(select('memguard_watch_failures_total'))})", "{{resource}}"),
+            each("sum", "resource", increase(select("memguard_watch_failures_total"))),
             bars=True,
-            width=8,
         ),
         graph(
             "Age of the plan, the oldest ten",
             "How long ago the plan in force was made. An old plan is a good one, while the policies do not change.",
-            Query(f"topk(10, time() - {by_node('max', select('memguard_plan_timestamp_seconds'))})", NODE_NAME),
+            most(f"time() - {by_node('max', select('memguard_plan_timestamp_seconds'))}"),
             unit="s",
-            width=8,
         ),
         graph(
             "Policies that cannot be read",
             "As the node sees it that finds most. MemguardPolicyBroken fires after ten minutes.",
-            Query(f"max by (cluster) ({select('memguard_broken_policies')})", "broken {{cluster}}"),
-            width=8,
+            each("max", "cluster", select("memguard_broken_policies"), "broken {{cluster}}"),
         ),
         rows_of(
             "Versions",

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
-from tools.dashboards.parts import (
-    ORANGE,
-    RED,
-    YELLOW,
-    Panel,
+from tools.dashboards.colours import BAD, DOUBTFUL, ORANGE, RED, YELLOW
+from tools.dashboards.parts import Panel, Row, count, dashboard, figure, graph, heat, ranked, variable
+from tools.dashboards.promql import (
+    NODE,
+    OPERATOR,
+    RANGE,
     Query,
-    Row,
-    dashboard,
-    figure,
-    graph,
-    heat,
-    ranked,
-    variable,
+    by_node,
+    each,
+    increase,
+    most,
+    new,
+    or_nothing,
+    quantiles,
+    select,
+    share,
 )
-from tools.dashboards.promql import NODE, RANGE, increase, new, or_nothing, rate, select, share
 
 IN_NAMESPACE = f'{NODE}, namespace=~"$namespace"'
 DECISIONS = select("memguard_decisions_total", IN_NAMESPACE)
@@ -28,7 +30,6 @@ INCOMPLETE = select("memguard_incomplete_outcomes_total", NODE)
 FREED = select("memguard_freed_bytes_total", NODE)
 RELEASE = select("memguard_release_seconds_total", NODE)
 BUCKETS = select("memguard_reaction_seconds_bucket", NODE)
-BAD = ((1, RED),)
 
 
 def board() -> grafana.Dashboard:
@@ -53,12 +54,11 @@ def board() -> grafana.Dashboard:
 
 def _figures() -> tuple[Panel, ...]:
     return (
-        figure("Carried out", "Decisions that were carried out.", or_nothing(f"sum({new(ACTED, RANGE)})"), decimals=0),
-        figure(
+        count("Carried out", "Decisions that were carried out.", or_nothing(f"sum({new(ACTED, RANGE)})")),
+        count(
             "Only observed",
             "Decisions that were not carried out, because a policy or the node only observes.",
             or_nothing(f"sum({new(OBSERVED, RANGE)})"),
-            decimals=0,
         ),
         figure("Given back", "Memory that actions gave back.", f"sum({increase(FREED, RANGE)})", unit="bytes"),
         figure(
@@ -75,27 +75,24 @@ def _figures() -> tuple[Panel, ...]:
             unit="s",
             none="no action",
         ),
-        figure(
+        count(
             "Victims that stay",
             "Actions whose victim did not go away in time. MemguardVictimStays fires at the first.",
             f"sum({increase(INCOMPLETE, RANGE)})",
             steps=BAD,
-            decimals=0,
         ),
-        figure(
+        count(
             "Budget spent",
             "Containers left alone because a budget had nothing to spare. MemguardBudgetExhausted fires at the first.",
             f"sum({increase(select('memguard_budget_refusals_total', NODE), RANGE)})",
-            steps=((1, ORANGE),),
-            decimals=0,
+            steps=DOUBTFUL,
         ),
-        figure(
+        count(
             "PDB overrides",
             "Containers ended although their PodDisruptionBudget had nothing to spare, as their policy asks. "
             "MemguardDisruptionBudgetOverridden fires at the first.",
             f"sum({increase(select('memguard_disruption_budget_overrides_total', NODE), RANGE)})",
-            steps=((1, ORANGE),),
-            decimals=0,
+            steps=DOUBTFUL,
         ),
     )
 
@@ -105,34 +102,31 @@ def _why() -> tuple[Panel, ...]:
         graph(
             "By what woke the guard",
             "line: a container at its own limit; tick and psi: the node or kubepods; order: the operator's.",
-            Query(f"sum by (trigger) ({new(DECISIONS)})", "{{trigger}}"),
+            each("sum", "trigger", new(DECISIONS)),
             bars=True,
-            width=8,
         ),
         graph(
             "By action",
             "What was done, or would have been.",
-            Query(f"sum by (action, outcome) ({new(DECISIONS)})", "{{action}} {{outcome}}"),
+            each("sum", "action, outcome", new(DECISIONS)),
             bars=True,
-            width=8,
         ),
         graph(
             "By namespace, carried out",
             "Whose containers were ended.",
-            Query(f"topk(10, sum by (namespace) ({new(ACTED)}))", "{{namespace}}"),
+            most(f"sum by (namespace) ({new(ACTED)})", "{{namespace}}"),
             bars=True,
-            width=8,
         ),
         ranked(
             "By policy",
             "Decisions of each policy in the time that is shown.",
-            Query(f"topk(15, sum by (policy, outcome) ({new(DECISIONS, RANGE)}))", "{{policy}} {{outcome}}"),
+            most(f"sum by (policy, outcome) ({new(DECISIONS, RANGE)})", "{{policy}} {{outcome}}", count=15),
             decimals=0,
         ),
         ranked(
             "By node, carried out",
             "Where containers were ended in the time that is shown. MemguardKillStorm: more than 10 in ten minutes.",
-            Query(f"topk(15, sum by (cluster, node) ({new(ACTED, RANGE)}))", "{{node}} {{cluster}}"),
+            most(by_node("sum", new(ACTED, RANGE)), count=15),
             decimals=0,
         ),
         graph(
@@ -140,9 +134,14 @@ def _why() -> tuple[Panel, ...]:
             "The node with the most. Above the line MemguardKillStorm fires.",
             Query(f"max(sum by (cluster, node) (increase({OUTCOMES}[10m])))", "the most of a node"),
             steps=((10, RED),),
-            width=8,
         ),
     )
+
+
+def _mean(total: str) -> Query:
+    """Of one action, by what it was."""
+    summed = "sum by (action) ({})".format
+    return Query(share(summed(increase(total)), summed(increase(OUTCOMES))), "{{action}}")
 
 
 def _effect() -> tuple[Panel, ...]:
@@ -150,43 +149,34 @@ def _effect() -> tuple[Panel, ...]:
         graph(
             "Given back",
             "Memory that actions gave back, within the window of each point.",
-            Query(f"sum by (action) ({increase(FREED)})", "{{action}}"),
+            each("sum", "action", increase(FREED)),
             unit="bytes",
             bars=True,
-            width=8,
         ),
         graph(
             "Given back by an action, mean",
             "What one action gave back.",
-            Query(
-                share(f"sum by (action) ({increase(FREED)})", f"sum by (action) ({increase(OUTCOMES)})"), "{{action}}"
-            ),
+            _mean(FREED),
             unit="bytes",
-            width=8,
         ),
         graph(
             "From action to memory given back, mean",
             "A stop signal has its grace in it.",
-            Query(
-                share(f"sum by (action) ({increase(RELEASE)})", f"sum by (action) ({increase(OUTCOMES)})"), "{{action}}"
-            ),
+            _mean(RELEASE),
             unit="s",
-            width=8,
         ),
         heat(
             "Reaction",
             "From wake-up to the action taken: how many decisions took how long. Exemplars have the id of a decision.",
-            Query(f"sum by (le) ({increase(BUCKETS)})", "{{le}}"),
+            each("sum", "le", increase(BUCKETS)),
         ),
         graph(
             "Reaction, half and 99 of 100",
             "From wake-up to the action taken: so many were at least as fast.",
-            *(
-                Query(f"histogram_quantile({part}, sum by (le) ({rate(BUCKETS)})) >= 0", name)
-                for part, name in ((0.5, "half"), (0.99, "99 of 100"))
-            ),
+            *quantiles(BUCKETS),
             unit="s",
             logarithmic=True,
+            width=12,
         ),
     )
 
@@ -197,29 +187,20 @@ def _operator() -> tuple[Panel, ...]:
         graph(
             "The operator's decisions",
             "Evictions, resizes and orders, carried out or only observed.",
-            Query(
-                f"sum by (action, outcome) ({new(select('memguard_operator_decisions_total'))})",
-                "{{action}} {{outcome}}",
-            ),
+            each("sum", "action, outcome", new(select("memguard_operator_decisions_total"), beside=OPERATOR)),
             bars=True,
-            width=8,
         ),
         graph(
             "Victims that could not be touched",
             "Why the next best was taken instead.",
-            Query(f"sum by (cause) ({increase(select('memguard_operator_refusals_total'))})", "{{cause}}"),
+            each("sum", "cause", increase(select("memguard_operator_refusals_total"))),
             bars=True,
-            width=8,
         ),
         graph(
             "From a report to what was done",
             "The operator's own time: so many reports were answered at least as fast.",
-            *(
-                Query(f"histogram_quantile({part}, sum by (le) ({rate(operator)})) >= 0", name)
-                for part, name in ((0.5, "half"), (0.99, "99 of 100"))
-            ),
+            *quantiles(operator),
             unit="s",
-            width=8,
         ),
         graph(
             "Given back by evictions",
@@ -228,21 +209,18 @@ def _operator() -> tuple[Panel, ...]:
             Query(f"sum({increase(select('memguard_operator_freed_bytes_total'))})", "given back"),
             unit="bytes",
             bars=True,
-            width=8,
         ),
         graph(
             "Evictions that did not end",
             "Evicted pods that were still there after their time. MemguardEvictionUnfinished fires at the first.",
             Query(f"sum({increase(select('memguard_operator_unfinished_total'))})", "still there"),
             bars=True,
-            width=8,
         ),
         graph(
             "Orders to guards",
             "What became of the operator's orders on the nodes.",
-            Query(f"sum by (result) ({increase(select('memguard_orders_total', NODE))})", "{{result}}"),
+            each("sum", "result", increase(select("memguard_orders_total", NODE))),
             bars=True,
-            width=8,
         ),
     )
 

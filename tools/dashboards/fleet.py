@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
-from tools.dashboards.node import FIT, LEVELS, MODES, SOON, level_of
-from tools.dashboards.parts import (
-    GREEN,
-    ORANGE,
-    RED,
-    YELLOW,
-    Column,
-    Panel,
-    Query,
-    Row,
-    dashboard,
-    figure,
-    graph,
-    rows_of,
+from tools.dashboards.colours import BAD, EXHAUSTION, FIT, HEADROOM, LEVELS, MODES, RED, SOON, YELLOW
+from tools.dashboards.node import level_of
+from tools.dashboards.parts import Column, Panel, Row, count, dashboard, figure, graph, rows_of
+from tools.dashboards.promql import (
+    CLUSTER,
+    OPERATOR,
+    RANGE,
+    by_node,
+    each,
+    increase,
+    kernel_kills,
+    least,
+    missed,
+    most,
+    new,
+    of_process,
+    or_nothing,
+    rate,
+    select,
 )
-from tools.dashboards.promql import CLUSTER, RANGE, by_node, increase, new, or_nothing, rate, select
 
-KERNEL_KILLS = select("memguard_kernel_oom_kills_total")
 ENDS = select("memguard_outcomes_total")
 EVICTIONS = select("memguard_operator_decisions_total", CLUSTER, 'action="evict"', 'outcome="acted"')
 CONNECTED = select("memguard_guard_connected")
 LOOKS = select("memguard_last_look_timestamp_seconds")
-HEADROOM = select("memguard_node_headroom_bytes")
-BAD = ((1, RED),)
+LEFT = select("memguard_node_headroom_bytes")
 #: Its page, with the time range and the variables that this one has.
 NODE_PAGE = (
     "/d/memguard-node?${datasource:queryparam}&${cluster:queryparam}&${__url_time_range}&var-node=${__data.fields.Node}"
@@ -72,24 +74,21 @@ def _now() -> tuple[Panel, ...]:
             "Nodes on which something may be ended; on the others all is only observed.",
             f"sum({by_node('max', select('memguard_guard_enforcing'))})",
         ),
-        figure(
+        count(
             "Missed",
             "Processes that the kernel's OOM killer ended in the time that is shown: what memguard failed to prevent.",
-            or_nothing(f"sum({new(KERNEL_KILLS, RANGE)})"),
+            or_nothing(f"sum({new(kernel_kills(), RANGE)})"),
             steps=BAD,
-            decimals=0,
         ),
-        figure(
+        count(
             "Ended by guards",
             "Containers that the nodes' guards ended in the time that is shown.",
             f"sum({increase(ENDS, RANGE)})",
-            decimals=0,
         ),
-        figure(
+        count(
             "Evicted",
             "Pods that the operator evicted in the time that is shown.",
-            or_nothing(f"sum({new(EVICTIONS, RANGE)})"),
-            decimals=0,
+            or_nothing(f"sum({new(EVICTIONS, RANGE, OPERATOR)})"),
         ),
     )
 
@@ -99,36 +98,37 @@ def _memory() -> tuple[Panel, ...]:
         graph(
             "Nodes by level",
             "How many nodes are Calm, Tight (less than four reserves left above the reserve) or Critical (within it).",
-            Query(f"sum by (level) (max by (cluster, node, level) ({select('memguard_node_level')}))", "{{level}}"),
+            each("sum", "level", f"max by (cluster, node, level) ({select('memguard_node_level')})"),
             stacked=True,
+            width=12,
         ),
         graph(
             "Time to exhaustion, the shortest ten",
             "Until nothing is left, at the node's present pace; there is none while nothing shrinks. "
             "MemguardExhaustionNear fires below the line where nobody may act.",
-            Query(f"bottomk(10, {by_node('min', select('memguard_node_exhaustion_seconds'))})", "{{node}} {{cluster}}"),
+            least(by_node("min", select("memguard_node_exhaustion_seconds"))),
             unit="s",
             steps=((SOON, RED),),
             logarithmic=True,
+            width=12,
         ),
         graph(
             "Headroom, the least ten",
             "Memory available above the node's nearest reserve; below 0 the node is Critical.",
-            Query(f"bottomk(10, {by_node('min', HEADROOM)})", "{{node}} {{cluster}}"),
+            least(by_node("min", LEFT)),
             unit="bytes",
             steps=((0, RED),),
             minimum=None,
+            width=12,
         ),
         graph(
             "Headroom as a share of the node's memory, the least ten",
             "The same against what the node has, to compare nodes of different sizes.",
-            Query(
-                f"bottomk(10, {by_node('min', HEADROOM)} / {by_node('max', select('memguard_node_memory_bytes'))})",
-                "{{node}} {{cluster}}",
-            ),
+            least(f"{by_node('min', LEFT)} / {by_node('max', select('memguard_node_memory_bytes'))}"),
             unit="percentunit",
             steps=((0, RED),),
             minimum=None,
+            width=12,
         ),
     )
 
@@ -139,52 +139,39 @@ def _happened() -> tuple[Panel, ...]:
             "Missed: kernel OOM kills",
             "Processes that the kernel's OOM killer ended, within the window of each point. No namespace: it is not "
             "known whose they were.",
-            Query(f"sum by (namespace, scope) ({new(KERNEL_KILLS)})", "{{namespace}} ({{scope}})"),
+            missed(),
             bars=True,
-            width=8,
         ),
         graph(
             "Ended by guards",
             "Containers that were killed or asked to end and went, within the window of each point.",
-            Query(f"sum by (action) ({increase(ENDS)})", "{{action}}"),
+            each("sum", "action", increase(ENDS)),
             bars=True,
-            width=8,
         ),
         graph(
             "Stalled for memory, the worst ten",
             "Share of the time in which all tasks of a node waited for memory (PSI full).",
-            Query(
-                f"topk(10, {by_node('max', rate(select('memguard_node_memory_stalled_seconds_total')))})",
-                "{{node}} {{cluster}}",
-            ),
+            most(by_node("max", rate(select("memguard_node_memory_stalled_seconds_total")))),
             unit="percentunit",
-            width=8,
         ),
         graph(
             "The operator's nodes",
             "Nodes in trouble that the operator looks after, and nodes that bear its taint.",
-            Query(f"max by (cluster) ({select('memguard_operator_attended_nodes')})", "attended {{cluster}}"),
-            Query(f"max by (cluster) ({select('memguard_tainted_nodes')})", "tainted {{cluster}}"),
-            width=8,
+            each("max", "cluster", select("memguard_operator_attended_nodes"), "attended {{cluster}}"),
+            each("max", "cluster", select("memguard_tainted_nodes"), "tainted {{cluster}}"),
         ),
         graph(
             "Nodes as the operator hears of them",
             "Nodes that have a NodeMemory, by level, seen by the replica that leads. More than are scraped: "
             "MemguardAgentMissing.",
-            Query(
-                f"sum by (level) ({select('memguard_operator_nodes')} and on (cluster, instance) "
-                f"{select('memguard_operator_leading')} == 1)",
-                "{{level}}",
-            ),
+            each("sum", "level", f"{of_process('memguard_operator_nodes', 'memguard_operator_leading')} == 1"),
             stacked=True,
-            width=8,
         ),
         graph(
             "Pressure, the worst ten",
             "How close a node is to breaking, 0 to 1: level, pace and stall in one figure.",
-            Query(f"topk(10, {by_node('max', select('memguard_node_pressure_ratio'))})", "{{node}} {{cluster}}"),
+            most(by_node("max", select("memguard_node_pressure_ratio"))),
             unit="percentunit",
-            width=8,
         ),
     )
 
@@ -195,18 +182,18 @@ def _nodes() -> Panel:
         "How every node stands now. A node's name leads to its own page.",
         {"cluster": "Cluster", "node": "Node"},
         Column("Level", level_of(CLUSTER), words=LEVELS),
-        Column("Headroom", by_node("min", HEADROOM), "bytes", ((float("-inf"), RED), (0, GREEN))),
+        Column("Headroom", by_node("min", LEFT), "bytes", HEADROOM),
         Column(
             "Exhausted in",
             by_node("min", select("memguard_node_exhaustion_seconds")),
             "s",
-            ((float("-inf"), RED), (SOON, ORANGE), (2 * SOON, GREEN)),
+            EXHAUSTION,
         ),
         Column("Pressure", by_node("max", select("memguard_node_pressure_ratio")), "percentunit"),
         Column("Mode", by_node("max", select("memguard_guard_enforcing")), words=MODES),
         Column("Fit", by_node("max", select("memguard_guard_fit")), words=FIT),
         Column("Containers", by_node("max", select("memguard_containers"))),
-        Column("Missed", by_node("sum", new(KERNEL_KILLS, RANGE)), steps=BAD),
+        Column("Missed", by_node("sum", new(kernel_kills(), RANGE)), steps=BAD),
         link=("Node", NODE_PAGE),
     )
 

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
-from tools.dashboards.parts import (
-    BLUE,
-    GREEN,
+from tools.dashboards.colours import (
+    CAN,
+    CURRENT,
+    DOUBTFUL,
+    EXHAUSTION,
+    FIT,
     GREY,
+    HEADROOM,
+    LEAST,
+    LEVELS,
+    MODES,
     ORANGE,
-    RED,
-    YELLOW,
-    Column,
-    Panel,
-    Query,
-    Row,
-    dashboard,
-    figure,
-    graph,
-    rows_of,
-    variable,
 )
-from tools.dashboards.promql import NODE, by_node, increase, new, rate, select
+from tools.dashboards.parts import Column, Panel, Row, dashboard, figure, graph, rows_of, variable
+from tools.dashboards.promql import NODE, Query, by_node, each, increase, missed, new, rate, select
 
-#: MemguardExhaustionNear
-SOON = 600
-LEVELS = {0: ("Calm", GREEN), 1: ("Tight", YELLOW), 2: ("Critical", RED)}
-MODES = {0: ("observes", BLUE), 1: ("enforces", GREEN)}
-FIT = {0: ("not fit", ORANGE), 1: ("fit", GREEN)}
-CURRENT = {0: ("stale", RED), 1: ("current", GREEN)}
-CAN = {0: ("no", ORANGE), 1: ("yes", GREEN)}
 #: Above the reserve; a node with less is Tight (core/resize.py).
 TIGHT_RESERVES = 4
 
@@ -72,14 +62,14 @@ def _now() -> tuple[Panel, ...]:
             "Memory available above the nearest reserve (the node's or kubepods').",
             f"min({select('memguard_node_headroom_bytes', NODE)})",
             unit="bytes",
-            steps=((float("-inf"), RED), (0, GREEN)),
+            steps=HEADROOM,
         ),
         figure(
             "Exhausted in",
             "Until nothing is left, at this pace.",
             f"min({select('memguard_node_exhaustion_seconds', NODE)})",
             unit="s",
-            steps=((float("-inf"), RED), (SOON, ORANGE), (2 * SOON, GREEN)),
+            steps=EXHAUSTION,
             none="does not shrink",
         ),
         figure(
@@ -110,7 +100,7 @@ def _now() -> tuple[Panel, ...]:
             "Not mapped",
             "Containers of no pod that is known: observed, and never touched.",
             _max("memguard_unmapped_containers"),
-            steps=((1, ORANGE),),
+            steps=DOUBTFUL,
         ),
     )
 
@@ -126,6 +116,7 @@ def _memory() -> tuple[Panel, ...]:
             Query(reserve, "reserve"),
             Query(f"{1 + TIGHT_RESERVES} * {reserve}", "tight below"),
             unit="bytes",
+            width=12,
         ),
         graph(
             "Pressure",
@@ -151,28 +142,29 @@ def _containers() -> tuple[Panel, ...]:
         by_container(select(f"memguard_container_{name}", NODE))
         for name in ("score", "footprint_bytes", "time_to_limit_seconds")
     )
-    legend = "{{namespace}}/{{pod}}/{{container}}"
+    legend = "{{pod}}/{{container}}"
     return (
         graph(
             "Score, against the threshold",
             "Scores of the ten containers nearest to being chosen; who is above the threshold is a candidate. The "
-            "threshold falls as the pressure rises.",
+            "threshold falls as the pressure rises; at 1000 and more nobody is one.",
             Query(score, legend),
-            Query(_max("memguard_node_threshold_score"), "threshold"),
+            Query(f"clamp_max({_max('memguard_node_threshold_score')}, 1000)", "threshold"),
+            width=12,
         ),
         graph(
             "Footprint",
             "What the end of each of these would give back.",
             Query(footprint, legend),
             unit="bytes",
+            width=12,
         ),
         graph(
             "Time to their own limit",
-            "Until each of these reaches its own limit at its pace; there is none without a limit or growth.",
-            Query(left, legend),
+            "Until each of these reaches its own limit at its pace, where that is within a day.",
+            Query(f"{left} < 86400", legend),
             unit="s",
             logarithmic=True,
-            width=8,
         ),
         rows_of(
             "The ten nearest to being chosen",
@@ -180,7 +172,7 @@ def _containers() -> tuple[Panel, ...]:
             {"namespace": "Namespace", "pod": "Pod", "container": "Container"},
             Column("Score", score),
             Column("Would free", footprint, "bytes"),
-            Column("To its limit", left, "s", ((float("-inf"), ORANGE), (60, GREY))),
+            Column("To its limit", left, "s", ((LEAST, ORANGE), (60, GREY))),
             width=16,
         ),
     )
@@ -192,14 +184,15 @@ def _deeds() -> tuple[Panel, ...]:
             "Steps of the ladder",
             "What the guard did, within the window of each point: told containers, reclaimed, held suspects still "
             "while it decided (milliseconds), braked at a line, asked to end, killed.",
-            Query(f"sum by (step) ({increase(select('memguard_ladder_steps_total', NODE))})", "{{step}}"),
+            each("sum", "step", increase(select("memguard_ladder_steps_total", NODE))),
             bars=True,
+            width=12,
         ),
         graph(
             "Lines",
             "Lines under containers' and pods' own limits, by state: armed waits for its bell, probation and braking "
             "slow a container, resting is lifted for page cache.",
-            Query(f"max by (state) ({select('memguard_lines', NODE)})", "{{state}}"),
+            each("max", "state", select("memguard_lines", NODE)),
             stacked=True,
             width=6,
         ),
@@ -218,25 +211,19 @@ def _deeds() -> tuple[Panel, ...]:
                 "{{action}} {{outcome}} ({{trigger}})",
             ),
             bars=True,
-            width=8,
         ),
         graph(
             "Freed",
             "Memory that actions gave back, within the window of each point.",
-            Query(f"sum by (action) ({increase(select('memguard_freed_bytes_total', NODE))})", "{{action}}"),
+            each("sum", "action", increase(select("memguard_freed_bytes_total", NODE))),
             unit="bytes",
             bars=True,
-            width=8,
         ),
         graph(
             "Missed: kernel OOM kills",
             "Processes that the kernel's OOM killer ended on this node.",
-            Query(
-                f"sum by (namespace, scope) ({new(select('memguard_kernel_oom_kills_total', NODE))})",
-                "{{namespace}} ({{scope}})",
-            ),
+            missed(NODE),
             bars=True,
-            width=8,
         ),
     )
 

@@ -11,35 +11,15 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from tools.dashboards.colours import GREEN, GREY, LEAST, SERIES, Steps, Words
+from tools.dashboards.promql import Query
 
 TAG = "memguard"
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "text"
-#: The same colour for the same thing on every dashboard, by the legend that shows it.
-COLOURS: dict[str, dict[str, str]] = {
-    "{{level}}": {"Calm": GREEN, "Tight": YELLOW, "Critical": RED},
-    "{{verdict}}": {"hit": GREEN, "false_alarm": ORANGE, "miss": RED},
-    "{{action}}": {"terminate": ORANGE, "kill": RED},
-    "{{step}}": {
-        "notify": BLUE, "reclaim": "purple", "hold": YELLOW, "brake": ORANGE, "terminate": "semi-dark-red", "kill": RED
-    },
-    "available": {"available": GREEN},
-    "reserve": {"reserve": RED},
-    "tight below": {"tight below": YELLOW},
-    "threshold": {"threshold": RED},
-}  # fmt: skip
 ROW_HEIGHT, FIGURE_HEIGHT = 8, 4
 
 Panel = timeseries.Panel | stat.Panel | table.Panel | bargauge.Panel | heatmap.Panel
 P = TypeVar("P", timeseries.Panel, stat.Panel, table.Panel, bargauge.Panel, heatmap.Panel)
-Words = Mapping[float, tuple[str, str]]
-
-
-class Query(NamedTuple):
-    """An expression and how its series are called."""
-
-    expression: str
-    legend: str = ""
 
 
 class Column(NamedTuple):
@@ -48,8 +28,9 @@ class Column(NamedTuple):
     title: str
     expression: str
     unit: str = "short"
-    steps: Sequence[tuple[float, str]] = ()
+    steps: Steps = ()
     words: Words = {}
+    decimals: int | None = None
 
 
 class Row(NamedTuple):
@@ -134,7 +115,7 @@ def figure(
     expression: str,
     *,
     unit: str = "short",
-    steps: Sequence[tuple[float, str]] = (),
+    steps: Steps = (),
     words: Words | None = None,
     none: str = "-",
     width: int = 3,
@@ -151,13 +132,18 @@ def figure(
     return made if decimals is None else made.decimals(decimals)
 
 
+def count(title: str, description: str, expression: str, *, steps: Steps = (), width: int = 3) -> stat.Panel:
+    """How often something happened: `increase` says 2.97 of 3 times."""
+    return figure(title, description, expression, steps=steps, width=width, decimals=0)
+
+
 def graph(
     title: str,
     description: str,
     *queries: Query,
     unit: str = "short",
-    width: int = 12,
-    steps: Sequence[tuple[float, str]] = (),
+    width: int = 8,
+    steps: Steps = (),
     stacked: bool = False,
     bars: bool = False,
     logarithmic: bool = False,
@@ -181,7 +167,7 @@ def graph(
         made.thresholds(_thresholds(steps))
         made.thresholds_style(common.GraphThresholdsStyleConfig().mode(looks.GraphTresholdsStyleMode.DASHED))
     for query in queries:
-        for name, colour in COLOURS.get(query.legend, {}).items():
+        for name, colour in SERIES.get(query.legend, {}).items():
             made.override_by_name(name, [_value("color", {"mode": "fixed", "fixedColor": colour})])
     return made
 
@@ -193,7 +179,7 @@ def ranked(
     *,
     unit: str = "short",
     width: int = 8,
-    steps: Sequence[tuple[float, str]] = (),
+    steps: Steps = (),
     decimals: int | None = None,
 ) -> bargauge.Panel:
     """A bar for each series, now."""
@@ -263,9 +249,9 @@ def _by(mode: model.FieldColorModeId) -> grafana.FieldColor:
     return grafana.FieldColor().mode(mode)
 
 
-def _thresholds(steps: Sequence[tuple[float, str]]) -> grafana.ThresholdsConfig:
+def _thresholds(steps: Steps) -> grafana.ThresholdsConfig:
     """Colours from a value on; what is below the first is green, or plain where there is none."""
-    if steps and steps[0][0] == float("-inf"):
+    if steps and steps[0][0] == LEAST:
         first, steps = steps[0][1], steps[1:]
     else:
         first = GREEN if steps else GREY
@@ -283,6 +269,8 @@ def _words(words: Words) -> model.ValueMap:
 
 def _cell(column: Column) -> list[model.DynamicConfigValue]:
     found = [_value("unit", column.unit)]
+    if column.decimals is not None:
+        found.append(_value("decimals", column.decimals))
     if column.words:
         found.append(_value("mappings", [_words(column.words)]))
     if column.steps:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as grafana
-from tools.dashboards.parts import (
-    GREEN,
-    ORANGE,
-    RED,
-    Column,
-    Panel,
-    Query,
-    Row,
-    dashboard,
-    figure,
-    graph,
-    ranked,
-    rows_of,
-    variable,
+from tools.dashboards.colours import BAD, DOUBTFUL, GREEN, TRUST
+from tools.dashboards.parts import Column, Panel, Row, count, dashboard, figure, graph, ranked, rows_of, variable
+from tools.dashboards.promql import (
+    NODE,
+    RANGE,
+    by_node,
+    each,
+    increase,
+    kernel_kills,
+    missed,
+    most,
+    new,
+    or_nothing,
+    select,
+    share,
 )
-from tools.dashboards.promql import NODE, RANGE, by_node, increase, new, or_nothing, select, share
 
 OBSERVED = select("memguard_decisions_total", NODE, 'outcome="observed"')
-KERNEL_KILLS = select("memguard_kernel_oom_kills_total", NODE)
-#: MemguardFalseAlarmsHigh
-TRUSTED = 0.5
 
 
 def board() -> grafana.Dashboard:
@@ -56,21 +53,21 @@ def _figures() -> tuple[Panel, ...]:
             "False alarms",
             "Observed decisions after which it did not come within ten minutes.",
             f"sum({_verdicts('false_alarm')})",
-            steps=((1, ORANGE),),
+            steps=DOUBTFUL,
         ),
         figure(
             "Misses",
             "Kernel OOM kills that no observed decision came before. A container that reaches its own limit is one: "
             "without a line nothing rings there.",
             f"sum({_verdicts('miss')})",
-            steps=((1, RED),),
+            steps=BAD,
         ),
         figure(
             "Rightly alarmed",
             "Hits among all that would have been done. Below half MemguardFalseAlarmsHigh fires.",
             share(hits, alarms),
             unit="percentunit",
-            steps=((float("-inf"), RED), (TRUSTED, ORANGE), (0.9, GREEN)),
+            steps=TRUST,
             none="no evidence yet",
             width=4,
         ),
@@ -79,7 +76,7 @@ def _figures() -> tuple[Panel, ...]:
             "Hits among all times that the kernel's OOM killer came.",
             share(hits, due),
             unit="percentunit",
-            steps=((float("-inf"), RED), (TRUSTED, ORANGE), (0.9, GREEN)),
+            steps=TRUST,
             none="no evidence yet",
             width=4,
         ),
@@ -88,12 +85,11 @@ def _figures() -> tuple[Panel, ...]:
             "Nodes on which nothing may be ended.",
             f"sum(1 - {by_node('max', select('memguard_guard_enforcing', NODE))})",
         ),
-        figure(
+        count(
             "Kernel OOM kills",
             "Processes that the kernel's OOM killer ended in the time that is shown.",
-            or_nothing(f"sum({new(KERNEL_KILLS, RANGE)})"),
-            steps=((1, RED),),
-            decimals=0,
+            or_nothing(f"sum({new(kernel_kills(NODE), RANGE)})"),
+            steps=BAD,
             width=4,
         ),
     )
@@ -104,41 +100,36 @@ def _course() -> tuple[Panel, ...]:
         graph(
             "Verdicts",
             "Within the window of each point. A false alarm is known after ten minutes, a hit at once.",
-            Query(f"sum by (verdict) ({increase(_verdicts('.*'))})", "{{verdict}}"),
+            each("sum", "verdict", increase(_verdicts(".*"))),
             bars=True,
-            width=8,
         ),
         graph(
             "All verdicts so far",
             "What the agents' ledgers hold, over restarts.",
-            Query(f"sum by (verdict) ({_verdicts('.*')})", "{{verdict}}"),
-            width=8,
+            each("sum", "verdict", _verdicts(".*")),
         ),
         graph(
             "As the operator adds it up",
             "The sum over all nodes' reports; it falls when a node leaves.",
-            Query(f"max by (verdict) ({select('memguard_operator_scorecard')})", "{{verdict}}"),
-            width=8,
+            each("max", "verdict", select("memguard_operator_scorecard")),
         ),
         graph(
             "Would have been ended",
             "Observed decisions by namespace, within the window of each point.",
-            Query(f"topk(10, sum by (namespace) ({new(OBSERVED)}))", "{{namespace}}"),
+            most(f"sum by (namespace) ({new(OBSERVED)})", "{{namespace}}"),
             bars=True,
-            width=8,
         ),
         ranked(
             "Would have been ended, by policy",
             "In the time that is shown; kubectl memguard scorecard has their verdicts.",
-            Query(f"topk(15, sum by (policy) ({new(OBSERVED, RANGE)}))", "{{policy}}"),
+            most(f"sum by (policy) ({new(OBSERVED, RANGE)})", "{{policy}}", count=15),
             decimals=0,
         ),
         graph(
             "Kernel OOM kills",
             "By namespace, within the window of each point.",
-            Query(f"sum by (namespace, scope) ({new(KERNEL_KILLS)})", "{{namespace}} ({{scope}})"),
+            missed(NODE),
             bars=True,
-            width=8,
         ),
     )
 
@@ -153,5 +144,5 @@ def _nodes() -> Panel:
         Column("False alarms", false_alarm),
         Column("Misses", miss),
         Column("Rightly alarmed", share(hit, by_node("sum", _verdicts("hit", "false_alarm"))), "percentunit"),
-        Column("Observed decisions", by_node("sum", new(OBSERVED, RANGE))),
+        Column("Observed decisions", by_node("sum", new(OBSERVED, RANGE)), decimals=0),
     )

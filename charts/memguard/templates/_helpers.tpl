@@ -50,23 +50,21 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Name and labels of an object in our namespace: (list ROOT COMPONENT NAME [ANNOTATIONS]). */}}
-{{- define "memguard.metadata" -}}
-{{- $root := first . -}}
-name: {{ index . 2 }}
-namespace: {{ include "memguard.namespace" $root }}
-labels:
-  {{- include "memguard.labels" (list $root (index . 1)) | nindent 2 }}
-{{- include "memguard.annotations" (list $root (ternary (last .) dict (gt (len .) 3))) }}
-{{- end }}
-
-{{/* The same of one that has no namespace. */}}
+{{/* Of an object that has no namespace: (list ROOT COMPONENT NAME [MORE]); MORE has labels and annotations of its own. */}}
 {{- define "memguard.clusterMetadata" -}}
 {{- $root := first . -}}
+{{- $more := dict }}{{ if gt (len .) 3 }}{{ $more = last . }}{{ end -}}
 name: {{ index . 2 }}
 labels:
-  {{- include "memguard.labels" (list $root (index . 1)) | nindent 2 }}
-{{- include "memguard.annotations" (list $root (ternary (last .) dict (gt (len .) 3))) }}
+  {{- include "memguard.labels" (list $root (index . 1) $more.labels) | nindent 2 }}
+{{- include "memguard.annotations" (list $root $more.annotations) }}
+{{- end }}
+
+{{/* The same of one that has: ours, or that in MORE. */}}
+{{- define "memguard.metadata" -}}
+{{- $more := dict }}{{ if gt (len .) 3 }}{{ $more = last . }}{{ end -}}
+namespace: {{ $more.namespace | default (include "memguard.namespace" (first .)) }}
+{{ include "memguard.clusterMetadata" . }}
 {{- end }}
 
 {{/* An image's whole name: (list ROOT IMAGE). */}}
@@ -148,4 +146,11 @@ labels:
   {{- include "memguard.labels" (list . "crds") | nindent 2 }}
 {{- $keep := ternary (dict "helm.sh/resource-policy" "keep") dict .Values.crds.keep }}
 {{- include "memguard.annotations" (list . (merge $keep .Values.crds.annotations)) }}
+{{- end }}
+
+{{/* What the clean-up and all that it needs are: hooks that come when the operator is gone, and go. */}}
+{{- define "memguard.cleanUpHook" -}}
+helm.sh/hook: {{ .Values.operator.enabled | ternary "post-delete" "post-delete,post-upgrade,post-rollback" }}
+helm.sh/hook-weight: "0"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}

@@ -187,7 +187,6 @@ class Agent:
 
     def _noticed(self) -> None:
         """The guard said something, or is gone."""
-        self._metrics.follow(self._link.presence.status)
         self._publisher.poke()
 
     def _told(self) -> None:

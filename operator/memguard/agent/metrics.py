@@ -1,7 +1,8 @@
 """What Prometheus reads: the figures of core/catalogue.py, and no other.
 
 What happened is counted here as it is told. How things stand is read from a view when somebody asks, so that nothing
-has to be taken away again; of the guard's own counters, which begin anew with it, only the rises are added up.
+has to be taken away again. The guard's own counters are its own: they begin anew with the guard and not with the agent,
+and are not there before the guard has said how they stand.
 """
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ class Metrics:
         self._alarms = board.counter("memguard_alarms_total")
         self._orders = board.counter("memguard_orders_total")
         self._reaction = board.histogram("memguard_reaction_seconds")
-        self._rises = Rises()
-        self.registry.register(_Standing(view, self._rises))
+        self.registry.register(_Standing(view))
 
     def decided(self, decision: Decision, policy: str) -> None:
         """A decision, carried out or not."""
@@ -90,11 +90,6 @@ class Metrics:
         reaction = decision.timing.get("acted")
         if acted and reaction is not None:
             self._reaction.observe(reaction, {"decision": decision.id[:100]})
-
-    def follow(self, status: Status | None) -> None:
-        """The guard's own counters; told of each status, by one thread."""
-        if status is not None:
-            self._rises.follow(status)
 
     def finished(self, outcome: Outcome) -> None:
         """What an action achieved."""
@@ -121,8 +116,8 @@ class Metrics:
 class _Standing(Collector):
     """The metrics of the view, whenever they are asked for."""
 
-    def __init__(self, view: Callable[[], View], rises: Rises) -> None:
-        self._view, self._rises = view, rises
+    def __init__(self, view: Callable[[], View]) -> None:
+        self._view = view
 
     def describe(self) -> Iterable[Family]:
         """Nothing: what is known beforehand is what the catalogue says."""
@@ -132,43 +127,20 @@ class _Standing(Collector):
         """All of them, in the catalogue's order."""
         view = self._view()
         samples: dict[str, list[tuple[Labels, float]]] = {}
-        for name, labels, value in standing(view, self._rises):
+        for name, labels, value in standing(view):
             samples.setdefault(name, []).append((labels, value))
         return (family_of(one.name, samples[one.name]) for one in CATALOGUE if one.name in samples)
 
 
-class Rises:
-    """The guard's counters, added up over its restarts: each begins at 0 when `started_at` changes.
-
-    `sums` by name and labels, and none before the first status: an agent that begins anew beside a guard that does not
-    would show 0 for a moment, and all that was counted before as a rise.
-    """
-
-    def __init__(self) -> None:
-        self.sums: dict[tuple[str, Labels], float] = {}
-        self._last: dict[tuple[str, Labels], float] = {}
-        self._started_at: datetime | None = None
-
-    def follow(self, status: Status) -> None:
-        """The sums after this status."""
-        if status.started_at != self._started_at:
-            self._started_at, self._last = status.started_at, {}
-        sums = dict(self.sums)  # another thread may be reading them
-        for key, value in _counters(status):
-            last = self._last.get(key, 0.0)
-            self._last[key] = max(value, last)
-            sums[key] = sums.get(key, 0.0) + max(0.0, value - last)
-        self.sums = sums
-
-
-def _counters(status: Status) -> Iterator[tuple[tuple[str, Labels], float]]:
+def _counters(status: Status) -> Iterator[Sample]:
+    """The guard's own: they begin anew with it, which Prometheus understands."""
     for name, field in _COUNTERS.items():
-        yield (name, ()), float(getattr(status, field))
+        yield name, (), float(getattr(status, field))
     for step in get_args(Step):
-        yield ("memguard_ladder_steps_total", (step,)), float(status.steps.get(step, 0))
+        yield "memguard_ladder_steps_total", (step,), float(status.steps.get(step, 0))
 
 
-def standing(view: View, rises: Rises) -> Iterator[Sample]:
+def standing(view: View) -> Iterator[Sample]:
     """Every metric that tells how things stand."""
     status = view.status
     yield "memguard_guard_connected", (), float(view.connected)
@@ -179,10 +151,9 @@ def standing(view: View, rises: Rises) -> Iterator[Sample]:
         ("miss", view.tally.misses),
     ):
         yield "memguard_scorecard_total", (verdict,), count
-    for (name, labels), total in rises.sums.items():
-        yield name, labels, total
     yield from _agent(view)
     if status is not None:
+        yield from _counters(status)
         yield from _node(status)
         yield from _guard(status)
         for one in status.top:

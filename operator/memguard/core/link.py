@@ -15,7 +15,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome, Step, Victim
+from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome, Victim
 from memguard.core.model import Bytes, Count, Identity, Level, Moment, Number, Record, Seconds, Stall
 from memguard.core.policy import Mode, Plan
 from memguard.errors import LinkError
@@ -129,7 +129,7 @@ class Status(Record, frozen=True, kw_only=True, tag="status", tag_field="type"):
     budget_refusals: Count = 0
     budget_overrides: Count = 0
     brake_seconds: Seconds = 0.0
-    steps: dict[Step, Count] = {}
+    steps: dict[str, Count] = {}
     turns: Count = 0
     awake_seconds: Seconds = 0.0
     cpu_seconds: Seconds = 0.0

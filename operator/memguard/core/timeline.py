@@ -14,7 +14,10 @@ FIRST_SECONDS, STRIDE = 0.003, 1.6
 
 
 class TimelinePoint(Record, frozen=True, kw_only=True):
-    """`seconds` from the action on, negative before it; what was left within the boundary, and what the victim held."""
+    """`seconds` from the action on, negative before it; what was left within the boundary, and what the victim held.
+
+    After the action: of the node what was read, of any smaller boundary what the victim gave back of it.
+    """
 
     seconds: float
     available_bytes: Number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from memguard.core.domain import Domain
@@ -64,6 +65,10 @@ class Course:
         self.refusal = strike.detail
         return strike.ok or strike.verdict == "vanished"
 
+    def abandon(self, now: float) -> None:
+        """It is not to end any more: no kill follows the stop signal, which cannot be taken back."""
+        self._end("abandoned", now)
+
     def advance(self, now: float) -> bool:
         """Look at how far it is; True when the course is over."""
         if self._kill.done():
@@ -80,20 +85,20 @@ class Course:
         """process_mrelease on what is still dying; not in the guard's own time."""
         self._kill.release_memory()
 
-    def watched(self, now: float, shared_bytes: int) -> None:
-        """Note how it stands, if it is time; `shared_bytes`: what is left of what all share."""
+    def watched(self, now: float, available: Callable[[], int]) -> None:
+        """Note how it stands, if it is time; `available`: what the node has left."""
         if point_due(self.timeline, now - self.started):
-            self._note(now, shared_bytes)
+            self._note(now, available)
 
-    def over(self, shared_bytes: int) -> None:
+    def over(self, available: Callable[[], int]) -> None:
         """Note how it ended."""
-        self._note(self.started + self.seconds, shared_bytes)
+        self._note(self.started + self.seconds, available)
 
-    def _note(self, now: float, shared_bytes: int) -> None:
+    def _note(self, now: float, available: Callable[[], int]) -> None:
         gone = max(0, self._held_bytes - (self.ward.cgroup.current() or 0))
         held = max(0, self._held_bytes - self.ward.discount_bytes - gone)
-        # Within a limit what it gave back is all that is known without reading more files.
-        left = self.domain.available_bytes + gone if self.domain.is_own_limit else shared_bytes
+        # Of a smaller boundary what the victim gave back is all that is known without reading more files.
+        left = available() if self.domain.kind == "node" else self.domain.available_bytes + gone
         seconds = round(now - self.started, 4)
         self.timeline.append(TimelinePoint(seconds=seconds, available_bytes=left, victim_bytes=held))
 

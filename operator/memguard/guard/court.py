@@ -159,10 +159,10 @@ class Court:
         for course in self.courses.values():
             if course.needs_help(now):
                 course.helped = aside(course.release_memory, self._ears)
-            course.watched(now, self._scene.available())
+            course.watched(now, self._scene.available)
         over = [course for course in self.courses.values() if course.advance(now)]
         for course in over:
-            course.over(self._scene.available())
+            course.over(self._scene.available)
             del self.courses[course.ward.id]
             self._ears.deafen(course.fd)
             if course.stage == "ended":  # should its cgroup stay, it must not be killed again for what it holds

@@ -47,7 +47,7 @@ def live(wanted: Arguments, janitor: Janitor | None) -> int:
     if wanted.config is not None:
         signal.signal(signal.SIGHUP, lambda *_: guard.reload(wanted.config or ""))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    guard.measures = protect(real_time=config.tuning.realtime)
+    guard.measures = protect(real_time=config.tuning.realtime, enclosed=address is not None)
     guard.keep_in_place()
     gc.collect()
     gc.freeze()

@@ -214,7 +214,12 @@ class Guard:
             return
         self.limits.check_brakes()
         for course in self.court.courses.values():
-            if course.stage == "terminating" and (course.overdue(now) or self._time_is_short(course)):
+            if course.stage != "terminating":
+                continue
+            if course.ward.forbidden is not None:  # since its signal: an emergency stop, another policy
+                self.report.say("abandoned", victim=course.ward.container.title, reason=course.ward.forbidden)
+                course.abandon(now)
+            elif course.overdue(now) or self._time_is_short(course):
                 self.limits.release_brakes(course, now)
                 course.kill(now)
                 self.report.stepped("kill")

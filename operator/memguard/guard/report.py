@@ -49,7 +49,7 @@ class Report:
         self._lines: list[Line] = []
         self._said: dict[str, float] = {}
         #: how often each step of the ladder was taken, each time for one container
-        self.steps: dict[Step, int] = dict.fromkeys(get_args(Step), 0)
+        self.steps: dict[str, int] = dict.fromkeys(get_args(Step), 0)
         #: news for the agent; None where there is none
         self.outbox: Outbox | None = None
 

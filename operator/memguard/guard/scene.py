@@ -64,8 +64,8 @@ class Scene:
         return min(node, kubepods)
 
     def available(self) -> int:
-        """Bytes left to all that share the nearest boundary."""
-        return self.headroom() + self.reserve_bytes
+        """Bytes available on the node."""
+        return self._meminfo.available()
 
     def _kubepods_headroom(self) -> int:
         """The cheap lower bound by memory.current first; memory.stat only where page cache fills the slice."""

@@ -18,7 +18,7 @@ import msgspec
 
 from memguard.errors import UnfitError
 from memguard.kernel.record import Records
-from memguard.kernel.selfguard import renounce_network
+from memguard.kernel.selfguard import renounce_network, renounce_others
 from memguard.kernel.sweep import sweep
 
 #: Between two looks for a new guard while there is none; a guard's own claim waits a second.
@@ -62,8 +62,9 @@ def supervise(cgroup_root: str, run_directory: str) -> int:
     if not Post(run_directory).take():
         raise UnfitError(f"{run_directory}: another supervisor is on duty. Stop it first.")
     signal.signal(signal.SIGTERM, _stop)
-    if not (secluded := renounce_network()).ok:
-        _say("unavailable", what=secluded.measure, reason=secluded.detail)
+    for measure in (renounce_network(), renounce_others()):
+        if not measure.ok:
+            _say("unavailable", what=measure.measure, reason=measure.detail)
     try:
         while True:
             records = Records(run_directory)

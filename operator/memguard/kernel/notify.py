@@ -1,7 +1,7 @@
 """Telling a container that memory is short, so that it can shrink by itself.
 
 Beside a signal (see signals): a file in its own file system, reached through /proc/PID/root, which needs CAP_SYS_PTRACE
-(standalone mode; the Enforce profile has it not) and is written with care:
+(standalone mode; beside an agent the guard gives it up, see seclusion) and is written with care:
 
 - the directory is resolved inside the container's root, through no symbolic link at all (openat2);
 - the file's name is fixed, so that no other file can be overwritten, whoever chose the directory;

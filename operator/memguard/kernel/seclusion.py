@@ -1,7 +1,13 @@
-"""No network for a process that is root on its node: a filter of its own, that no file on the node has to be there for.
+"""What a process that is root on its node gives up by itself, so that no file has to lie on the node for it.
 
-From then on this process and its children open no socket but AF_UNIX, are handed no descriptor of another, and get no
-io_uring, which would open sockets past the filter (seccomp(2), Documentation/userspace-api/seccomp_filter.rst).
+The network, by a filter (seccomp(2), Documentation/userspace-api/seccomp_filter.rst): from then on this process and its
+children open no socket but AF_UNIX, are handed no descriptor of another, and get no io_uring, which would open sockets
+past the filter. They trace nobody either.
+
+Other processes, by a domain (Documentation/userspace-api/landlock.rst): root with the node's process numbers may read
+the memory, the environment, the files and the open descriptors of every root process that has no capability which it
+lacks itself. Out of a domain nobody outside of it may be looked into, whatever else the domain forbids: here next to
+nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +17,13 @@ import errno
 import os
 from typing import Final
 
-from memguard.kernel.syscalls import set_seccomp_filter
+from memguard.kernel.syscalls import enter_landlock_domain, set_seccomp_filter
 
-#: By machine: AUDIT_ARCH (linux/audit.h), and the numbers of socket, socketpair, recvmsg and recvmmsg there.
+#: By machine: AUDIT_ARCH (linux/audit.h), the numbers of socket and socketpair there, and what is refused: recvmsg,
+#: recvmmsg, ptrace, process_vm_readv, process_vm_writev, kcmp.
 _MACHINES: Final = {
-    "x86_64": (0xC000003E, (41, 53), (47, 299)),
-    "aarch64": (0xC00000B7, (198, 199), (212, 243)),
+    "x86_64": (0xC000003E, (41, 53), (47, 299, 101, 310, 311, 312)),
+    "aarch64": (0xC00000B7, (198, 199), (212, 243, 117, 270, 271, 272)),
 }
 #: io_uring_setup and pidfd_getfd have one number on every machine.
 _EVERYWHERE: Final = (425, 438)
@@ -31,8 +38,20 @@ _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 
 
+#: linux/landlock.h: a domain must forbid something; no guard ever makes a device.
+_MAKE_DEVICES: Final = 1 << 6 | 1 << 11
+
+
+def enclose() -> None:
+    """Look into nobody else any more; after `seclude`. Raises OSError where this kernel has no Landlock."""
+    enter_landlock_domain(_MAKE_DEVICES)
+
+
 def seclude() -> None:
-    """Do it; there is no way back. Raises OSError where this kernel has no filters, or this machine none of ours."""
+    """No network and no tracing; there is no way back.
+
+    Raises OSError where this kernel has no filters, or this machine none of ours.
+    """
     machine = os.uname().machine
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no filter for {machine}")
@@ -41,8 +60,8 @@ def seclude() -> None:
 
 def filter_for(machine: str) -> list[int]:
     """The program, an instruction (struct sock_filter) a number."""
-    arch, opening, receiving = _MACHINES[machine]
-    refused = (*receiving, *_EVERYWHERE)
+    arch, opening, closed = _MACHINES[machine]
+    refused = (*closed, *_EVERYWHERE)
     # Behind the tests: allow, then the family of a socket (load, test), then refuse.
     allow = 4 + len(opening) + len(refused)
     family, refuse = allow + 1, allow + 3

@@ -13,11 +13,18 @@ import msgspec
 
 from memguard.kernel.compaction import KNOB, forbid_moves
 from memguard.kernel.files import KernelFile
-from memguard.kernel.seclusion import seclude
+from memguard.kernel.seclusion import enclose, seclude
 from memguard.kernel.syscalls import MCL_CURRENT, MCL_FUTURE, mlockall
 
 Measure = Literal[
-    "memory lock", "real-time scheduling", "oom_score_adj", "nice", "open files", "pages in place", "no network"
+    "memory lock",
+    "real-time scheduling",
+    "oom_score_adj",
+    "nice",
+    "open files",
+    "pages in place",
+    "no network",
+    "no prying",
 ]
 
 OOM_SCORE_ADJ: Final = -999
@@ -32,6 +39,7 @@ _NEEDS: Final[dict[Measure, str]] = {
     "oom_score_adj": "CAP_SYS_RESOURCE",
     "nice": "CAP_SYS_NICE",
     "open files": "CAP_SYS_RESOURCE",
+    "no prying": "a kernel with Landlock (5.13) among its LSMs",
     "no network": "a kernel with seccomp filters, on x86-64 or arm64",
     "pages in place": f"a writable /proc/sys/{KNOB}, or 0 in it",
 }
@@ -107,6 +115,15 @@ def renounce_network() -> Applied:
     return Applied("no network", ok=True)
 
 
+def renounce_others() -> Applied:
+    """No look into other processes' memory, environment and files from now on."""
+    try:
+        enclose()
+    except OSError as error:
+        return _failed("no prying", error)
+    return Applied("no prying", ok=True)
+
+
 def raise_open_files(wanted: int = OPEN_FILES) -> Applied:
     """RLIMIT_NOFILE, soft and where needed hard."""
     import resource
@@ -122,11 +139,18 @@ def raise_open_files(wanted: int = OPEN_FILES) -> Applied:
     return Applied("open files", ok=True, value=wanted)
 
 
-def protect(*, real_time: bool = True) -> tuple[Applied, ...]:
-    """All measures, in the order in which they matter. Call it when everything is imported and opened."""
+def protect(*, real_time: bool = True, enclosed: bool = True) -> tuple[Applied, ...]:
+    """All measures, in the order in which they matter. Call it when everything is imported and opened.
+
+    Whoever is not `enclosed` may put notices into containers' file systems.
+    """
     scheduled = schedule_real_time() if real_time else set_nice()
-    measures = (raise_open_files(), set_oom_score_adj(), scheduled, lock_memory(), renounce_network())
-    return measures if scheduled.ok else (*measures, set_nice())
+    measures = [raise_open_files(), set_oom_score_adj(), scheduled, lock_memory(), renounce_network()]
+    if enclosed:
+        measures.append(renounce_others())
+    if not scheduled.ok:
+        measures.append(set_nice())
+    return tuple(measures)
 
 
 def _failed(measure: Measure, error: Exception, value: int | None = None) -> Applied:

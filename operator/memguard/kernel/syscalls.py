@@ -1,4 +1,4 @@
-"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2, seccomp.
+"""System calls that Python does not wrap: process_mrelease, mlockall, inotify, statfs, openat2, seccomp, landlock.
 
 pidfd_open and pidfd_send_signal are in os and signal. Every function here raises OSError with the errno.
 """
@@ -12,6 +12,9 @@ from typing import Final
 # Linux 5.15; one number on every architecture (asm-generic and x86 alike).
 _NR_PROCESS_MRELEASE: Final = 448
 _NR_OPENAT2: Final = 437
+# Linux 5.13.
+_NR_LANDLOCK_CREATE_RULESET: Final = 444
+_NR_LANDLOCK_RESTRICT_SELF: Final = 446
 
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
@@ -87,6 +90,19 @@ def set_seccomp_filter(program: list[int]) -> None:
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     wanted = _Program(len(program), ctypes.addressof(instructions))
     _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(wanted), 0, 0))
+
+
+def enter_landlock_domain(forbidden: int) -> None:
+    """This thread and its children may not do these things to files from now on (landlock_restrict_self(2)).
+
+    ENOSYS, EOPNOTSUPP: this kernel has no Landlock, or it is not among its LSMs.
+    """
+    attributes = ctypes.c_uint64(forbidden)  # struct landlock_ruleset_attr in its first form
+    ruleset = _checked(_libc.syscall(_NR_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), 8, 0))
+    try:
+        _checked(_libc.syscall(_NR_LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    finally:
+        os.close(ruleset)
 
 
 def _checked(result: int) -> int:

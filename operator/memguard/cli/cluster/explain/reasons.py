@@ -103,7 +103,8 @@ def _beyond(status: NodeMemoryStatus) -> str:
 
 
 def _calm(status: NodeMemoryStatus) -> str:
-    left = f", {size(status.headroom_bytes)} above the reserve" if status.headroom_bytes is not None else ""
+    headroom = status.headroom_bytes
+    left = "" if headroom is None else f", {size(abs(headroom))} {'above' if headroom >= 0 else 'below'} the reserve"
     return (
         f"its node is {status.level or 'silent'}{left}, and at pressure {status.pressure or 0.0:.2f} no score suffices"
     )

@@ -6,16 +6,16 @@ A kind's reference stands between `<!-- reference: KIND -->` and `<!-- end -->`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tools.markdown import filled, table
+
 from memguard.api.crd import kind_schema
 from memguard.api.definitions import DEFINITIONS
 
-KINDS = Path(__file__).resolve().parents[1] / "docs" / "kinds.md"
-_PART = re.compile(r"(<!-- reference: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+KINDS = Path(__file__).resolve().parents[2] / "docs" / "kinds.md"
 
 Schema = dict[str, Any]
 
@@ -27,7 +27,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
 
 def render(text: str) -> str:
     """The document with its references written anew."""
-    return _PART.sub(lambda found: f"{found[1]}{_reference(found[2])}{found[3]}", text)
+    return filled(text, "reference", _reference)
 
 
 def _reference(name: str) -> str:
@@ -41,15 +41,14 @@ def _reference(name: str) -> str:
 
 
 def _table(part: str, schema: Schema) -> str:
-    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(part, schema))
-    return f"| field | type | default | what it is |\n|---|---|---|---|\n{rows}\n"
+    return table(("field", "type", "default", "what it is"), _rows(part, schema)) + "\n"
 
 
 def _rows(path: str, schema: Schema) -> Iterator[tuple[str, str, str, str]]:
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         default = "" if "properties" in field else _default(field)
-        yield f"`{here}`", _type(field), default, field["description"].replace("|", "\\|")
+        yield f"`{here}`", _type(field), default, field["description"]
         yield from _rows(here, field)
         yield from _rows(f"{here}[]", field.get("items", {}))
         inner = field.get("additionalProperties", {})

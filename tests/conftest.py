@@ -1,4 +1,4 @@
-"""The site as `make docs` builds it."""
+"""What tests of several directories look at."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.documents import ROOT
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def build(directory: Path) -> Path:
-    """The site in a directory of its own; it fails for whatever --strict does not like."""
-    place = directory / "site"
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the docs site as `make docs` builds it: it fails for whatever --strict does not like."""
+    place = tmp_path_factory.mktemp("docs") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(place)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

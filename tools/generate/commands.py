@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
+from tools.markdown import code, filled, table
 
 from memguard.agent.main import USAGE as AGENT
 from memguard.cli.app import app as machine
@@ -13,20 +15,27 @@ from memguard.cli.cluster.app import app as plugin
 from memguard.controller.main import USAGE as OPERATOR
 from memguard.guard.main import USAGE as GUARD
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 #: Those whose options are their own: they are read without the command line's libraries.
 PLAIN = {"guard": GUARD, "agent": AGENT, "operator": OPERATOR}
 #: How the docstrings of commands set off what is not to be filled.
 VERBATIM = "\b\n"
 
 
-def machine_commands(_text: str) -> str:
+def outputs() -> Iterator[tuple[Path, str]]:
+    """The document with what it should hold."""
+    parts = {"machine_commands": machine_commands, "plugin_commands": plugin_commands}
+    yield PAGE, filled(PAGE.read_text(), "generated", lambda name: parts[name]())
+
+
+def machine_commands() -> str:
     """All commands of `memguard`."""
     told = _commands(machine, "memguard", without=frozenset(PLAIN))
-    plain = (f"### memguard {name}\n\n```text\n{usage.rstrip()}\n```\n" for name, usage in PLAIN.items())
+    plain = (f"### memguard {name}\n\n{code(usage)}" for name, usage in PLAIN.items())
     return "\n".join((*told, *plain))
 
 
-def plugin_commands(_text: str) -> str:
+def plugin_commands() -> str:
     """All commands of `kubectl memguard`."""
     return "\n".join(_commands(plugin, "kubectl memguard"))
 
@@ -43,11 +52,10 @@ def _told(command: Any, path: str) -> str:
     context = command.make_context(path, [], resilient_parsing=True)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     prose, *rest = command.help.split(VERBATIM)
-    parts = [f"```text\n{usage}\n```", prose.strip(), *map(_verbatim, rest)]
+    parts = [code(usage).rstrip(), prose.strip(), *map(_verbatim, rest)]
     records = [record for one in command.params if (record := one.get_help_record(context))]
     if records:
-        rows = "".join(f"| `{_cell(left)}` | {_cell(right)} |\n" for left, right in records)
-        parts.append(f"| option | meaning |\n| --- | --- |\n{rows}".rstrip())
+        parts.append(table(("option", "meaning"), ((f"`{left}`", right) for left, right in records)).rstrip())
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,8 +65,4 @@ def _verbatim(block: str) -> str:
     if not lines:
         return head
     commands = "\n".join(f"$ {line.strip()}" for line in lines.splitlines() if line.strip())
-    return f"```console\n{commands}\n```"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return code(commands, "console").rstrip()

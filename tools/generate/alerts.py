@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tools.generate_docs import table
+from tools.markdown import code, table
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "charts" / "memguard" / "files" / "alerts.yaml"
 PAGE = ROOT / "docs" / "alerts.md"
 #: What an alert's runbook_url begins with in the rules; the chart puts the site's address there.
@@ -57,7 +57,7 @@ def _row(rule: dict[str, Any]) -> tuple[str, ...]:
 def _details(name: str, alerts: list[dict[str, Any]]) -> str:
     """An alert may have several rules, one for each severity or subject."""
     rules = (
-        f"{_filled(rule['annotations']['description'])}\n\n```promql\n{rule['expr'].strip()}\n```\n"
+        f"{_filled(rule['annotations']['description'])}\n\n{code(rule['expr'].strip(), 'promql')}"
         for rule in alerts
         if rule["alert"] == name
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.markdown import table
+
 from memguard.core.catalogue import SECTIONS, Metric
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 HEAD = """# Metrics
 
 Generated from operator/memguard/core/catalogue.py by `make generate`.
@@ -35,14 +37,13 @@ def outputs() -> Iterator[tuple[Path, str]]:
 
 
 def _section(title: str, metrics: tuple[Metric, ...]) -> str:
-    rows = "".join(map(_row, metrics))
-    return f"## {title}\n\n| metric | type | labels | textfile | meaning |\n| --- | --- | --- | --- | --- |\n{rows}"
+    return f"## {title}\n\n{table(('metric', 'type', 'labels', 'textfile', 'meaning'), map(_row, metrics))}"
 
 
-def _row(metric: Metric) -> str:
+def _row(metric: Metric) -> tuple[str, ...]:
     values = f": {', '.join(metric.values)}" if metric.values else ""
     buckets = f" (buckets of {', '.join(f'{bound:g}' for bound in metric.buckets)} s)"
     labels = ", ".join(f"`{label}`" for label in metric.labels) + values
     textfile = "" if metric.textfile is None else ", ".join(f"`{label}`" for label in metric.textfile) or "yes"
     words = metric.help + (buckets if metric.buckets else "")
-    return f"| `{metric.name}` | {metric.kind} | {labels} | {textfile} | {words} |\n"
+    return f"`{metric.name}`", metric.kind, labels, textfile, words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import cycle
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
-from tools.plots.series import Series, named
-from tools.plots.units import shown
+from tools.pictures.series import Series, named
+from tools.pictures.units import shown
 
 Panel = dict[str, Any]
 Answers = Mapping[str, list[Any]]
@@ -23,7 +24,9 @@ COLOURS = {
     "purple": "#a352cc", "semi-dark-red": "#c4162a", "text": INK,
 }  # fmt: skip
 PALETTE = ("#56a64b", "#3274d9", "#e0b400", "#ff780a", "#a352cc", "#e02f44", "#37872d", "#1f60c4", "#cc9d00", "#8f3bb8")
-MOST_NAMED = 6
+#: Lines of a legend, and how many letters of it stand side by side on an inch.
+LEGEND_LINES, LETTERS_PER_INCH = 4, 15
+LONGEST_NAME = 40
 MOST_ROWS = 9
 
 
@@ -61,10 +64,8 @@ def _graph(axes: Axes, panel: Panel, answers: Answers, step: float) -> None:
         _pile(axes, found, colours, step, bars=bars)
     else:
         for one in found:
-            alone = len([value for value in one.values if not math.isnan(value)]) == 1
-            axes.plot(
-                _dates(one), one.values, color=colours[one.name], lw=1.2, label=one.name, marker="." if alone else ""
-            )
+            dot = "." if np.count_nonzero(~np.isnan(one.values)) == 1 else ""
+            axes.plot(_when(one.times), one.values, color=colours[one.name], lw=1.2, label=one.name, marker=dot)
     for threshold in _defaults(panel).get("thresholds", {}).get("steps", [])[1:]:
         axes.axhline(threshold["value"], color=COLOURS["red"], lw=0.8, ls="--")
     if custom.get("scaleDistribution", {}).get("type") == "log":
@@ -81,7 +82,7 @@ def _pile(axes: Axes, found: list[Series], colours: Mapping[str, str], step: flo
     """Stacked on one another, at all times that any of them has."""
     times = sorted({at for one in found for at in one.times})
     below = np.zeros(len(times))
-    when = [datetime.fromtimestamp(at, UTC) for at in times]
+    when = _when(times)
     for one in found:
         known = dict(zip(one.times, one.values, strict=True))
         height = np.nan_to_num(np.array([known.get(at, 0.0) for at in times]))
@@ -107,15 +108,16 @@ def _colours(panel: Panel, found: list[Series]) -> Iterator[tuple[str, str]]:
         yield one.name, fixed.get(one.name) or next(palette)
 
 
-def _dates(one: Series) -> list[datetime]:
-    return [datetime.fromtimestamp(at, UTC) for at in one.times]
+def _when(times: Iterable[float]) -> list[datetime]:
+    return [datetime.fromtimestamp(at, UTC) for at in times]
 
 
 def _room(axes: Axes) -> None:
     """A line of nothing but zeros is to be seen above the edge."""
-    low, high = axes.get_ylim()
-    drawn = [line.get_ydata() for line in axes.lines]
-    if high - low < 1e-9 or (drawn and not any(np.any(np.nan_to_num(one)) for one in drawn)):
+    low, _ = axes.get_ylim()
+    heights = [value for line in axes.lines for value in np.nan_to_num(np.asarray(line.get_ydata(), dtype=float))]
+    heights += [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
+    if not axes.collections and not any(heights):
         axes.set_ylim(low, low + 1)
 
 
@@ -123,7 +125,8 @@ def _whole(axes: Axes) -> FixedLocator:
     """Marks at whole KiB, MiB or GiB."""
     low, high = axes.get_ylim()
     size = 1024 ** int(math.log(max(abs(low), abs(high), 1.0), 1024))
-    return FixedLocator([size * mark for mark in MaxNLocator(5).tick_values(low / size, high / size)])
+    marks = MaxNLocator(5, integer=size == 1).tick_values(low / size, high / size)
+    return FixedLocator([size * mark for mark in marks])
 
 
 def _dress(axes: Axes, unit: str) -> None:
@@ -135,23 +138,24 @@ def _dress(axes: Axes, unit: str) -> None:
     axes.tick_params(labelsize=6.5, colors=FAINT, length=2)
     axes.grid(color="#ebedef", lw=0.6)
     axes.set_axisbelow(True)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _legend(axes: Axes) -> None:
+    """As many columns as the names leave room for, and as many names as that has room for."""
     handles, labels = axes.get_legend_handles_labels()
-    shown_labels = [label if len(label) <= 34 else f"{label[:33]}…" for label in labels[:MOST_NAMED]]
-    more = len(labels) - MOST_NAMED
-    if more > 0:
-        shown_labels[-1] += f"  (and {more} more)"
-    if shown_labels:
-        columns = 1 if max(map(len, shown_labels)) > 24 else 2 if max(map(len, shown_labels)) > 14 else 3
-        axes.legend(
-            handles[:MOST_NAMED], shown_labels, loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncol=columns,
-            fontsize=6.5, frameon=False, handlelength=1.0, columnspacing=1.0, labelspacing=0.25, labelcolor=INK,
-            borderaxespad=0,
-        )  # fmt: skip
+    names = [label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…" for label in labels]
+    if not names:
+        return
+    width = axes.get_position().width * axes.figure.get_figwidth()  # type: ignore[union-attr]
+    columns = max(1, int(width * LETTERS_PER_INCH / (4 + max(map(len, names)))))
+    most = columns * LEGEND_LINES
+    if len(names) > most:
+        names[most - 1] = f"and {len(names) - most + 1} more"
+    axes.legend(
+        handles[:most], names[:most], loc="upper left", bbox_to_anchor=(0, -0.15), ncol=columns, fontsize=6.5,
+        frameon=False, handlelength=1.0, columnspacing=1.0, labelspacing=0.25, labelcolor=INK, borderaxespad=0,
+    )  # fmt: skip
 
 
 def _heat(axes: Axes, panel: Panel, answers: Answers, step: float) -> None:
@@ -162,7 +166,7 @@ def _heat(axes: Axes, panel: Panel, answers: Answers, step: float) -> None:
     summed = np.array([[known.get(at, 0.0) for at in times] for known in counts])
     grid = np.diff(np.nan_to_num(summed), axis=0, prepend=0)
     grid = np.where(grid > 1e-9, grid, np.nan)
-    when = [datetime.fromtimestamp(at, UTC) for at in times]
+    when = _when(times)
     axes.pcolormesh(when, range(len(found)), grid, cmap="Oranges", vmin=0, shading="nearest")
     _dress(axes, "short")
     axes.set_yticks(
@@ -199,22 +203,14 @@ def _bars(axes: Axes, panel: Panel, answers: Answers, step: float) -> None:
     )
     axes.set_yticks(range(len(found)), [one.name for one in found])
     for row, (text, colour) in enumerate(told):
-        axes.annotate(
-            text,
-            (found[row].values[-1], row),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=colour,
-        )
+        end = (found[row].values[-1], row)
+        axes.annotate(text, end, (3, 0), textcoords="offset points", va="center", fontsize=7, color=colour)
     axes.tick_params(labelsize=6.5, colors=INK, length=0)
     axes.set_xticks([])
     axes.margins(x=0.18)
     axes.set_ylim(len(found) - max(len(found), 4) - 0.5, len(found) - 0.5)
     axes.axvline(0, color=LINE, lw=0.8)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _solid(colour: str) -> str:
@@ -222,43 +218,40 @@ def _solid(colour: str) -> str:
 
 
 def _table(axes: Axes, panel: Panel, answers: Answers, _step: float) -> None:
+    """A row for each set of labels; a cell is its text and its colour."""
     axes.axis("off")
     options = panel["transformations"][1]["options"]
-    names = dict(sorted(options["renameByName"].items(), key=lambda pair: options["indexByName"][pair[0]]))
-    keys = [key for key in names if not key.startswith("Value")]
+    titles, order = options["renameByName"], options["indexByName"]
+    columns = sorted(titles, key=order.__getitem__)
     looks = {one["matcher"]["options"]: _looks(one["properties"]) for one in panel["fieldConfig"]["overrides"]}
     rows: dict[tuple[str, ...], dict[str, tuple[str, str]]] = {}
     for target in panel["targets"]:
-        title = names.get(f"Value #{target['refId']}") or names["Value"]
+        mine = "Value" if "Value" in titles else f"Value #{target['refId']}"
         for one in answers[target["refId"]]:
-            row = rows.setdefault(tuple(one["metric"].get(key, "") for key in keys), {})
-            row[title] = _told(float(one["value"][1]), looks.get(title, {}))
-    headings = [heading for key, heading in names.items() if key not in keys or _filled(rows, keys.index(key))]
-    told = [[_cell(row, values, heading, names, keys) for heading in headings] for row, values in sorted(rows.items())]
+            labels = {name: one["metric"].get(name, "") for name in columns if not name.startswith("Value")}
+            row = rows.setdefault(tuple(labels.values()), {name: (text, INK) for name, text in labels.items()})
+            row[mine] = _told(float(one["value"][1]), looks.get(titles[mine], {}))
+    filled = [name for name in columns if name.startswith("Value") or any(row[name][0] for row in rows.values())]
+    cells = [[row.get(name, ("", INK)) for name in filled] for _, row in sorted(rows.items())[:MOST_ROWS]]
+    headings = [titles[name] for name in filled]
+    height = min(1.0, (len(cells) + 1) / (MOST_ROWS + 1))
     made = axes.table(
-        [[text for text, _ in row] for row in told[:MOST_ROWS]],
-        colLabels=headings, cellLoc="left", colLoc="left", loc="upper left", edges="horizontal",
+        [[text for text, _ in row] for row in cells], colLabels=headings, cellLoc="left", colLoc="left",
+        edges="horizontal", bbox=(0, 1 - height, 1, height), colWidths=_widths(headings, cells),
     )  # fmt: skip
     made.auto_set_font_size(False)  # noqa: FBT003 - matplotlib has no name for it
     made.set_fontsize(7)
-    made.auto_set_column_width(list(range(len(headings))))
     for (at, column), cell in made.get_celld().items():
         cell.set_edgecolor(LINE)
-        cell.get_text().set_color(FAINT if at == 0 else told[at - 1][column][1])
+        cell.get_text().set_color(FAINT if at == 0 else cells[at - 1][column][1])
 
 
-def _filled(rows: Mapping[tuple[str, ...], object], column: int) -> bool:
-    """Does any row have that label?"""
-    return any(row[column] for row in rows)
-
-
-def _cell(
-    row: tuple[str, ...], values: Mapping[str, tuple[str, str]], heading: str, names: Mapping[str, str], keys: list[str]
-) -> tuple[str, str]:
-    for key, one in zip(keys, row, strict=True):
-        if names[key] == heading:
-            return one, INK
-    return values.get(heading, ("", INK))
+def _widths(headings: list[str], cells: list[list[tuple[str, str]]]) -> list[float]:
+    """Of the columns, each as its longest text asks."""
+    longest = [
+        max(len(text) for text in (heading, *(row[at][0] for row in cells))) + 2 for at, heading in enumerate(headings)
+    ]
+    return [one / sum(longest) for one in longest]
 
 
 def _looks(properties: list[dict[str, Any]]) -> dict[str, Any]:

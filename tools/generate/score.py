@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/*.md from the code; `--check` only tells which are stale (exit code 1).
+"""The forms, tables and the worked example of docs/score.md, from the code that scores and chooses.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything else is written by hand.
 """
@@ -6,13 +6,12 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; e
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from inspect import getsource
 from pathlib import Path
 
 import msgspec
-from tools.generate_cli import machine_commands, plugin_commands
+from tools.markdown import code, filled, table
 
 import memguard.core.pressure
 import memguard.core.score
@@ -28,22 +27,8 @@ from memguard.core.score import FACTORS, factor_points
 from memguard.core.select import SMALLEST_FREED, SYSTEM_PRIORITY, Ranking, judge
 from memguard.core.trace import decode_snapshot
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "score.md"
 JSON = re.compile(r"```json\n(.*?)```", re.DOTALL)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table; columns after the first are aligned right where they hold numbers only."""
-    names, cells = list(head), [[str(cell) for cell in row] for row in rows]
-    numeric = [all(re.fullmatch(r"[-+]?[\d.]+|", row[index]) for row in cells) for index in range(len(names))]
-    rule = ["---:" if number else "---" for number in numeric]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (names, rule, *cells))
-
-
-def code(text: str) -> str:
-    """A code block."""
-    return f"```text\n{text.rstrip()}\n```\n"
 
 
 def formula(module_doc: str | None) -> str:
@@ -191,35 +176,15 @@ def choice(text: str) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     part.__name__: part
-    for part in (
-        *(weights, bounds, pressure, badness, thresholds, settings, limits, situation, points, choice),
-        *(plugin_commands, machine_commands),
-    )
+    for part in (weights, bounds, pressure, badness, thresholds, settings, limits, situation, points, choice)
 }
 
 
 def outputs() -> Iterator[tuple[Path, str]]:
-    """Every document with generated parts, with what it should hold."""
-    for path in sorted(DOCS.glob("*.md")):
-        text = path.read_text()
-        if PART.search(text):
-            yield path, render(text)
+    """The document with what it should hold."""
+    yield PAGE, render(PAGE.read_text())
 
 
 def render(text: str) -> str:
-    """A document with its generated parts written anew."""
-    return PART.sub(lambda found: f"{found[1]}{PARTS[found[2]](text)}{found[3]}", text)
-
-
-def main(arguments: list[str]) -> int:
-    """Write, or check."""
-    stale = [(path, text) for path, text in outputs() if path.read_text() != text]
-    for path, text in stale:
-        sys.stdout.write(f"docs/{path.name}\n")
-        if "--check" not in arguments:
-            path.write_text(text)
-    return 1 if stale and "--check" in arguments else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    """The document with its generated parts written anew."""
+    return filled(text, "generated", lambda name: PARTS[name](text))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from tools.generate_docs import table
+from tools.markdown import table
 
 from memguard.core.compile import Compiled, compile_plan
 from memguard.core.explain import size
@@ -20,7 +20,7 @@ from memguard.core.notes import Cluster, Named, Note, Tenant
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.core.policy import Rule
 
-COOKBOOK = Path(__file__).resolve().parents[1] / "docs" / "cookbook.md"
+COOKBOOK = Path(__file__).resolve().parents[2] / "docs" / "cookbook.md"
 _RECIPE = re.compile(r"```yaml\n(?P<yaml>.*?)```\n\n<!-- compiled -->\n.*?<!-- end -->", re.DOTALL)
 Manifest = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""docs/pictures/*.svg: drawn by tools/pictures, some of them from what the code decides."""
+"""docs/pictures/*.svg, some of them drawn from what the code decides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tools.pictures import concepts, measured
 
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 DRAWN = (
     concepts.parts, concepts.line, concepts.ladder, concepts.modes, concepts.icon,
     measured.threshold, measured.score, measured.horizons,

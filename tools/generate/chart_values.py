@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-CHART = Path(__file__).resolve().parents[1] / "charts" / "memguard"
 _MARK = "# -- "
 #: A key, and what stands on its line.
 _KEY = re.compile(r"(?P<indent> *)(?P<name>[\w.-]+):(?: (?P<inline>\S.*))?$")

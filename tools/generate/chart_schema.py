@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import yaml
-from tools.chart_values import CHART, Value, values
+from e2e.helm import CHART
+from tools.generate.chart_values import Value, values
 
 from memguard.api.crd import crd
 from memguard.api.definitions import CLUSTER_POLICY
@@ -69,6 +70,7 @@ PORTS = array({"type": "integer", "minimum": 1, "maximum": 65535})
 #: What the value's own form does not say, by the end of its path; the longest that fits counts.
 KNOWN: Mapping[str, Schema] = {
     "profile": {"enum": ["observe", "enforce"]},
+    "monitor": {"enum": ["none", "pod", "service"]},
     "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "registry": {"type": "string", "pattern": "[^/]$|^$"},
     "tag": {"type": "string", "pattern": r"^(\w[\w.-]{0,127})?$"},
@@ -158,7 +160,7 @@ def _of(value: Value) -> Schema:
     """By what stands there."""
     kinds: Mapping[type, Schema] = {bool: {"type": "boolean"}, int: WHOLE, str: STRING}
     if type(value.default) not in kinds:
-        raise SystemExit(f"values.yaml: {'.'.join(value.path)} needs a schema in tools/chart_schema.py")
+        raise SystemExit(f"values.yaml: {'.'.join(value.path)} needs a schema in tools/generate/chart_schema.py")
     return kinds[type(value.default)]
 
 

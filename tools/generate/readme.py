@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 COLUMNS = 118
 _BLOCK = re.compile(r"(?P<head>```console\n\$ (?P<command>memguard [^\n]+)\n)(?P<output>.*?)(?P<tail>```)", re.DOTALL)

@@ -1,29 +1,21 @@
-"""The chart's node pods: what an API server says of them, and what they promise about rights."""
+"""The chart's node pods: what they promise about rights, and that their parts fit. An API server: tests/cluster."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e import archive
-from e2e.lab.control_plane import ControlPlane
-from tests.chart import helm
-from tests.images.manifests import containers, documents, mounts, one, pod
+from tests.chart.manifests import PROFILES, Manifest, containers, mounts, node_object, node_pod, one, render
 
-import memguard
 from memguard.agent.main import arguments as agent_arguments
 from memguard.cli.checks.privileges import CAPABILITIES
 from memguard.guard.config import parse_config
 from memguard.guard.life import require_no_plan
 from memguard.guard.main import arguments as guard_arguments
 
-PROFILES = ("observe", "enforce")
-STRICT = ("--validate=strict", "--warnings-as-errors")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 #: What tells the profiles apart, and nothing else may: docs/images.md has a row for each.
 DIFFERENCES = {
@@ -41,6 +33,11 @@ DIFFERENCES = {
 }
 
 each_profile = pytest.mark.parametrize("profile", PROFILES)
+
+
+def parts(profile: str) -> dict[str, Manifest]:
+    """The containers of a node's pod."""
+    return containers(node_pod(profile))
 
 
 def named(value: Any) -> Any:
@@ -64,8 +61,8 @@ def differing(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 
 def test_the_profiles_differ_only_where_they_should() -> None:
-    assert set(differing(named(pod("observe")), named(pod("enforce")))) == DIFFERENCES
-    observed, enforced = (deepcopy(one(profile, "DaemonSet")) for profile in PROFILES)
+    assert set(differing(named(node_pod("observe")), named(node_pod("enforce")))) == DIFFERENCES
+    observed, enforced = (node_object(profile, "DaemonSet") for profile in PROFILES)
     for daemon_set in (observed, enforced):
         del daemon_set["spec"]["template"]["spec"]
         del daemon_set["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
@@ -73,12 +70,8 @@ def test_the_profiles_differ_only_where_they_should() -> None:
 
 
 def test_the_observe_profile_cannot_harm() -> None:
-    spec = pod("observe")
-    assert "hostPID" not in spec
-    for container in spec["containers"]:
-        rights = container["securityContext"]
-        assert rights["runAsNonRoot"] is True
-        assert rights["capabilities"] == {"drop": ["ALL"]}
+    """What else it has not the real admission says (tests/cluster/test_chart.py)."""
+    spec = node_pod("observe")
     writable = {
         mount["name"]
         for container in spec["containers"]
@@ -90,54 +83,44 @@ def test_the_observe_profile_cannot_harm() -> None:
 
 
 @each_profile
-def test_nobody_is_privileged_or_may_become_so(profile: str) -> None:
-    spec = pod(profile)
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostIPC", "shareProcessNamespace"} & spec.keys()
-    for container in containers(profile).values():
-        rights = container["securityContext"]
-        assert "privileged" not in rights
-        assert rights["allowPrivilegeEscalation"] is False
-        assert rights["readOnlyRootFilesystem"] is True
-        assert rights["capabilities"]["drop"] == ["ALL"]
+def test_every_root_is_read_only(profile: str) -> None:
+    assert all(each["securityContext"]["readOnlyRootFilesystem"] is True for each in parts(profile).values())
 
 
 def test_the_guard_has_the_capabilities_that_the_doctor_asks_for_and_nobody_else_has_any() -> None:
-    found = {
-        name: each["securityContext"]["capabilities"].get("add", []) for name, each in containers("enforce").items()
-    }
+    found = {name: each["securityContext"]["capabilities"].get("add", []) for name, each in parts("enforce").items()}
     assert sorted(found.pop("guard")) == sorted(CAPABILITIES)
     assert found == {"supervisor": [], "agent": []}
 
 
 @each_profile
 def test_only_the_agent_holds_a_token(profile: str) -> None:
-    spec = pod(profile)
+    spec = node_pod(profile)
     assert spec["automountServiceAccountToken"] is False
     tokens = {volume["name"] for volume in spec["volumes"] if "serviceAccountToken" in json.dumps(volume)}
     assert tokens == {"token"}
-    holders = [name for name, each in containers(profile).items() if tokens & mounts(each).keys()]
+    holders = [name for name, each in parts(profile).items() if tokens & mounts(each).keys()]
     assert holders == ["agent"]
-    assert mounts(containers(profile)["agent"])["token"] == TOKEN
+    assert mounts(parts(profile)["agent"])["token"] == TOKEN
     [source] = [volume["projected"]["sources"] for volume in spec["volumes"] if volume["name"] == "token"]
     assert source[0]["serviceAccountToken"]["expirationSeconds"] <= 3600
 
 
 @each_profile
 def test_the_agent_sees_neither_the_nodes_cgroups_nor_the_guards_records(profile: str) -> None:
-    assert mounts(containers(profile)["agent"]).keys() == {"link", "state", "token"}
+    assert mounts(parts(profile)["agent"]).keys() == {"link", "state", "token"}
 
 
 def test_the_supervisor_has_the_cgroups_and_the_guards_records_and_nothing_else() -> None:
-    supervisor = containers("enforce")["supervisor"]
+    supervisor = parts("enforce")["supervisor"]
     assert supervisor["restartPolicy"] == "Always"
     assert mounts(supervisor).keys() == {"config", "cgroup", "compaction", "run"}
-    assert mounts(supervisor).items() <= mounts(containers("enforce")["guard"]).items()
+    assert mounts(supervisor).items() <= mounts(parts("enforce")["guard"]).items()
 
 
 @each_profile
 def test_each_has_its_memory_and_no_cpu_quota(profile: str) -> None:
-    for container in containers(profile).values():
+    for container in parts(profile).values():
         resources = container["resources"]
         assert resources["limits"] == {"memory": resources["requests"]["memory"]}
         assert resources["requests"]["cpu"]
@@ -145,7 +128,7 @@ def test_each_has_its_memory_and_no_cpu_quota(profile: str) -> None:
 
 @each_profile
 def test_the_command_lines_are_good_ones(profile: str) -> None:
-    found = containers(profile)
+    found = parts(profile)
     guard = guard_arguments(found["guard"]["args"][1:])
     agent = agent_arguments(found["agent"]["args"][1:])
     assert guard.socket == agent.socket
@@ -161,7 +144,7 @@ def test_the_command_lines_are_good_ones(profile: str) -> None:
 
 
 def test_guard_and_supervisor_read_the_same_configuration() -> None:
-    found = containers("enforce")
+    found = parts("enforce")
     guard, supervisor = (guard_arguments(found[name]["args"][1:]) for name in ("guard", "supervisor"))
     assert supervisor.supervise
     assert guard.config == supervisor.config
@@ -169,8 +152,8 @@ def test_guard_and_supervisor_read_the_same_configuration() -> None:
 
 @each_profile
 def test_the_configuration_fits_the_mounts(profile: str) -> None:
-    files = one(profile, "ConfigMap")["data"]
-    guard = containers(profile)["guard"]
+    files = node_object(profile, "ConfigMap")["data"]
+    guard = parts(profile)["guard"]
     path = Path(guard_arguments(guard["args"][1:]).config or "")
     config = parse_config(files[path.name].encode(), str(path))
     require_no_plan(config, str(path))
@@ -185,21 +168,14 @@ def test_the_configuration_fits_the_mounts(profile: str) -> None:
 
 
 @each_profile
-def test_they_run_our_image_as_it_is_built(profile: str, archives: dict[str, Path]) -> None:
-    assert {each["image"] for each in containers(profile).values()} == {f"memguard-node:{memguard.__version__}"}
-    user = containers(profile)["agent"]["securityContext"]["runAsUser"]
-    assert archive.configuration(archives["node"])["User"] == f"{user}:{user}"
-
-
-@each_profile
 def test_no_file_need_lie_on_the_nodes(profile: str) -> None:
-    for container in containers(profile).values():
+    for container in parts(profile).values():
         seccomp = container["securityContext"].get("seccompProfile", {"type": "RuntimeDefault"})
         assert seccomp == {"type": "RuntimeDefault"}
 
 
 def test_the_agent_may_only_what_it_does() -> None:
-    role = helm.one(documents("observe"), "ClusterRole", "memguard-agent")
+    role = one(render(), "ClusterRole", "memguard-agent")
     verbs = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
     assert verbs.keys() == {
         "pods", "nodes", "memoryguardpolicies", "clustermemoryguardpolicies", "nodememories", "nodememories/status",
@@ -208,67 +184,3 @@ def test_the_agent_may_only_what_it_does() -> None:
     changing = {resource for resource, allowed in verbs.items() if allowed - {"get", "list", "watch"}}
     assert not changing & {"pods", "nodes", "memoryguardpolicies", "clustermemoryguardpolicies"}
     assert not {"*", "delete", "deletecollection", "impersonate", "escalate", "bind"} & set().union(*verbs.values())
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    objects = helm.render({"namespace": {"create": True}})
-    for kinds in (("Namespace",), helm.RIGHTS):
-        control_plane.kubectl("apply", *STRICT, "-f", "-", stdin=helm.as_list(helm.of(objects, *kinds)))
-    return control_plane
-
-
-@each_profile
-def test_a_real_api_server_takes_every_field(cluster: ControlPlane, profile: str) -> None:
-    listed = helm.as_list(helm.of(documents(profile), "ConfigMap", "DaemonSet"))
-    said = cluster.kubectl("apply", "--dry-run=server", *STRICT, "-f", "-", stdin=listed)
-    assert re.findall(r"(\S+) created", said) == ["configmap/memguard-node", "daemonset.apps/memguard-node"]
-
-
-@each_profile
-def test_a_real_api_server_takes_the_pod(cluster: ControlPlane, profile: str) -> None:
-    """Admission looks at pods: priority, pod security, the service account."""
-    made = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "memguard-node-x", "namespace": "memguard-system"},
-        "spec": pod(profile),
-    }
-    options = ("--dry-run=server", *STRICT, "-o", "json", "-f", "-")
-    taken = json.loads(cluster.kubectl("create", *options, stdin=json.dumps(made)))
-    assert taken["spec"]["priority"] == 2_000_001_000
-    assert [volume["name"] for volume in taken["spec"]["volumes"]] == [
-        volume["name"] for volume in made["spec"]["volumes"]
-    ]
-
-
-MAY = [
-    ("list", "pods"), ("watch", "pods"), ("get", "nodes"), ("create", "nodememories.memguard.io"),
-    ("patch", "nodememories.memguard.io/status"), ("create", "memoryguarddecisions.memguard.io"),
-    ("create", "events.events.k8s.io"),
-]  # fmt: skip
-MAY_NOT = [
-    ("create", "pods/eviction"), ("delete", "pods"), ("patch", "pods"), ("patch", "nodes"), ("get", "secrets"),
-    ("create", "serviceaccounts/token"), ("get", "nodes/proxy"), ("create", "pods/exec"),
-    ("patch", "clustermemoryguardpolicies.memguard.io"), ("delete", "memoryguarddecisions.memguard.io"),
-    ("patch", "nodememories.memguard.io"), ("update", "memoryguarddecisions.memguard.io"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("verb", "resource", "wanted"), [*((*each, True) for each in MAY), *((*each, False) for each in MAY_NOT)]
-)
-def test_what_the_agents_account_may_do(cluster: ControlPlane, verb: str, resource: str, wanted: bool) -> None:
-    resource, _, subresource = resource.partition("/")
-    name, _, group = resource.partition(".")
-    asked = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": "system:serviceaccount:memguard-system:memguard-agent",
-            "groups": ["system:serviceaccounts", "system:authenticated"],
-            "resourceAttributes": {"verb": verb, "group": group, "resource": name, "subresource": subresource},
-        },
-    }
-    said = cluster.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(asked))
-    assert json.loads(said)["status"]["allowed"] is wanted

@@ -10,7 +10,7 @@ import yaml
 from memguard.api.crd import crd
 from memguard.api.definitions import DEFINITIONS
 
-CRDS = Path(__file__).resolve().parents[1] / "crds"
+CRDS = Path(__file__).resolve().parents[2] / "crds"
 HEAD = "# Generated from operator/memguard/api by `make generate`.\n"
 
 
