@@ -8,7 +8,7 @@ import pytest
 from tests.cli import incident
 from tests.cli.conftest import Run
 
-from memguard.cli.explanation import BELOW_THRESHOLD
+from memguard.core.exclusion import BELOW_THRESHOLD
 
 DRY = 22
 

@@ -25,6 +25,7 @@ from memguard.cli.cluster.simulate.hindsight import Hindsight, hindsight
 from memguard.cli.cluster.simulate.policy_file import read_policies
 from memguard.cli.cluster.simulate.prospect import prospect
 from memguard.cli.cluster.simulate.rejudged import Known, Plans
+from memguard.cli.cluster.simulate.simulation import cluster_words
 from memguard.cli.cluster.stops import Stop, node_stops, paused
 from memguard.core.advice import Advice
 from memguard.core.model import Identity, Owner
@@ -271,6 +272,60 @@ def test_whose_labels_nobody_knows_cannot_be_told() -> None:
     assert hindsight(record(1), None, EVERYBODY).outcome == "unknown"  # its node is gone
 
 
+BUDGET = "its own budget of 3 kills in 600 s is spent"
+
+
+@pytest.mark.parametrize(
+    ("told", "before", "after", "outcome"),
+    [
+        ("its mode is Observe", {"mode": "Observe"}, {"mode": "Enforce"}, "another"),
+        ("its mode is Observe", {"mode": "Observe"}, {"mode": "Observe"}, "same"),
+        ("a policy protects it", {"mode": "Enforce"}, {"mode": "Enforce"}, "another"),  # of then; another since
+        ("its policy allows only to evict it, and a guard on a node evicts nobody", {"actions": ["evict"]}, {},
+         "another"),
+        ("it is 20 s old, younger than the policy's 60 s", {"minimumAgeSeconds": 60}, {"minimumAgeSeconds": 10},
+         "another"),
+        ("it is 20 s old, younger than the policy's 60 s", {"minimumAgeSeconds": 60}, {"minimumAgeSeconds": 30},
+         "same"),
+        (BUDGET, {"budget": {"perContainer": 2}}, {"budget": {"perContainer": 3}}, "unknown"),
+        (BUDGET, {}, {}, "same"),
+        ("the guard itself runs in it", {"mode": "Observe"}, {"mode": "Enforce"}, "same"),
+    ],
+)  # fmt: skip
+def test_whoever_a_policy_excluded_is_asked_anew(
+    told: str, before: dict[str, Any], after: dict[str, Any], outcome: str
+) -> None:
+    """The other one is worse than the victim, and was left alone for what was told."""
+    leak, search, *_ = record(1).spec.candidates
+    search = msgspec.structs.replace(search, score=900, badness=0.99, excluded=told)
+    theirs = {"selector": FOR_SEARCH, "precedence": 5}
+    strict = tenant(mode="Enforce")
+    found = judged(
+        tenant("other", **theirs, **after), before=strict.changed(tenant("other", **theirs, **before)),
+        candidates=(leak, search),
+    )  # fmt: skip
+    assert found.outcome == outcome, found
+
+
+def test_of_a_list_that_was_cut_nobody_says_that_there_was_nobody_else() -> None:
+    first, other, *_ = record(1).spec.candidates
+    more = [msgspec.structs.replace(other, id=f"{one:064x}", title=f"shop/p{one}/app") for one in range(11)]
+    spared = cluster(settings={"protectedNamespaces": ["shop"]})
+    assert judged(spared, candidates=(first, *more[:10])).outcome == "spared"
+    found = judged(spared, candidates=(first, *more))
+    assert (found.outcome, "none of the 12 that were recorded" in found.words) == ("unknown", True)
+
+
+def test_a_silent_node_is_no_present() -> None:
+    old = msgspec.structs.replace(tight(), observed_at=NOW - timedelta(hours=2))
+    after = tenant(adjustment=500, selector=FOR_SEARCH)
+    silent, speaking = (prospect("n", one, plans(Rules(), after), EVERYBODY, NOW) for one in (old, tight()))
+    assert (silent.silent, silent.age_seconds, speaking.silent) == (True, 7200.0, False)
+    words = cluster_words([silent, speaking], [])
+    assert words.startswith("On 1 of 1 node another")
+    assert "1 node more fell silent" in words
+
+
 @pytest.mark.parametrize(
     ("after", "nearest", "chosen"),
     [
@@ -282,7 +337,7 @@ def test_whose_labels_nobody_knows_cannot_be_told() -> None:
     ],
 )
 def test_who_would_be_nearest_to_being_chosen_now(after: Rules, nearest: str | None, chosen: bool) -> None:
-    found = prospect("worker-1", tight(), plans(Rules(), after), EVERYBODY)
+    found = prospect("worker-1", tight(), plans(Rules(), after), EVERYBODY, NOW)
     assert found.before is not None
     assert found.before.container == "shop/cart-7d9/app"
     assert (found.after.container if found.after else None) == nearest

@@ -21,13 +21,14 @@ from tests.core.make import (
 )
 from tests.core.strategies import containers, plans, snapshots
 
+from memguard.core.exclusion import exclusion
 from memguard.core.explain import sentence
 from memguard.core.history import History
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Processes, Snapshot
 from memguard.core.policy import Match, Plan, Rule, Settings
 from memguard.core.replay import decide
 from memguard.core.score import factor_points
-from memguard.core.select import exclusion, judge
+from memguard.core.select import judge
 
 HOG = container("hog", anon=8 * GIB)
 #: What is never touched: readings that say so, and what the reason speaks of

@@ -17,6 +17,7 @@ import memguard.core.pressure
 import memguard.core.score
 import memguard.core.select
 from memguard.core.domain import Domain, reserve
+from memguard.core.exclusion import SYSTEM_PRIORITY
 from memguard.core.explain import sentence, size
 from memguard.core.feedback import HALF_LIFE_SECONDS, POINTS_PER_INCIDENT
 from memguard.core.history import Gauge, History
@@ -24,7 +25,7 @@ from memguard.core.ladder import choose_action
 from memguard.core.policy import GIB, LEARNED_POINTS, MIB, Plan, Settings
 from memguard.core.pressure import assess
 from memguard.core.score import FACTORS, factor_points
-from memguard.core.select import SMALLEST_FREED, SYSTEM_PRIORITY, Ranking, judge
+from memguard.core.select import SMALLEST_FREED, Ranking, judge
 from memguard.core.trace import decode_snapshot
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "score.md"

@@ -9,10 +9,11 @@ from typing import Literal
 from memguard.cli.counterfactual import bytes_to_lose, bytes_to_win, points_to_lose, points_to_win, runner_up
 from memguard.cli.judging import Judgement
 from memguard.cli.reports import FactorReport, factor_reports
+from memguard.core.exclusion import BELOW_THRESHOLD
 from memguard.core.explain import sentence, size
 from memguard.core.model import Container, Record
 from memguard.core.score import factor_points
-from memguard.core.select import BELOW_THRESHOLD, Candidate, Ranking
+from memguard.core.select import Candidate, Ranking
 from memguard.errors import InputError
 
 #: Factors named when two containers are compared.

@@ -27,6 +27,7 @@ from memguard.core.advice import AdvisedOrder
 from memguard.core.cluster_budget import ClusterBudget, End, weary
 from memguard.core.compile import Compiled
 from memguard.core.decision import Decision, Outcome, decision_of, victim_of
+from memguard.core.exclusion import exclusion
 from memguard.core.explain import sentence, size
 from memguard.core.footprint import freed
 from memguard.core.foresight import FORESIGHT_SECONDS, Way, ahead, culprit, look, remedy, settled
@@ -37,7 +38,7 @@ from memguard.core.policy import Plan, workload
 from memguard.core.quantity import parse_bytes
 from memguard.core.refusal import DEPOSED, ENDING, LENT, OBSERVED, Refusal, refused
 from memguard.core.resize import raised_limit
-from memguard.core.select import Ranking, exclusion, rank
+from memguard.core.select import Ranking, rank
 from memguard.core.timeline import before
 from memguard.errors import KubeError, ServerError, TooManyRequestsError, UnreachableError
 from memguard.kube.identities import identities

@@ -15,18 +15,16 @@ import msgspec
 
 from memguard.core.cases import Cases, local
 from memguard.core.domain import Domain, domains
+from memguard.core.exclusion import BELOW_THRESHOLD, exclusion, youth
 from memguard.core.footprint import freed, lasting
 from memguard.core.forecast import Sample
 from memguard.core.history import Gauge, History, observe, stall_ratio
 from memguard.core.model import Container, Snapshot
-from memguard.core.policy import Plan, Rule, Settings
+from memguard.core.policy import Plan, Settings
 from memguard.core.pressure import Pressure, assess
 from memguard.core.score import Case, Score
 
 MIB = 1 << 20
-#: Priorities from here on are the system's own (k8s.io/api/scheduling/v1 system-cluster-critical).
-SYSTEM_PRIORITY = 2_000_000_000
-UNKILLABLE_ADJ = -1000
 #: A victim that frees less than this share of the need would die for nothing.
 SMALLEST_FREED = 0.005
 #: Growth that the containers explain by less than this is somebody else's (the kernel, system.slice): alarm only...
@@ -49,8 +47,6 @@ NOTICED_LOSS = 0.125
 #: let off the brake of a probation makes up for it at full speed: with 40 ms 3 of 24 warm-ups that end 10 MiB below
 #: their limit were killed, with 20 ms none of 40 (tests/kernel/test_false_alarms.py).
 LATE_SECONDS, LATE_LOOKS = 0.02, 4
-#: How the one exclusion begins that points undo.
-BELOW_THRESHOLD = "its score is below the threshold"
 #: Whoever makes this share of the growth is not protected by its youth.
 YOUTH_FORFEIT = 0.5
 
@@ -238,33 +234,11 @@ def _candidate(case: Case, scored: Score, plan: Plan, pressure: Pressure, refusa
     return Candidate(container, scored, badness, gain, case.growth_ratio, case.age_seconds, excluded)
 
 
-def exclusion(container: Container, rule: Rule, plan: Plan) -> str | None:
-    """Why this container is never touched, whatever the pressure; None if it may be."""
-    reason = None
-    if container.type == "sandbox":
-        reason = "it is a pod's sandbox, and ending it would restart the whole pod"
-    elif not container.mapped:
-        reason = "it could not be mapped to a container of a pod"
-    elif container.static:
-        reason = "its pod is static, which kubelet treats as critical"
-    elif (container.priority or 0) >= SYSTEM_PRIORITY:
-        reason = "its priority is the system's own"
-    elif (container.oom_score_adj or 0) <= UNKILLABLE_ADJ:
-        reason = "it is marked unkillable (oom_score_adj -1000)"
-    elif container.namespace in plan.settings.protected_namespaces:
-        reason = f"namespace {container.namespace} is protected"
-    elif rule.protected:
-        reason = "a policy protects it"
-    elif not (rule.allows("kill") or rule.allows("evict")):
-        reason = "its policy allows neither to kill nor to evict it"
-    return reason
-
-
 def _unfit_now(case: Case, scored: Score, freed_bytes: int, pressure: Pressure) -> str | None:
     """Why it is not chosen at this moment; `freed_bytes` by the action that frees most."""
     age, rule = case.age_seconds, case.rule
     if age is not None and age < rule.minimum_age_seconds and case.growth_ratio < YOUTH_FORFEIT:
-        return f"it is {age:.0f} s old, younger than the policy's {rule.minimum_age_seconds:.0f} s"
+        return youth(age, rule.minimum_age_seconds)
     if freed_bytes < SMALLEST_FREED * pressure.need_bytes:
         return "ending it would free too little"
     if scored.score < pressure.threshold_score:

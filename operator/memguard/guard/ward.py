@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from memguard.core.exclusion import OBSERVED, ONLY_EVICTED, exclusion
 from memguard.core.footprint import footprint
 from memguard.core.model import Container, Cpu, Events, Identity
 from memguard.core.policy import Plan, Rule
-from memguard.core.select import exclusion
 from memguard.errors import MemguardError
 from memguard.kernel import reading
 from memguard.kernel.cgroup import Cgroup
@@ -113,13 +113,13 @@ class Ward:
         if self.cgroup.holds_us():
             return "the guard itself runs in it"
         if self._terms.plan.mode_for(self.container) != "Enforce":
-            return "its mode is Observe"
+            return OBSERVED
         if self._terms.unfit is not None:
             return self._terms.unfit
         if self.emptied:
             return "nothing runs in it any more, and its memory outlives it"
         if not self.rule.allows("kill"):
-            return "its policy allows only to evict it, and a guard on a node evicts nobody"
+            return ONLY_EVICTED
         return None
 
     def _tried(self, reading: Callable[[], bool]) -> bool:

@@ -10,11 +10,11 @@ from memguard.cli.cluster.stops import Stop
 from memguard.cli.cluster.top.standing import state
 from memguard.cli.counterfactual import fewest_to_win
 from memguard.core.compile import Compiled
+from memguard.core.exclusion import exclusion
 from memguard.core.explain import size
 from memguard.core.model import Bytes, Container, Identity, Record, unread
 from memguard.core.policy import Mode, Rule
 from memguard.core.pressure import THRESHOLD_SCALE
-from memguard.core.select import exclusion
 
 
 class Treatment(Record, frozen=True, kw_only=True):

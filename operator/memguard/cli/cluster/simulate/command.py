@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +40,7 @@ FROM_TRACES = (
 )
 FROM_CLUSTER = (
     "growth: a report says how things stand, and not how they will go; a trace does (--trace)",
-    "whoever is not in a report: it holds the ten containers nearest to being chosen of each node",
+    "whoever is not in a report or a record: they hold the ten or twelve containers nearest to being chosen",
     "what the pods had asked for, and which labels they bore, when a decision was made: they are taken as they are now",
     "what would have come of it: an end that did not happen frees no memory for those that followed",
 )
@@ -161,9 +162,10 @@ def _with_cluster(cluster: Cluster, wanted: Rules) -> Simulation:
     runs: dict[str, list[Identity]] = {name: [] for name in nodes}
     for pod in cluster.pods():
         runs.setdefault(pod.spec.node_name, []).extend(identities(pod))
+    now = datetime.now(UTC)
     known = Known(one for some in runs.values() for one in some)
     prospects = tuple(
-        prospect(one.metadata.name, one.status, plans[one.metadata.name], known)
+        prospect(one.metadata.name, one.status, plans[one.metadata.name], known, now)
         for one in cluster.reports()
         if one.metadata.name in plans
     )

@@ -7,15 +7,16 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from memguard.api.decision import DecidedCandidate, MemoryGuardDecision
 from memguard.cli.cluster.simulate.rejudged import Known, Plans, rejudged
+from memguard.core.exclusion import BELOW_THRESHOLD
 from memguard.core.explain import size
 from memguard.core.model import Container, Moment, Record, container_title, titled, unread
 from memguard.core.policy import Mode, Plan
-from memguard.core.select import BELOW_THRESHOLD
+from memguard.core.replay import LISTED
 
 Outcome = Literal["same", "acted", "observed", "spared", "another", "unknown"]
 WORDS: Mapping[Outcome, str] = {
@@ -46,6 +47,7 @@ class _Standing(NamedTuple):
     badness: float
     excluded: str | None
     container: Container
+    unsure: bool
 
 
 def hindsight(record: MemoryGuardDecision, plans: Plans | None, known: Known) -> Hindsight:
@@ -71,21 +73,37 @@ def _judged(
     if plans is None:
         return "unknown", None, f"its node {record.spec.node} is gone, and with it the labels that choose its policy"
     unsure = _unsure(record, plans, known, title)
-    if unsure:
-        return "unknown", None, unsure
+    return ("unknown", None, unsure) if unsure else _chosen_anew(record, plans, known, title)
+
+
+def _chosen_anew(
+    record: MemoryGuardDecision, plans: Plans, known: Known, title: str
+) -> tuple[Outcome, Mode | None, str]:
     own, after = record.spec.victim.id, plans.after.plan
     standings = [_standing(one, record, plans, known) for one in _candidates(record, title)]
     allowed = sorted((one for one in standings if one.excluded is None), key=lambda one: -one.badness)
     excluded = next((one.excluded for one in standings if one.candidate.id == own), None)
-    if not allowed:
+    first = allowed[0] if allowed else None
+    if doubt := _doubt(standings, first):
+        return "unknown", None, doubt
+    if first is None:
         return "spared", None, f"nobody: {excluded}" if excluded else ""
-    first = allowed[0]
     if first.candidate.id != own:
         why = f", because {excluded}" if excluded else ""
         return "another", after.mode_for(first.container), f"{first.candidate.title} instead{why}"
     if record.spec.domain.partition(":")[0] in ("container", "pod") and not after.rule_for(first.container).guard_limit:
         return "spared", None, "its own limit would not have been guarded (limit.guard)"
     return _carried_out(record, after, first.container)
+
+
+def _doubt(standings: Sequence[_Standing], first: _Standing | None) -> str:
+    """Why it cannot be told who would have been chosen, if anybody."""
+    for one in standings:
+        if one.unsure and (first is None or one.badness > first.badness):
+            return f"{one.candidate.title} was left alone then ({one.excluded}), and might not be now"
+    if first is None and len(standings) >= LISTED:
+        return f"none of the {len(standings)} that were recorded, and whoever else was there was not"
+    return ""
 
 
 def _carried_out(record: MemoryGuardDecision, plan: Plan, container: Container) -> tuple[Outcome, Mode, str]:
@@ -118,7 +136,7 @@ def _standing(one: DecidedCandidate, record: MemoryGuardDecision, plans: Plans, 
     threshold, excluded = record.spec.threshold_score, found.excluded
     if excluded is None and found.score < threshold:
         excluded = f"{BELOW_THRESHOLD} of {threshold:.0f}"
-    return _Standing(one, one.badness + (found.score - one.score) / 1000, excluded, found.container)
+    return _Standing(one, one.badness + (found.score - one.score) / 1000, excluded, found.container, found.unsure)
 
 
 def _container(one: DecidedCandidate, record: MemoryGuardDecision, known: Known) -> Container:

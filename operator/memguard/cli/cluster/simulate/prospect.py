@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from memguard.api.node_memory import NodeMemoryStatus
 from memguard.cli.cluster.simulate.rejudged import Known, Plans, rejudged
 from memguard.core.domain import Domain, reserve
@@ -12,7 +14,7 @@ from memguard.core.pressure import assess
 
 
 class Nearest(Record, frozen=True, kw_only=True):
-    """The container that is nearest to being chosen. `chosen`: its score reaches the threshold now."""
+    """The container that is nearest to being chosen. `chosen`: its score reaches the threshold of the report."""
 
     container: str
     score: int
@@ -23,19 +25,26 @@ class Nearest(Record, frozen=True, kw_only=True):
 
 
 class NodeProspect(Record, frozen=True, kw_only=True):
-    """One node, as the policies are and as they would be; None: nobody of its report may be chosen."""
+    """One node, as the policies are and as they would be; None: nobody of its report may be chosen.
+
+    By a report of this age; `silent`: it is too old to say how things are.
+    """
 
     node: str
+    age_seconds: float | None
+    silent: bool
     level: Level | None
     policy: str
     before: Nearest | None
     after: Nearest | None
 
 
-def prospect(node: str, status: NodeMemoryStatus, plans: Plans, known: Known) -> NodeProspect:
+def prospect(node: str, status: NodeMemoryStatus, plans: Plans, known: Known, now: datetime) -> NodeProspect:
     """By the node's last report: ten containers, the guard's own scores, other points and exclusions."""
     return NodeProspect(
         node=node,
+        age_seconds=status.age_seconds(now),
+        silent=status.silent(now),
         level=status.level,
         policy=plans.after.cluster,
         before=_nearest(status, Plans(plans.before, plans.before), known),

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from memguard.core.compile import Compiled
+from memguard.core.exclusion import exclusion, lifted
 from memguard.core.model import Container, Identity, unread
 from memguard.core.policy import workload
-from memguard.core.select import BELOW_THRESHOLD, exclusion
 
 
 class Plans(NamedTuple):
@@ -37,11 +37,15 @@ class Known:
 
 
 class Rejudged(NamedTuple):
-    """`excluded`: by a policy, or by what no policy decides; the threshold is not looked at."""
+    """`excluded`: by a policy, or by what no policy decides; the threshold is not looked at.
+
+    `unsure`: it is excluded as it was then, and whether it would be cannot be told.
+    """
 
     container: Container
     score: int
     excluded: str | None
+    unsure: bool = False
 
 
 def rejudged(container: Container, score: int, told: str | None, plans: Plans) -> Rejudged:
@@ -49,7 +53,5 @@ def rejudged(container: Container, score: int, told: str | None, plans: Plans) -
     before, after = plans.before.plan, plans.after.plan
     shift = after.rule_for(container).adjustment - before.rule_for(container).adjustment
     excluded = exclusion(container, after.rule_for(container), after)
-    if excluded is None and told is not None and not told.startswith(BELOW_THRESHOLD):
-        lifted = told == exclusion(container, before.rule_for(container), before)
-        excluded = None if lifted else told
-    return Rejudged(container, max(0, min(1000, score + shift)), excluded)
+    free = told is None or excluded is not None or lifted(told, container, before, after)
+    return Rejudged(container, max(0, min(1000, score + shift)), excluded if free else told, unsure=free is None)

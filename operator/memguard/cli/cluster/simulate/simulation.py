@@ -110,9 +110,12 @@ def trace_words(traces: Iterable[TraceOutcome]) -> str:
 def cluster_words(nodes: Iterable[NodeProspect], decisions: Iterable[Hindsight]) -> str:
     """The same of a live cluster."""
     found = Counter(one.outcome for one in decisions)
-    told = tuple(nodes)
+    everywhere = tuple(nodes)
+    told = [one for one in everywhere if not one.silent]
     others = sum(_name(one.before) != _name(one.after) for one in told)
     now = f"On {others} of {many(len(told), 'node')} another container would be nearest to being chosen"
+    if silent := len(everywhere) - len(told):
+        now += f" ({many(silent, 'node')} more fell silent: how things are there is not known)"
     if not found:
         return f"{now}; no decision was recorded to look back at"
     changed = ", ".join(f"{count} {WORDS_OF[outcome]}" for outcome, count in found.most_common())

@@ -12,7 +12,7 @@ from memguard.cli.cluster.simulate.prospect import Nearest, NodeProspect
 from memguard.cli.cluster.simulate.simulation import SimulatedPolicy, Simulation
 from memguard.cli.cluster.simulate.traces import TraceDecision, TraceOutcome
 from memguard.cli.view.table import BAD, QUIET, WARNING, cell, table
-from memguard.cli.words import moment
+from memguard.cli.words import moment, span
 from memguard.core.explain import size
 
 OUTCOMES = {"same": QUIET, "acted": WARNING, "observed": WARNING, "spared": "", "another": WARNING, "unknown": QUIET}
@@ -79,13 +79,14 @@ def _decision(label: str, one: TraceDecision, *, wide: bool) -> Iterator[Rendera
 
 
 def _nodes(nodes: tuple[NodeProspect, ...]) -> Table:
-    made = table("node", "level", "nearest to being chosen now", "would be", "and then")
+    made = table("node", "level", "as of", "nearest to being chosen", "would be", "and then")
     for one in nodes:
         changed = _shown(one.before) != _shown(one.after)
-        fate = _fate(one.after)
+        fate = "not known" if one.silent else _fate(one.after)
         made.add_row(
             cell(one.node),
-            cell(one.level or "-"),
+            cell("silent" if one.silent else one.level or "-"),
+            cell("never" if one.age_seconds is None else f"{span(one.age_seconds)} ago"),
             cell(_shown(one.before)),
             cell(_shown(one.after), WARNING if changed else ""),
             cell(fate, BAD if fate == "ended" else ""),

@@ -9,9 +9,9 @@ from typing import Literal
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
 from memguard.cli.cluster.stops import Stop, Stops, paused
 from memguard.cli.outlook import SOON_SECONDS, Alarm
+from memguard.core.exclusion import BELOW_THRESHOLD
 from memguard.core.model import Bytes, Level, Moment, Record, container_title
 from memguard.core.policy import Mode
-from memguard.core.select import BELOW_THRESHOLD
 
 Subject = Literal["nodes", "pods", "containers"]
 #: Of a silent node nobody knows: it comes before those that are known to be calm.
