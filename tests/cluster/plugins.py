@@ -13,14 +13,15 @@ import subprocess
 import sys
 import termios
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.lab.control_plane import ControlPlane
-from tests.cluster.kinds import ROOT
+from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE
 from tests.cluster.proxy import DEADLINE_SECONDS
 
 from memguard.__main__ import main
@@ -140,3 +141,21 @@ def kubeconfig(
     }
     path.write_text(json.dumps(content))
     return path
+
+
+@contextmanager
+def somebody(plane: ControlPlane, directory: Path, *rights: tuple[str, str]) -> Iterator[Path]:
+    """The kubeconfig of an account with these rights (resources, verbs), and no others."""
+    account = "on-call"
+    plane.kubectl("create", "serviceaccount", account, "-n", SYSTEM_NAMESPACE)
+    names = [f"{account}-{number}" for number in range(len(rights))]
+    for name, (resources, verbs) in zip(names, rights, strict=True):
+        plane.kubectl("create", "clusterrole", name, f"--verb={verbs}", f"--resource={resources}")
+        subject = f"--serviceaccount={SYSTEM_NAMESPACE}:{account}"
+        plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", subject)
+    token = {"token": plane.service_account_token(SYSTEM_NAMESPACE, account)}
+    try:
+        yield kubeconfig(directory / account, plane.url, authority=str(plane.certificates.authority), user=token)
+    finally:
+        plane.kubectl("delete", "clusterrolebinding,clusterrole", *names)
+        plane.kubectl("delete", "serviceaccount", account, "-n", SYSTEM_NAMESPACE)

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
+from tests.chart import manifests
 from tests.cluster.agents import withdraw
 from tests.cluster.clients import wait_until
-from tests.cluster.kinds import ROOT
+from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE
 from tests.cluster.operators import MIB, Node, Space, deploy_operator, entry, stamp
-from tests.cluster.plugins import Plugin, Ran, Terminal, kubeconfig
+from tests.cluster.plugins import Plugin, Ran, Terminal, kubeconfig, somebody
 
 from memguard.core.score import FACTORS
 
@@ -101,7 +102,10 @@ def _candidate(identity: str, title: str, score: int, badness: float, mib: int) 
 @pytest.fixture(scope="module")
 def scene(control_plane: ControlPlane) -> Iterator[Scene]:
     deploy_operator(control_plane)
+    nowhere = manifests.render({"node": {"nodeSelector": {"kubernetes.io/os": "none"}}})
+    control_plane.kubectl("apply", "-f", "-", stdin=manifests.as_list(manifests.of(nowhere, "DaemonSet")))
     yield Scene(control_plane)
+    control_plane.kubectl("delete", "daemonset", "--all", "-n", SYSTEM_NAMESPACE)
     control_plane.kubectl("delete", "node/tight", "node/calm", "node/mute")
     control_plane.kubectl("delete", "mgp,cmgp", "--all", "--all-namespaces")
     withdraw(control_plane)
@@ -364,6 +368,55 @@ def test_doctor_finds_what_is_missing_and_names_the_remedy(kubectl: Plugin) -> N
     assert "Boot with psi=1" in one.out
     unknown = kubectl("doctor", "--node", "tigth")
     assert (unknown.code, "tight" in unknown.err) == (1, True)
+
+
+def test_doctor_tries_whether_admission_refuses(kubectl: Plugin, scene: Scene) -> None:
+    """Policies that are bound to the same kinds, and mean the accounts of another installation, are no protection."""
+
+    def found() -> tuple[str, str]:
+        [one] = [one for one in kubectl("doctor", "-o", "json").json["checks"] if one["name"] == "admission"]
+        return one["status"], one["finding"]
+
+    assert found()[0] == "ok"
+    elsewhere = manifests.of(manifests.render({"namespaceOverride": "elsewhere"}), *manifests.ADMISSION)
+    scene.plane.kubectl("apply", "-f", "-", stdin=manifests.as_list(elsewhere))
+    try:
+        wait_until(lambda: found()[0] == "warn")
+        assert "an agent may write other nodes' reports" in found()[1]
+        withdraw(scene.plane)
+        wait_until(lambda: "anybody with the right may write decisions" in found()[1])
+    finally:
+        ours = manifests.of(manifests.render(), *manifests.ADMISSION)
+        scene.plane.kubectl("apply", "-f", "-", stdin=manifests.as_list(ours))
+        wait_until(lambda: found()[0] == "ok")
+    assert not scene.plane.kubectl("get", "nmem,mgd", "-A", "-o", "name").count("memguard-doctor")
+
+
+def test_what_doctor_may_not_see_is_no_finding(kubectl: Plugin, scene: Scene, tmp_path: Path) -> None:
+    rights = [
+        ("nodes,pods,daemonsets.apps,deployments.apps", "get,list"),
+        ("memoryguardpolicies.memguard.io", "list"),
+    ]
+    # a guard runs on a node whose report may not be seen: that must not pass for a silent one
+    labels = {"app.kubernetes.io/name": "memguard", "app.kubernetes.io/component": "node"}
+    metadata = {"name": "guard", "namespace": SPACE, "labels": labels}
+    spec = {"nodeName": "tight", "containers": [{"name": "agent", "image": "memguard-node"}]}
+    scene.tight.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    try:
+        with somebody(scene.plane, tmp_path, *rights) as theirs:
+            ran = kubectl("doctor", "-o", "json", kubeconfig=theirs)
+        with somebody(scene.plane, tmp_path, ("nodes", "list")) as theirs:
+            blind = kubectl("doctor", kubeconfig=theirs)
+    finally:
+        scene.plane.kubectl("delete", "pod/guard", "-n", SPACE, "--force", "--grace-period=0")
+    checks = {one["name"]: one for one in ran.json["checks"]}
+    unknown = {name for name, one in checks.items() if one["status"] == "unknown"}
+    assert unknown == {"kinds", "nodes", "versions", "admission", "policies", "emergency stop"}
+    assert "you may not look" in checks["nodes"]["finding"]
+    assert "cannot impersonate resource" in checks["admission"]["finding"]
+    fails = [name for name, one in checks.items() if one["status"] == "fail"]
+    assert (fails, ran.code) == (["daemon set"], 1)  # it is seen, and no kubelet runs it here
+    assert (blind.code, "This cluster is fit, as far as you may look" in blind.out) == (0, True)
 
 
 def test_doctor_tells_kinds_of_another_version(kubectl: Plugin, scene: Scene) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tests.cluster.agents import Site, withdraw
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE, thing
 from tests.cluster.operators import Decline, Node, Space, deploy_operator, entry, operating
-from tests.cluster.plugins import Plugin, kubeconfig
+from tests.cluster.plugins import Plugin, somebody
 
 
 @pytest.fixture(scope="module")
@@ -248,24 +247,6 @@ def test_whoever_may_stop_and_not_look_is_told_that_it_is_set(
     assert "whether nodes heed it cannot be watched" in words
     assert "cannot list resource" in words
     assert plane.kubectl("get", "cmgp", "emergency-stop", "-o", "name")
-
-
-@contextmanager
-def somebody(plane: ControlPlane, directory: Path, *rights: tuple[str, str]) -> Iterator[Path]:
-    """The kubeconfig of an account with these rights (resources, verbs), and no others."""
-    account = "on-call"
-    plane.kubectl("create", "serviceaccount", account, "-n", SYSTEM_NAMESPACE)
-    names = [f"{account}-{number}" for number in range(len(rights))]
-    for name, (resources, verbs) in zip(names, rights, strict=True):
-        plane.kubectl("create", "clusterrole", name, f"--verb={verbs}", f"--resource={resources}")
-        subject = f"--serviceaccount={SYSTEM_NAMESPACE}:{account}"
-        plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", subject)
-    token = {"token": plane.service_account_token(SYSTEM_NAMESPACE, account)}
-    try:
-        yield kubeconfig(directory / account, plane.url, authority=str(plane.certificates.authority), user=token)
-    finally:
-        plane.kubectl("delete", "clusterrolebinding,clusterrole", *names)
-        plane.kubectl("delete", "serviceaccount", account, "-n", SYSTEM_NAMESPACE)
 
 
 def test_whoever_does_not_say_which_nodes_is_asked(plane: ControlPlane, kubectl: Plugin) -> None:

@@ -59,9 +59,10 @@ class Client:
                 continue
         return self._pages(selection, page)
 
-    def create(self, resource: Resource[T], body: object, namespace: str | None = None) -> T:
-        """The object as it was made. Raises AlreadyExistsError."""
-        request = Request(verb="POST", path=resource.path(namespace), body=encode(body), again=False)
+    def create(self, resource: Resource[T], body: object, namespace: str | None = None, *, dry_run: bool = False) -> T:
+        """The object as it was made, or would be. Raises AlreadyExistsError."""
+        query = {"dryRun": "All"} if dry_run else {}
+        request = Request(verb="POST", path=resource.path(namespace), query=query, body=encode(body), again=dry_run)
         return self._object(resource, request)
 
     def merge_patch(

@@ -7,7 +7,7 @@ from typing import Literal
 from memguard.core.model import Record
 from memguard.kernel.cgroup import CGROUP_ROOT
 
-Status = Literal["ok", "warn", "fail"]
+Status = Literal["ok", "warn", "fail", "unknown"]
 
 
 class Place(Record, frozen=True, kw_only=True):
@@ -18,7 +18,10 @@ class Place(Record, frozen=True, kw_only=True):
 
 
 class Check(Record, frozen=True, kw_only=True):
-    """One answer. `warn` makes a weaker guard, `fail` a machine that can only be observed, or not even that."""
+    """One answer. `warn` makes a weaker guard, `fail` a machine that can only be observed, or not even that.
+
+    `unknown`: whoever asks may not look, which is nobody's illness.
+    """
 
     name: str
     status: Status
@@ -51,3 +54,8 @@ def warn(name: str, finding: str, remedy: str) -> Check:
 def fail(name: str, finding: str, remedy: str) -> Check:
     """No guarding like this."""
     return Check(name=name, status="fail", finding=finding, remedy=remedy)
+
+
+def unknown(name: str, finding: str, remedy: str) -> Check:
+    """It could not be looked at."""
+    return Check(name=name, status="unknown", finding=f"not known: {finding}", remedy=remedy)

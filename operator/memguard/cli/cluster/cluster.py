@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
+from memguard.cli.cluster.impersonation import Impersonation
 from memguard.cli.cluster.login import Access, Login, log_in
 from memguard.cli.cluster.progress import working
 from memguard.core.policy import Mode
 from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
+from memguard.kube.client import Client
 from memguard.kube.codec import Listing
 from memguard.kube.objects import Node, Pod
 from memguard.kube.resources import NODES, PODS, Resource, Selection
@@ -42,13 +44,19 @@ class Cluster:
     """One cluster, and the namespace that is meant where none is named."""
 
     def __init__(self, login: Login, namespace: str | None = None) -> None:
-        self.client = login.client
+        self.client, self._acting_as = login.client, login.acting_as
         self.namespace = namespace or login.namespace
 
     @classmethod
     def reached(cls, access: Access, namespace: str | None = None) -> Cluster:
         """The cluster that a command line names."""
         return cls(log_in(access), namespace)
+
+    def acting_as(self, whom: Impersonation) -> Client:
+        """For requests as somebody else. Raises MemguardError where we are somebody else already, or a pod."""
+        if self._acting_as is None:
+            raise MemguardError("nobody is impersonated with --as, or from a pod")
+        return self._acting_as(whom)
 
     def listing(self, selection: Selection[T]) -> Listing[T]:
         """All of a selection, also what does not decode."""

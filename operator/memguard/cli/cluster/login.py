@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from memguard.cli.cluster.impersonation import impersonation
+from memguard.cli.cluster.impersonation import Impersonation, impersonation
 from memguard.cli.cluster.transport import Urllib3Transport
 from memguard.errors import MemguardError
 from memguard.kube.client import Client
@@ -27,10 +27,14 @@ NOWHERE = (
 
 
 class Login(NamedTuple):
-    """A cluster that can be asked, and the namespace that its context is in."""
+    """A cluster that can be asked, and the namespace that its context is in.
+
+    `acting_as`: a client of the same login as somebody else; None where that would be more than we are to be.
+    """
 
     client: Client
     namespace: str = "default"
+    acting_as: Callable[[Impersonation], Client] | None = None
 
 
 class Access(NamedTuple):
@@ -90,8 +94,12 @@ def _from_files(files: str, access: Access) -> Login:
         )
         pool = client.ApiClient(configuration).rest_client.pool_manager
         whom = impersonation(_user(files, chosen["context"]["user"]), access.as_user, access.as_groups or ())
-    transport = Urllib3Transport(configuration, pool, whom.headers)
-    return Login(Client(transport), chosen["context"].get("namespace") or "default")
+
+    def client_as(one: Impersonation) -> Client:
+        return Client(Urllib3Transport(configuration, pool, one.headers))
+
+    namespace = chosen["context"].get("namespace") or "default"
+    return Login(client_as(whom), namespace, None if whom.user else client_as)
 
 
 def _user(files: str, name: str) -> Any:

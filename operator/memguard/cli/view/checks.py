@@ -8,9 +8,9 @@ from rich.console import Group
 from rich.table import Table
 
 from memguard.cli.checks.check import Check, DoctorReport
-from memguard.cli.view.table import BAD, GOOD, WARNING, cell, table
+from memguard.cli.view.table import BAD, GOOD, QUIET, WARNING, cell, table
 
-STYLES = {"ok": GOOD, "warn": WARNING, "fail": BAD}
+STYLES = {"ok": GOOD, "warn": WARNING, "fail": BAD, "unknown": QUIET}
 
 
 def checks_view(report: DoctorReport, subject: str = "machine") -> Group:

@@ -13,24 +13,21 @@ from memguard.api.crd import crd
 from memguard.api.definitions import DEFINITIONS
 from memguard.api.meta import GROUP, VERSION
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.checks.check import Check, fail, ok, warn
+from memguard.cli.checks.check import Check, fail, ok, unknown, warn
 from memguard.cli.cluster.cluster import (
-    DECISIONS,
-    NODE_MEMORIES,
     Cluster,
     MissingError,
     RefusedError,
 )
 from memguard.cli.cluster.coverage import NODE_COMPONENT, OPERATOR_COMPONENT, OURS, guarded_nodes, linux_nodes
+from memguard.cli.cluster.doctor.admission import admission
 from memguard.cli.cluster.doctor.installed import (
-    ADMISSION_BINDINGS,
-    ADMISSION_POLICIES,
     CRDS,
     DAEMON_SETS,
     DEPLOYMENTS,
     Crd,
 )
-from memguard.cli.cluster.stops import Stop
+from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
 from memguard.cli.words import span
 from memguard.kube.lease import LEASE_SECONDS
 from memguard.kube.objects import moment_of
@@ -39,33 +36,32 @@ from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES
 
 APPLY = "kubectl apply --server-side -f crds, or upgrade the chart."
 CHART = "Install the chart (docs/cluster.md)."
-ADMISSION = "Set admission.enabled=true in the chart's values."
 #: More names make no better sentence.
 NAMED = 5
-#: What the admission policies watch over: without them a stolen agent's token could write any node's report.
-GUARDED = (DECISIONS.plural, NODE_MEMORIES.plural)
 
 
-def examine_cluster(
-    cluster: Cluster, reports: tuple[NodeMemory, ...], stops: tuple[Stop, ...], now: datetime
-) -> Iterator[Check]:
+def examine_cluster(cluster: Cluster, reports: Callable[[], tuple[NodeMemory, ...]], now: datetime) -> Iterator[Check]:
     """All of them, in the order in which they should be mended."""
     yield from asked("kinds", lambda: _kinds(cluster))
     yield from asked("daemon set", lambda: _daemon_set(cluster))
-    yield from asked("nodes", lambda: _nodes(cluster, reports, now))
-    yield from _versions(reports)
+    yield from asked("nodes", lambda: _nodes(cluster, reports(), now))
+    yield from asked("versions", lambda: _versions(reports()))
     yield from asked("operator", lambda: _operator(cluster, now))
-    yield from asked("admission", lambda: _admission(cluster))
+    yield from asked("admission", lambda: admission(cluster, _agents_account(cluster)))
     yield from asked("policies", lambda: _policies(cluster))
-    yield _stops(stops)
+    yield from asked("emergency stop", lambda: _stops((*StoppingPolicies.read(cluster).stops, *node_stops(reports()))))
 
 
-def asked(name: str, question: Callable[[], Check]) -> Iterator[Check]:
+def asked(name: str, question: Callable[[], Check | None]) -> Iterator[Check]:
     """The answer, or why it cannot be had."""
     try:
-        yield question()
-    except (MissingError, RefusedError) as error:
-        yield warn(name, f"cannot be asked: {error}", "Ask as somebody who may look.")
+        answer = question()
+        if answer is not None:
+            yield answer
+    except RefusedError as error:
+        yield unknown(name, f"you may not look: {error}", "Ask as somebody who may.")
+    except MissingError as error:
+        yield warn(name, f"cannot be asked: {error}", CHART)
 
 
 def _kinds(cluster: Cluster) -> Check:
@@ -115,16 +111,17 @@ def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> 
     return ok("nodes", f"all {len(linux)} report, the oldest report is {span(oldest)} old")
 
 
-def _versions(reports: tuple[NodeMemory, ...]) -> Iterator[Check]:
+def _versions(reports: tuple[NodeMemory, ...]) -> Check | None:
     there = Counter(
         version for one in reports for version in {one.status.guard_version, one.status.agent_version} if version
     )
     if there.keys() == {__version__}:
-        yield ok("versions", f"{__version__} everywhere, and here")
-    elif there:
+        return ok("versions", f"{__version__} everywhere, and here")
+    if there:
         shown = ", ".join(f"{version} on {count}" for version, count in sorted(there.items()))
         remedy = "Is an upgrade under way? Take the plugin of the version that is installed."
-        yield warn("versions", f"nodes: {shown}; this plugin is {__version__}", remedy)
+        return warn("versions", f"nodes: {shown}; this plugin is {__version__}", remedy)
+    return None
 
 
 def _operator(cluster: Cluster, now: datetime) -> Check:
@@ -142,17 +139,10 @@ def _operator(cluster: Cluster, now: datetime) -> Check:
     return ok("operator", f"{lease.spec.holder_identity} leads, {one.status.ready_replicas} are ready")
 
 
-def _admission(cluster: Cluster) -> Check:
-    bound = {
-        one.spec.policy_name
-        for one in cluster.all(Selection(ADMISSION_BINDINGS))
-        if "Deny" in one.spec.validation_actions
-    }
-    policies = [one for one in cluster.all(Selection(ADMISSION_POLICIES)) if one.metadata.name in bound]
-    open_ = [resource for resource in GUARDED if not any(resource in one.about for one in policies)]
-    if open_:
-        return warn("admission", f"anybody with the right may write {' and '.join(open_)}", ADMISSION)
-    return ok("admission", "only memguard writes decisions, and each agent its own node's report")
+def _agents_account(cluster: Cluster) -> tuple[str, str] | None:
+    found = cluster.all(Selection(DAEMON_SETS, labels=f"{OURS},{NODE_COMPONENT}"))
+    accounts = [(one.metadata.namespace, one.spec.template.spec.service_account_name) for one in found]
+    return accounts[0] if accounts else None
 
 
 def _policies(cluster: Cluster) -> Check:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,7 +17,6 @@ from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosi
 from memguard.cli.cluster.doctor.node_checks import examine
 from memguard.cli.cluster.login import Access
 from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, NodeName
-from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
 
@@ -44,32 +45,18 @@ def doctor(
       kubectl memguard doctor -o json
 
     \b
-    Exit codes: 0 fit (warnings make a weaker guard), 1 unfit, 2 bad input.
+    Exit codes: 0 fit, as far as you may look (warnings make a weaker guard), 1 unfit, 2 bad input.
     """
     cluster, now = Cluster.reached(Access(kubeconfig, context, as_user, as_group)), datetime.now(UTC)
     if node is not None:
         _end(examine(cluster.report(node).status, now), output, "node")
-    reports = _reports(cluster)
-    nodes = tuple(_diagnosis(one, now) for one in reports)
-    checks = tuple(examine_cluster(cluster, reports, _stops(cluster, reports), now))
+    nodes: tuple[NodeDiagnosis, ...] = ()
+    reports = cache(cluster.reports)
+    with suppress(MissingError, RefusedError):  # the checks say so
+        nodes = tuple(_diagnosis(one, now) for one in reports())
+    checks = tuple(examine_cluster(cluster, reports, now))
     fit = all(one.fit for one in nodes) and all(check.status != "fail" for check in checks)
     _end(ClusterDiagnosis(fit=fit, checks=checks, nodes=nodes), output, "cluster")
-
-
-def _reports(cluster: Cluster) -> tuple[NodeMemory, ...]:
-    """Where the kind is not there, or may not be seen, the checks say so."""
-    try:
-        return cluster.reports()
-    except (MissingError, RefusedError):
-        return ()
-
-
-def _stops(cluster: Cluster, reports: tuple[NodeMemory, ...]) -> tuple[Stop, ...]:
-    try:
-        policies = StoppingPolicies.read(cluster).stops
-    except (MissingError, RefusedError):
-        policies = ()
-    return (*policies, *node_stops(reports))
 
 
 def _diagnosis(report: NodeMemory, now: datetime) -> NodeDiagnosis:

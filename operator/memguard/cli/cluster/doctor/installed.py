@@ -35,10 +35,29 @@ class DaemonSetStatus(KubeObject, frozen=True, kw_only=True):
     number_ready: int = 0
 
 
+class PodSpec(KubeObject, frozen=True, kw_only=True):
+    """Which account its pods have."""
+
+    service_account_name: str = ""
+
+
+class PodTemplate(KubeObject, frozen=True, kw_only=True):
+    """Of what its pods are made."""
+
+    spec: PodSpec = PodSpec()
+
+
+class DaemonSetSpec(KubeObject, frozen=True, kw_only=True):
+    """How its pods are to be."""
+
+    template: PodTemplate = PodTemplate()
+
+
 class DaemonSet(KubeObject, frozen=True, kw_only=True):
     """A DaemonSet."""
 
     metadata: ObjectMeta
+    spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
 
 
@@ -55,38 +74,6 @@ class Deployment(KubeObject, frozen=True, kw_only=True):
     status: DeploymentStatus = DeploymentStatus()
 
 
-class ResourceRule(KubeObject, frozen=True, kw_only=True):
-    """What an admission policy is about."""
-
-    resources: tuple[str, ...] = ()
-
-
-class MatchConstraints(KubeObject, frozen=True, kw_only=True):
-    """The same, all of it."""
-
-    resource_rules: tuple[ResourceRule, ...] = ()
-
-
-class AdmissionSpec(KubeObject, frozen=True, kw_only=True):
-    """Of a ValidatingAdmissionPolicy, or of its binding."""
-
-    match_constraints: MatchConstraints = MatchConstraints()
-    policy_name: str = ""
-    validation_actions: tuple[str, ...] = ()
-
-
-class Admission(KubeObject, frozen=True, kw_only=True):
-    """A ValidatingAdmissionPolicy, or its binding."""
-
-    metadata: ObjectMeta
-    spec: AdmissionSpec = AdmissionSpec()
-
-    @property
-    def about(self) -> frozenset[str]:
-        """Which resources, in the plural."""
-        return frozenset(one for rule in self.spec.match_constraints.resource_rules for one in rule.resources)
-
-
 CRDS = Resource(
     group="apiextensions.k8s.io",
     version="v1",
@@ -97,19 +84,3 @@ CRDS = Resource(
 )
 DAEMON_SETS = Resource(group="apps", version="v1", plural="daemonsets", kind="DaemonSet", type=DaemonSet)
 DEPLOYMENTS = Resource(group="apps", version="v1", plural="deployments", kind="Deployment", type=Deployment)
-ADMISSION_POLICIES = Resource(
-    group="admissionregistration.k8s.io",
-    version="v1",
-    plural="validatingadmissionpolicies",
-    kind="ValidatingAdmissionPolicy",
-    type=Admission,
-    namespaced=False,
-)
-ADMISSION_BINDINGS = Resource(
-    group="admissionregistration.k8s.io",
-    version="v1",
-    plural="validatingadmissionpolicybindings",
-    kind="ValidatingAdmissionPolicyBinding",
-    type=Admission,
-    namespaced=False,
-)

@@ -25,8 +25,13 @@ def _parts(found: ClusterDiagnosis) -> Iterator[RenderableType]:
                 made.add_row(*row)
         yield made
         yield cell("kubectl memguard doctor --node NAME has all checks of a node.", QUIET)
-    words = "This cluster is fit." if found.fit else "This cluster is not fit: mend what fails, from the top."
-    yield cell(words, GOOD if found.fit else BAD)
+    unseen = [check.name for check in found.checks if check.status == "unknown"]
+    if not found.fit:
+        yield cell("This cluster is not fit: mend what fails, from the top.", BAD)
+    elif unseen:
+        yield cell(f"This cluster is fit, as far as you may look: not known are {', '.join(unseen)}.", WARNING)
+    else:
+        yield cell("This cluster is fit.", GOOD)
 
 
 def _rows(node: NodeDiagnosis) -> Iterator[tuple[RenderableType, ...]]:
