@@ -1,4 +1,4 @@
-"""What mkdocs does not do by itself: pages of the repository's root, and links that lead out of docs/.
+"""What mkdocs does not do by itself: pages of the repository's root, links that lead out of docs/, bars in tables.
 
 A document is read in two places, beside the code and on the site, so its links are written for the first. On the site
 a link to one of the root's documents leads to its page there, and one to code or to a directory is its words alone.
@@ -53,8 +53,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """A page with its links as the site has them."""
-    return linked(markdown, page.file.src_uri)
+    """A page with its links and its tables as the site has them."""
+    return linked(barred(markdown), page.file.src_uri)
+
+
+def barred(markdown: str) -> str:
+    """With bars in code as the site wants them: code hosts need a backslash before one in a table, it would show it."""
+    return _CODE.sub(
+        lambda code: code[0] if code[0].lstrip().startswith("```") else code[0].replace(r"\|", "|"), markdown
+    )
 
 
 def linked(markdown: str, page: str) -> str:

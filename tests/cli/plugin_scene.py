@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
+from tests.cli import records
 
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.meta import ObjectMeta, condition
@@ -55,7 +56,7 @@ BELOW = "its score is below the threshold of 320"
 def reports() -> tuple[NodeMemory, ...]:
     """Of three nodes: one is short of memory, one is calm, one fell silent."""
     return (
-        _report("worker-1", tight()),
+        _report("worker-1", _heeding(tight())),
         _report("worker-2", _status(1800, "Calm", 0.0, 8000.0, age=200, mode="Observe")),
         _report("worker-3", _status(900, "Calm", 0.0, 8000.0, age=7200)),
     )
@@ -91,50 +92,40 @@ def _status(
     )  # fmt: skip
 
 
+def _heeding(status: NodeMemoryStatus) -> NodeMemoryStatus:
+    """It enforces nothing because of a stop, and says so."""
+    stopped = condition("Acting", holds=False, reason="EmergencyStop", now=NOW)
+    return msgspec.structs.replace(status, mode="Observe", conditions=(*status.conditions, stopped))
+
+
 def _report(name: str, status: NodeMemoryStatus) -> NodeMemory:
     return NodeMemory(metadata=ObjectMeta(name=name), status=status)
 
 
-def record(number: int, **facts: Any) -> dict[str, Any]:
-    """A MemoryGuardDecision as the API server has it."""
-    at = (NOW - timedelta(hours=6 - number)).isoformat().replace("+00:00", "Z")
-    beside = [
-        {"id": CART, "title": "shop/cart-7d9/app", "score": 700, "badness": 0.75, "freedBytes": 900 * MIB,
-         "qos": "Burstable", "ownerKind": "Deployment"},
-        {"id": SEARCH, "title": "shop/search-0/app", "score": 310, "badness": 0.35, "freedBytes": 300 * MIB,
-         "qos": "Burstable", "ownerKind": "StatefulSet"},
-    ]  # fmt: skip
-    spec = {
-        "id": f"20261130-{number:06}-000001-0000", "node": "worker-1", "takenAt": at, "mode": "Enforce",
-        "action": "kill", "domain": "node", "trigger": "line", "pressure": 0.9, "thresholdScore": 320.0,
-        "availableBytes": 60 * MIB, "reserveBytes": 123 * MIB, "fallBytesPerSecond": 40 * MIB, "needBytes": 104 * MIB,
-        "expectedBytes": 900 * MIB, "score": 700, "badness": 0.75, "policy": "shop/strict",
-        "summary": "node has 60 MiB left, score 700",
-        "reason": "shop/cart-7d9/app is chosen: node has 60 MiB available; it scores 700 of 1000.",
-        "victim": {"id": CART, "namespace": "shop", "pod": "cart-7d9", "name": "app",
-                   "workload": "shop/Deployment/cart/app"},
-        "factors": {"memory": {"value": 0.7, "weight": 1.8, "points": 400},
-                    "growth": {"value": 1.0, "weight": 1.2, "points": 300}},
-        "candidates": beside,
+def record(number: int, **facts: Any) -> MemoryGuardDecision:
+    """The leak that was ended, an hour after the one before; fields of the spec (ours for them) may be others."""
+    watched = {"phase": "Observed", "verdict": "Hit", "freed_bytes": None, "seconds": None, "kernel_oom_kills": None}
+    done = {"phase": "Done", "freed_bytes": 880 * MIB, "freed": "880 MiB", "seconds": 0.041}
+    spec = records.decision().spec
+    usual = {
+        "victim": msgspec.structs.replace(spec.victim, workload="shop/Deployment/cart/app"),
+        "candidates": tuple(msgspec.structs.replace(one, owner_kind="Deployment") for one in spec.candidates),
+        "id": f"20261130-{number:06}-000001-0000", "node": "worker-1", "trigger": "line", "policy": "shop/strict",
+        "taken_at": NOW - timedelta(hours=6 - number), "threshold_score": 320.0, "timeline": (),
     }  # fmt: skip
-    status = {"phase": "Done", "freedBytes": 880 * MIB, "freed": "880 MiB", "seconds": 0.041}
-    merged = spec | facts
-    if merged["mode"] == "Observe":
-        status = {"phase": "Observed", "verdict": "Hit"}
-    metadata = {"name": merged["id"], "namespace": "shop", "creationTimestamp": at}
-    return {"metadata": metadata, "spec": merged, "status": status}
+    made = records.decision(watched if facts.get("mode") == "Observe" else done, **usual | facts)
+    return msgspec.structs.replace(made, metadata=ObjectMeta(name=made.spec.id, namespace="shop"))
 
 
 def decisions() -> tuple[MemoryGuardDecision, ...]:
     """Five that were carried out, and one that was only observed."""
-    records = [*(record(number) for number in range(5)), record(5, mode="Observe")]
-    return tuple(msgspec.convert(one, MemoryGuardDecision) for one in records)
+    return (*(record(number) for number in range(5)), record(5, mode="Observe"))
 
 
 def views() -> Iterator[tuple[str, RenderableType]]:
     """Every table with its name."""
     told = reports()
-    nodes = node_standings(told, lambda report: (STOP,) if report.metadata.name == "worker-1" else (), NOW)
+    nodes = node_standings(told, lambda report: (STOP,) if report.metadata.name != "worker-2" else (), NOW)
     containers = container_standings(told, lambda namespace, _: namespace == "shop", NOW)
     yield "top-nodes", standing_view(Standing(taken_at=NOW, nodes=nodes), "nodes", wide=False)
     yield "top-nodes-wide", standing_view(Standing(taken_at=NOW, nodes=nodes, unread=1), "nodes", wide=True)
@@ -145,8 +136,7 @@ def views() -> Iterator[tuple[str, RenderableType]]:
     yield "history-wide", history_view(DecisionList(items=decisions()[-2:]), NOW, wide=True)
     figures = [PolicyFigures(title="shop/strict", mode="Observe"), PolicyFigures(title="shop/new", mode="Observe")]
     yield "scorecard", evidence_view(evidence(told, figures), wide=True)
-    ends = [msgspec.convert(record(number), MemoryGuardDecision) for number in range(6)]
-    yield "fairness", fairness_view(balance(ends, None))
+    yield "fairness", fairness_view(balance(map(record, range(6)), None))
     yield "doctor", diagnosis_view(diagnosis())
     yield "pause", paused_view(paused())
 
@@ -157,7 +147,7 @@ def explanation() -> PodExplanation:
     policy = MemoryGuardPolicySpec(mode="Enforce", adjustment=50, protected=True)
     rules = Rules(tenants=(Named(namespace="shop", name="strict", spec=policy),))
     who = Identity(id=CART, namespace="shop", pod="cart-7d9", name="app", owner=Owner(kind="Deployment", name="cart"))
-    now = reasons(who, tight(), rules.compiled({}), (STOP,))
+    now = reasons(who, tight(), rules.compiled({}), (STOP,), heeded=True)
     node = node_standing(reports()[0], (STOP,), NOW)
     sentence = f"{last.spec.reason} It was killed. It was gone after 41 ms; 880 MiB came back."
     return PodExplanation(
@@ -193,6 +183,7 @@ def paused() -> Paused:
             PausedNode(node="worker-3", stops=(STOP,), confirmed=False, words="its agent is silent"),
         ),
         next="It holds until: kubectl memguard resume --all",
+        unguarded=("worker-4",),
     )
 
 

@@ -16,16 +16,16 @@ from tests.cli import golden, incident, plugin_scene
 from tests.cli.conftest import Run
 from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 
-from memguard.api.decision import MemoryGuardDecision
-from memguard.api.meta import ObjectMeta
-from memguard.api.node_memory import NodeMemory
+from memguard.api.meta import ObjectMeta, condition
+from memguard.api.node_memory import NodeMemory, NodeMemoryStatus
+from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
 from memguard.cli.cluster.simulate.hindsight import Hindsight, hindsight
 from memguard.cli.cluster.simulate.policy_file import read_policies
 from memguard.cli.cluster.simulate.prospect import prospect
 from memguard.cli.cluster.simulate.rejudged import Known, Plans
-from memguard.cli.cluster.stops import stops_on
+from memguard.cli.cluster.stops import Stop, node_stops, paused
 from memguard.core.advice import Advice
 from memguard.core.model import Identity, Owner
 from memguard.core.notes import Named
@@ -223,8 +223,7 @@ EVERYBODY = Known([LEAK, BESIDE])
 
 
 def judged(after: Rules, known: Known = EVERYBODY, before: Rules | None = None, **facts: Any) -> Hindsight:
-    one = msgspec.convert(record(1, **facts), MemoryGuardDecision)
-    return hindsight(one, plans(before or Rules(), after), known)
+    return hindsight(record(1, **facts), plans(before or Rules(), after), known)
 
 
 @pytest.mark.parametrize(
@@ -234,8 +233,8 @@ def judged(after: Rules, known: Known = EVERYBODY, before: Rules | None = None, 
         (tenant(mode="Observe"), {}, "observed"),
         (tenant(mode="Enforce"), {"mode": "Observe"}, "acted"),
         (cluster(settings={"protectedNamespaces": ["shop"]}), {}, "spared"),
-        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"thresholdScore": 390}, "same"),
-        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"thresholdScore": 401}, "spared"),
+        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"threshold_score": 550}, "same"),
+        (tenant(mode="Enforce", adjustment=-300, selector=FOR_CART), {"threshold_score": 554}, "spared"),
         (tenant(mode="Enforce", adjustment=500, selector=FOR_SEARCH), {}, "another"),
         (tenant(mode="Enforce"), {"domain": f"container:{CART}"}, "spared"),
         (tenant(mode="Enforce", limit={"guard": True}), {"domain": f"container:{CART}"}, "same"),
@@ -254,9 +253,11 @@ def test_what_was_excluded_by_a_policy_of_then_may_be_chosen_now() -> None:
     protecting = cluster(tenants={"protect": True}, defaults={"mode": "Enforce"}).changed(
         tenant(protected=True, selector=FOR_SEARCH)
     )
-    candidates = record(1)["spec"]["candidates"]
-    candidates[1] |= {"score": 900, "badness": 0.99, "excluded": "a policy protects it"}
-    found = judged(cluster(defaults={"mode": "Enforce"}).changed(tenant()), before=protecting, candidates=candidates)
+    leak, search, *_ = record(1).spec.candidates
+    search = msgspec.structs.replace(search, score=900, badness=0.99, excluded="a policy protects it")
+    found = judged(
+        cluster(defaults={"mode": "Enforce"}).changed(tenant()), before=protecting, candidates=(leak, search)
+    )
     assert found.outcome == "another"
     assert "search-0" in found.words
 
@@ -267,8 +268,7 @@ def test_whose_labels_nobody_knows_cannot_be_told() -> None:
     assert judged(tenant(mode="Enforce"), Known([])).outcome == "same"
     another = msgspec.structs.replace(LEAK, id="f" * 64, pod="cart-8e0")  # of the same workload
     assert judged(by_labels, Known([another])).outcome == "same"
-    one = msgspec.convert(record(1), MemoryGuardDecision)
-    assert hindsight(one, None, EVERYBODY).outcome == "unknown"  # its node is gone
+    assert hindsight(record(1), None, EVERYBODY).outcome == "unknown"  # its node is gone
 
 
 @pytest.mark.parametrize(
@@ -324,5 +324,44 @@ def test_nodes_count_where_no_operator_does() -> None:
 def test_a_note_beside_a_stop_may_be_anything(at: str) -> None:
     notes = {"memguard.io/paused-at": at, "memguard.io/paused-because": "\x1b[31m"}
     report = NodeMemory(metadata=ObjectMeta(name="n", annotations=notes), spec=Advice(emergency_stop=True))
-    [stop] = stops_on(report, (), {})
+    [stop] = node_stops([report])
     assert (stop.of, stop.since, stop.reason) == ("node/n", None, "\x1b[31m")
+
+
+def said(*, acting: str = "Enforce", seconds: float = 1.0) -> NodeMemory:
+    """A node whose guard says this of itself."""
+    told = condition("Acting", holds=acting == "Enforce", reason=acting, now=NOW)
+    status = NodeMemoryStatus(observed_at=NOW - timedelta(seconds=seconds), conditions=(told,))
+    return NodeMemory(metadata=ObjectMeta(name="n"), status=status)
+
+
+STOP = (Stop(of="cluster/emergency-stop"),)
+HEEDING = said(acting="EmergencyStop")
+
+
+@pytest.mark.row("K8")
+@pytest.mark.parametrize(
+    ("report", "stops", "stopped", "resumed"),
+    [
+        (HEEDING, STOP, True, False),
+        (HEEDING, (), False, False),
+        (said(), STOP, False, False),
+        (said(), (), False, True),
+        (said(acting="Observe"), (), False, True),
+        (said(acting="EmergencyStop", seconds=3600), STOP, False, False),
+        (said(seconds=3600), (), False, False),
+        (NodeMemory(metadata=ObjectMeta(name="n")), STOP, False, False),
+    ],
+)
+def test_only_a_stop_that_is_there_and_heeded_is_one(
+    report: NodeMemory, stops: tuple[Stop, ...], stopped: bool, resumed: bool
+) -> None:
+    assert stopped_node(report, stops, NOW).confirmed == paused(report, stops, NOW) == stopped
+    assert resumed_node(report, stops, NOW).confirmed == resumed
+
+
+def test_nobody_who_confirms_is_no_confirmation() -> None:
+    sure = stopped_node(HEEDING, STOP, NOW)
+    assert Paused(done="", nodes=(sure,)).sure
+    assert not Paused(done="", nodes=()).sure
+    assert not Paused(done="", nodes=(sure,), unknown=("whether there are others",)).sure

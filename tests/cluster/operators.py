@@ -276,8 +276,11 @@ class OperatorProcess(AgentProcess):
         wait_until(lambda: self.logged("leading"))
 
     def total(self, sample: str) -> float:
-        """Of all samples that begin like this."""
+        """Of all samples that begin like this; of a metric that there is, with or without samples."""
         lines = self.http("/metrics")[1].splitlines()
+        name = sample.partition("{")[0]
+        kinds = {line.split()[2] for line in lines if line.startswith("# TYPE ")}
+        assert kinds & {name, *(name.removesuffix(end) for end in ("_total", "_count", "_sum", "_bucket"))}, name
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(sample))
 
     def attended(self) -> float:

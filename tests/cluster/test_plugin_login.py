@@ -6,10 +6,15 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from e2e.lab.control_plane import ADMIN, ControlPlane
 from tests.cluster.plugins import Plugin, Ran, kubeconfig
+
+from memguard.cli.cluster.login import Access, log_in
+from memguard.kube.resources import Resource
 
 NOBODY = "nobody"
 
@@ -114,6 +119,48 @@ def test_a_program_logs_in(kubectl: Plugin, bare: ControlPlane, tmp_path: Path) 
     one_line(kubectl("top", "--once", kubeconfig=file), "Install memguard")  # it is known, and asked
     program.write_text("#!/bin/sh\necho no ticket >&2\nexit 3\n")
     one_line(kubectl("top", "--once", kubeconfig=file), "nobody could be logged in", "no ticket")
+
+
+@pytest.mark.row("K8")
+def test_whoever_acts_as_somebody_else_has_only_their_rights(
+    kubectl: Plugin, bare: ControlPlane, tmp_path: Path
+) -> None:
+    """An administrator who set `as` in the kubeconfig, to be careful, is nobody but that."""
+    admin = json.loads(bare.kubeconfig().read_text())["users"][0]["user"]
+
+    def file(**more: object) -> Path:
+        return kubeconfig(tmp_path / "k", bare.url, authority=authority(bare), user=admin | more)
+
+    as_nobody = file(**{"as": NOBODY})
+    for command in (("top", "--once"), ("pause", "--all")):
+        one_line(kubectl(*command, kubeconfig=as_nobody), 'User "nobody" cannot')
+    one_line(kubectl("top", "--once", "--as", "other", kubeconfig=as_nobody), 'User "other" cannot')
+    one_line(kubectl("top", "--once", "--as", NOBODY, kubeconfig=file()), 'User "nobody" cannot')
+    masters = file(**{"as": NOBODY, "as-groups": ["system:masters"]})
+    one_line(kubectl("top", "--once", kubeconfig=masters), "Install memguard")  # may look, and there is nothing
+    one_line(kubectl("top", "--once", "--as-group", "a", "--as-group", "b", kubeconfig=masters), 'User "nobody" cannot')
+    one_line(kubectl("top", "--once", "--as-group", "a", kubeconfig=file()), "with a user only")
+    one_line(kubectl("top", "--once", "--as", "a\nb", kubeconfig=file()), "control characters", code=2)
+    one_line(kubectl("top", "--once", kubeconfig=file(**{"as": 7})), "$.as")
+    everything = {"as": "jürgen", "as-uid": "u-1", "as-groups": ["x", "y"], "as-user-extra": {"a/b": ["1", "2"]}}
+    found = who(file(**everything))
+    assert (found["username"], found["uid"], found["extra"]) == ("jürgen", "u-1", {"a/b": ["1", "2"]})
+    assert {"x", "y"} < set(found["groups"])
+
+
+def who(file: Path) -> dict[str, Any]:
+    """Who the API server says that we are."""
+
+    class Review(msgspec.Struct):
+        status: dict[str, Any]
+
+    group = "authentication.k8s.io"
+    kind = Resource(
+        group=group, version="v1", plural="selfsubjectreviews", kind="SelfSubjectReview", type=Review, namespaced=False
+    )
+    asked = {"apiVersion": f"{group}/v1", "kind": kind.kind}
+    found: dict[str, Any] = log_in(Access(str(file))).client.create(kind, asked).status["userInfo"]
+    return found
 
 
 def test_a_pod_of_the_cluster_needs_no_kubeconfig(

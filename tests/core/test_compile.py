@@ -19,7 +19,7 @@ from memguard.core.guardrails import DEADLY
 from memguard.core.link import NewPlan, encode
 from memguard.core.model import Container
 from memguard.core.notes import MOST_COMPARED, Cluster, Named, Note, Tenant, conflicts
-from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
+from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec, Treatment
 from memguard.core.policy import Plan, Rule
 
 CART = container("a", namespace="shop", name="app", labels={"app": "cart", "tier": "web"})
@@ -394,12 +394,52 @@ def test_a_policy_stops_the_nodes_that_it_selects_and_changes_nothing_else() -> 
     assert compiled(ruling, theirs, elsewhere) == before
 
 
-def test_every_stop_is_named_and_one_that_stands_alone_rules_with_the_defaults() -> None:
+def test_every_stop_is_named_and_one_that_stands_alone_leaves_the_defaults() -> None:
     stops = cluster("b", emergencyStop=True), cluster("a", emergencyStop=True)
     found = compiled(*stops, advice=Advice(emergency_stop=True))
     assert found.halted == "its NodeMemory, cluster/a, cluster/b"
-    assert found.cluster == "a"
-    assert found.plan.settings == compiled().plan.settings
+    assert found == msgspec.structs.replace(compiled(), halted=found.halted)
+
+
+@pytest.mark.row("K8")
+def test_a_second_stop_changes_nothing_else_either() -> None:
+    """Somebody stopped the policy that rules by hand, and `pause` makes another stop."""
+    facts = {"settings": {"reserveRatio": 0.1, "protectedNamespaces": ["ops"]}, "budget": {"perNode": 3}}
+    ruling = cluster("pool", emergencyStop=True, precedence=1, **facts)
+    low = cluster("low", settings={"reserveRatio": 0.2})
+    before = compiled(ruling, low)
+    after = compiled(ruling, low, cluster("emergency-stop", emergencyStop=True, precedence=1000))
+    assert after.halted == "cluster/emergency-stop, cluster/pool"
+    assert (after.cluster, after.plan, after.notes) == ("pool", before.plan, before.notes)
+
+
+@given(any_.clusters, any_.tenants, st.sets(st.sampled_from(["default", "a", "b"])))
+def test_a_stop_changes_nothing_but_modes(clusters: list[Cluster], tenants: list[Tenant], whom: set[str]) -> None:
+    """Whoever of them stops: who rules, its settings and its budgets stay."""
+    clusters = [one for one in clusters if one.spec and one.spec.defaults != Treatment()]
+    stopped = [
+        Named(name=one.name, spec=msgspec.structs.replace(one.spec, emergency_stop=True))
+        if one.name in whom and one.spec
+        else one
+        for one in clusters
+    ]
+    before, after = compile_plan(clusters, tenants, NODE), compile_plan(stopped, tenants, NODE)
+    assert (after.cluster, after.plan.settings, after.plan.budget) == (
+        before.cluster,
+        before.plan.settings,
+        before.plan.budget,
+    )
+    assert after.notes == before.notes
+    assert [one.match for one in after.plan.rules] == [one.match for one in before.plan.rules]
+
+
+@pytest.mark.row("K8")
+def test_a_clusters_policy_that_cannot_be_read_is_a_stop() -> None:
+    """It may have been one: nothing is enforced, nor tainted, and whose it is is told."""
+    ruling = cluster("pool", defaults={"mode": "Enforce"}, taint="NoSchedule")
+    found = compiled(ruling, unreadable("emergency-stop"))
+    assert found.halted == "cluster/emergency-stop (it cannot be read)"
+    assert (found.cluster, found.plan.acts, found.taint) == ("pool", False, "Never")
 
 
 def test_a_policy_may_stop_itself() -> None:

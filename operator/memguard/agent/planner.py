@@ -24,7 +24,7 @@ from memguard.service.journal import Journal
 class Planner:
     """`kept`: the plan in force, if there is one. `current`: it is what the policies say; `notes` about them.
 
-    `halted`: whose emergency stop it heeds. `problem`: why a plan of what they say cannot be had.
+    `halted`: by whom it says that all is stopped. `problem`: why a plan of what they say cannot be had.
     """
 
     def __init__(

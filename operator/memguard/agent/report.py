@@ -34,7 +34,7 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report is made of.
 
     `missing`: the guard is gone for longer than it takes to begin anew. `fresh`: it spoke lately. `planless`: why there
-    is no plan of what the policies say now. `halted`: whose emergency stop the plan heeds. `generation`: of the spec
+    is no plan of what the policies say now. `halted`: who stops all, by the plan. `generation`: of the spec
     that is heeded. `stopped`: this is the agent's last word.
     """
 
@@ -147,7 +147,7 @@ def _acting(basis: Basis) -> Finding:
     if status.mode == "Enforce":
         return Finding("Enforce", holds=True)
     if basis.halted:
-        return Finding("EmergencyStop", f"emergencyStop is set by {basis.halted}")
+        return Finding("EmergencyStop", f"nothing is enforced: stopped by {basis.halted}")
     if status.unfit is not None:
         return Finding("Unfit", status.unfit)
     return Finding("Observe", "no policy that counts here says Enforce")

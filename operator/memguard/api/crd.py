@@ -15,9 +15,12 @@ from memguard.api.definitions import CHECKS, Check, Column, Definition
 from memguard.api.meta import GROUP, VERSION, Condition
 from memguard.api.wire import body, inner
 from memguard.core.model import LARGEST
+from memguard.core.selector import LabelSelector
 
 Schema = dict[str, Any]
 
+#: Replaced whole, as Kubernetes' own: who applies a selector means these labels, and not those of others, too.
+ATOMIC = frozenset({LabelSelector})
 #: By which field the items of a list are told apart, where servers merge them; all other lists are replaced whole.
 LIST_KEYS = {Condition: "type"}
 _INT32 = (1 << 31) - 1
@@ -128,7 +131,8 @@ def _struct(kind: inspect.StructType, *, defaults: bool) -> Schema:
         properties[field.encode_name] = _schema(field.type, defaults=defaults) | default
     required = [field.encode_name for field in kind.fields if field.required]
     named = {"required": required} if required else {}
-    return {"type": "object"} | named | {"properties": properties} | _checked(kind.cls)
+    atomic = {"x-kubernetes-map-type": "atomic"} if kind.cls in ATOMIC else {}
+    return {"type": "object"} | atomic | named | {"properties": properties} | _checked(kind.cls)
 
 
 def _list(kind: inspect.VarTupleType, *, defaults: bool) -> Schema:

@@ -75,7 +75,7 @@ class MemoryGuardPolicyStatus(PolicyStatus, frozen=True, kw_only=True):
 class ClusterMemoryGuardPolicyStatus(PolicyStatus, frozen=True, kw_only=True):
     """What the operator says about the administrators' policy."""
 
-    matched_nodes: Annotated[Count | None, Meta(description="On how many nodes it counts.")] = None
+    matched_nodes: Annotated[Count | None, Meta(description="On how many nodes it counts, or stops all.")] = None
 
 
 class MemoryGuardPolicy(Record, frozen=True, kw_only=True):

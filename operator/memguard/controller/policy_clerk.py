@@ -108,13 +108,19 @@ class PolicyClerk:
             ok &= self._write(POLICIES, item, tenants_status(notes.get(title, ()), known, self._now()))
         for item in self._book.clusters():
             title = title_of("", item.name)
-            nodes = rulings[item.name][0] if item.name in rulings else ()
+            nodes = self._halted_by(item) or (rulings[item.name][0] if item.name in rulings else ())
             containers = sum(one.status.containers for node in nodes if (one := self._fleet.report(node.metadata.name)))
             known = Known(_generation(item), containers, len(nodes), last.get(title), tallies.get(title))
             ok &= self._write(CLUSTER_POLICIES, item, clusters_status(notes.get(title, ()), known, self._now()))
         there = {one.uid for one in (*self._book.tenants(), *self._book.clusters())}
         self._written = {uid: status for uid, status in self._written.items() if uid in there}
         return ok
+
+    def _halted_by(self, item: Item) -> tuple[Node, ...]:
+        """The nodes on which its emergency stop counts."""
+        spec = None if isinstance(item, Broken) else item.object.spec
+        nodes = self._fleet.nodes.objects().values()
+        return tuple(node for node in nodes if spec is not None and spec.stops(node.metadata.labels))
 
     def _rulings(self) -> dict[str, tuple[tuple[Node, ...], Compiled]]:
         """By the cluster's policy: the nodes on which it counts, and what the policies come to there."""

@@ -1,9 +1,10 @@
 """The cluster's policies as one plan for one node: precedence and guard-rails.
 
 Of the cluster policies that select the node the one with the highest precedence counts whole; among equals the first of
-the alphabet, and the one called `default` last: where there is none, the same defaults stand. One with an emergency
-stop comes after all of them, so that nothing but the stop changes while it is there. Of the tenants' policies
-of a pod's namespace the first that selects it counts, in the same order, clipped to what the cluster's policy allows.
+the alphabet, and the one called `default` last: where there is none, the same defaults stand. An emergency stop changes
+nothing of that order, and a policy that says nothing else never counts otherwise: nothing but the stop changes while it
+is there. Of the tenants' policies of a pod's namespace the first that selects it counts, in the same order, clipped to
+what the cluster's policy allows.
 Pods that none selects are treated by the cluster's `defaults`.
 
 What cannot be read is left out, and nothing is enforced where it might have counted: a tenant's policy may have
@@ -41,8 +42,8 @@ _GLOB = frozenset("*?[")
 class Compiled(Record, frozen=True, kw_only=True):
     """The plan, the name of the cluster's policy that it follows, and what the policies' authors should know.
 
-    `halted`: whose emergency stop it is that nothing is enforced; empty: nobody's. `per_cluster` and `taint` are the
-    operator's: what it may do beyond the node.
+    `halted`: who stops all here, by an emergency stop or since it cannot be read; empty: nobody. `per_cluster` and
+    `taint` are the operator's: what it may do beyond the node.
     """
 
     plan: Plan
@@ -81,7 +82,7 @@ def compile_plan(
         notes += said
     rules.append(_rule(Match(), ruling.spec.defaults, ruling.title))
     halted = _halted(cluster, node_labels, advice)
-    if halted or any(policy.spec is None for policy in cluster):
+    if halted:
         rules = [_observed(rule) for rule in rules]
     return Compiled(
         plan=_plan(ruling.spec, rules, advice),
@@ -98,13 +99,15 @@ def _name(policy: Cluster) -> str:
 
 
 def _halted(cluster: Iterable[Cluster], node_labels: Mapping[str, str], advice: Advice) -> str:
-    """Who stops everything here: the node's own NodeMemory, or the policies that say so."""
-    policies = [
-        policy.title
-        for policy in cluster
-        if policy.spec is not None and policy.spec.emergency_stop and policy.spec.node_selector.selects(node_labels)
-    ]
-    return ", ".join(["its NodeMemory", *sorted(policies)] if advice.emergency_stop else sorted(policies))
+    """Who stops everything here: the node's own NodeMemory, the policies that say so, or that may: unreadable ones."""
+    policies = sorted(filter(None, (_stopper(policy, node_labels) for policy in cluster)))
+    return ", ".join(["its NodeMemory", *policies] if advice.emergency_stop else policies)
+
+
+def _stopper(policy: Cluster, node_labels: Mapping[str, str]) -> str:
+    if policy.spec is None:
+        return f"{policy.title} (it cannot be read)"
+    return policy.title if policy.spec.stops(node_labels) else ""
 
 
 def _ruling(cluster: Sequence[Cluster], node_labels: Mapping[str, str]) -> tuple[_Ruling, list[Note]]:
@@ -113,13 +116,12 @@ def _ruling(cluster: Sequence[Cluster], node_labels: Mapping[str, str]) -> tuple
     fitting = [
         _Ruling(policy.name, policy.spec)
         for policy in cluster
-        if policy.spec is not None and policy.spec.node_selector.selects(node_labels)
+        if policy.spec is not None and not policy.spec.only_stops and policy.spec.node_selector.selects(node_labels)
     ]
-    fitting.sort(key=lambda one: (one.spec.emergency_stop, one.name == DEFAULT, -one.spec.precedence))
+    fitting.sort(key=lambda one: (one.name == DEFAULT, -one.spec.precedence))
     first, *rest = fitting or [_Ruling(DEFAULT, ClusterMemoryGuardPolicySpec())]
     precedence = first.spec.precedence
-    others = (one for one in rest if one.name != DEFAULT and not one.spec.emergency_stop)
-    equal = (one for one in others if one.spec.precedence == precedence)
+    equal = (one for one in rest if one.name != DEFAULT and one.spec.precedence == precedence)
     return first, [*notes, *(tied(one.title, first.title, precedence) for one in equal)]
 
 

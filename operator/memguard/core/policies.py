@@ -7,6 +7,7 @@ core/compile makes one plan of them. Every default is harmless: nothing is enfor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
@@ -308,7 +309,19 @@ class ClusterMemoryGuardPolicySpec(Record, frozen=True, kw_only=True):
         bool,
         Meta(
             description="While it is true nothing is enforced on the nodes that this selects, whatever all policies "
-            "say, with or without the operator; all else in this counts after all other policies. `kubectl memguard "
-            "pause --all` makes such a policy."
+            "say, with or without the operator. It changes nothing else: a policy that says only this (and where) "
+            "stops, and never counts otherwise. `kubectl memguard pause` makes such policies."
         ),
     ] = False
+
+    @property
+    def only_stops(self) -> bool:
+        """Does it say nothing but that all is to stop, and where?"""
+        bare = ClusterMemoryGuardPolicySpec(
+            node_selector=self.node_selector, precedence=self.precedence, emergency_stop=True
+        )
+        return self == bare
+
+    def stops(self, node_labels: Mapping[str, str]) -> bool:
+        """Is nothing to be enforced on a node with these labels?"""
+        return self.emergency_stop and self.node_selector.selects(node_labels)

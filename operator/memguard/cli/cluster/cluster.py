@@ -6,7 +6,7 @@ Every call raises MemguardError in one line with a remedy: what is not installed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from memguard.api.decision import MemoryGuardDecision
 from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.login import Login, log_in
+from memguard.cli.cluster.login import Access, Login, log_in
 from memguard.cli.cluster.progress import working
 from memguard.core.policy import Mode
 from memguard.errors import ForbiddenError, InputError, KubeError, MemguardError, NotFoundError, UnauthorizedError
@@ -46,9 +46,9 @@ class Cluster:
         self.namespace = namespace or login.namespace
 
     @classmethod
-    def reached(cls, kubeconfig: str | None, context: str | None, namespace: str | None = None) -> Cluster:
+    def reached(cls, access: Access, namespace: str | None = None) -> Cluster:
         """The cluster that a command line names."""
-        return cls(log_in(kubeconfig, context), namespace)
+        return cls(log_in(access), namespace)
 
     def listing(self, selection: Selection[T]) -> Listing[T]:
         """All of a selection, also what does not decode."""
@@ -108,10 +108,14 @@ class Cluster:
         with plainly(resource):
             return self.client.apply(resource, name, content, manager="kubectl-memguard", force=True)
 
-    def delete(self, resource: Resource[T], name: str) -> None:
-        """Delete it, if it is there."""
-        with plainly(resource), suppress(NotFoundError):
-            self.client.delete(resource, name)
+    def delete(self, resource: Resource[T], name: str) -> bool:
+        """Delete it; was it there?"""
+        with plainly(resource):
+            try:
+                self.client.delete(resource, name)
+            except NotFoundError:
+                return False
+        return True
 
     def patch(self, resource: Resource[T], name: str, change: Mapping[str, Any]) -> T:
         """The object with these fields changed (RFC 7386)."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from memguard.cli.cluster.impersonation import impersonation
 from memguard.cli.cluster.transport import Urllib3Transport
 from memguard.errors import MemguardError
 from memguard.kube.client import Client
@@ -32,17 +33,29 @@ class Login(NamedTuple):
     namespace: str = "default"
 
 
-def log_in(kubeconfig: str | None = None, context: str | None = None) -> Login:
+class Access(NamedTuple):
+    """Which cluster a command line names, and whom to be there; what is None is as the kubeconfig says."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    as_user: str | None = None
+    as_groups: Sequence[str] | None = None
+
+
+def log_in(access: Access) -> Login:
     """The cluster of this kubeconfig's context; without any kubeconfig that of the pod that this runs in.
 
     Raises MemguardError where there is none or nobody can log in.
     """
+    kubeconfig = access.kubeconfig
     files = kubeconfig or os.environ.get("KUBECONFIG") or USUAL_PLACE
     if any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep) if file):
-        return _from_files(files, context)
+        return _from_files(files, access)
     if kubeconfig:
         raise MemguardError(f"{kubeconfig}: there is no such file. Give the path of a kubeconfig.")
     if "KUBERNETES_SERVICE_HOST" in os.environ:
+        if access.as_user or access.as_groups:
+            raise MemguardError("--as needs a kubeconfig: a pod's own service account impersonates nobody here.")
         return Login(Client(Wire(in_cluster())), _own_namespace())
     raise MemguardError(NOWHERE)
 
@@ -66,18 +79,27 @@ def context_names(kubeconfig: str | None = None) -> list[str]:
         return [one["name"] for one in contexts]
 
 
-def _from_files(files: str, context: str | None) -> Login:
+def _from_files(files: str, access: Access) -> Login:
     from kubernetes import client, config
 
     configuration = client.Configuration()
     with _said_in_one_line(files):
-        chosen = _chosen(config, files, context)
+        chosen = _chosen(config, files, access.context)
         config.load_kube_config(  # type: ignore[no-untyped-call]
             files, chosen["name"], client_configuration=configuration
         )
         pool = client.ApiClient(configuration).rest_client.pool_manager
-    transport = Urllib3Transport(configuration, pool)
+        whom = impersonation(_user(files, chosen["context"]["user"]), access.as_user, access.as_groups or ())
+    transport = Urllib3Transport(configuration, pool, whom.headers)
     return Login(Client(transport), chosen["context"].get("namespace") or "default")
+
+
+def _user(files: str, name: str) -> Any:
+    """The user of this name, as the files together say."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    users = KubeConfigMerger(files).config["users"]  # type: ignore[no-untyped-call]
+    return users.get_with_name(name)["user"].value
 
 
 def _chosen(config: Any, files: str, name: str | None) -> dict[str, Any]:

@@ -35,6 +35,11 @@ Context = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Which of its contexts.", show_default="the current", autocompletion=contexts),
 ]
+AsUser = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Act as this user, as in kubectl.")]
+AsGroups = Annotated[
+    list[str] | None,
+    typer.Option("--as-group", metavar="NAME", help="Act as one of this group; may be repeated."),
+]
 Namespace = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from memguard.cli.cluster.cluster import DECISIONS, NODE_MEMORIES, Cluster
-from memguard.cli.cluster.login import context_names
+from memguard.cli.cluster.login import Access, context_names
 from memguard.errors import MemguardError
 from memguard.kube.resources import NAMESPACES, PODS, Selection
 
@@ -21,7 +21,8 @@ def _suggested(names: Callable[[Cluster, str | None], Iterable[str]]) -> Names:
     def suggest(ctx: typer.Context, incomplete: str) -> list[str]:
         given = ctx.params
         try:
-            cluster = Cluster.reached(given.get("kubeconfig"), given.get("context"), given.get("namespace"))
+            access = Access(*map(given.get, ("kubeconfig", "context", "as_user", "as_group")))
+            cluster = Cluster.reached(access, given.get("namespace"))
             found = sorted(set(names(cluster, given.get("namespace") or cluster.namespace)))
         except MemguardError:
             return []

@@ -5,7 +5,7 @@ What is asked and answered is ours (memguard.kube): the package's own 700 models
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -25,8 +25,9 @@ _PIECE_BYTES = 1 << 16
 class Urllib3Transport:
     """Of one loaded kubernetes.client.Configuration; `pool` is the connection pool that the package made for it."""
 
-    def __init__(self, configuration: Any, pool: urllib3.PoolManager) -> None:
-        self._configuration, self._pool = configuration, pool
+    def __init__(self, configuration: Any, pool: urllib3.PoolManager, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """`headers` go with every request."""
+        self._configuration, self._pool, self._more = configuration, pool, tuple(headers)
         if not configuration.verify_ssl:  # as the kubeconfig says: once is enough, and it was said there
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
@@ -68,12 +69,15 @@ class Urllib3Transport:
         except urllib3.exceptions.HTTPError as error:
             raise _unreachable(request, self._configuration.host, error) from None
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": f"kubectl-memguard/{__version__}"}
+    def _headers(self, request: Request) -> urllib3.HTTPHeaderDict:
+        headers = urllib3.HTTPHeaderDict(Accept="application/json")
+        headers["User-Agent"] = f"kubectl-memguard/{__version__}"
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         for one in self._configuration.auth_settings().values():  # asked anew each time: a token may have run out
             headers[one["key"]] = one["value"]
+        for name, value in self._more:
+            headers.add(name, value)
         return headers
 
     def _whole(self, request: Request, response: urllib3.BaseHTTPResponse) -> Answer:

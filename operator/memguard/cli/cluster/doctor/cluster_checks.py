@@ -21,15 +21,13 @@ from memguard.cli.cluster.cluster import (
     MissingError,
     RefusedError,
 )
+from memguard.cli.cluster.coverage import NODE_COMPONENT, OPERATOR_COMPONENT, OURS, guarded_nodes, linux_nodes
 from memguard.cli.cluster.doctor.installed import (
     ADMISSION_BINDINGS,
     ADMISSION_POLICIES,
     CRDS,
     DAEMON_SETS,
     DEPLOYMENTS,
-    NODE_COMPONENT,
-    OPERATOR_COMPONENT,
-    OURS,
     Crd,
 )
 from memguard.cli.cluster.stops import Stop
@@ -103,10 +101,10 @@ def _daemon_set(cluster: Cluster) -> Check:
 
 
 def _nodes(cluster: Cluster, reports: tuple[NodeMemory, ...], now: datetime) -> Check:
-    linux = {one.metadata.name for one in cluster.nodes() if one.metadata.labels.get("kubernetes.io/os") != "windows"}
+    linux = linux_nodes(cluster)
     speaking = {one.metadata.name for one in reports if not one.status.silent(now)}
     mute = linux - speaking
-    guarded = {one.spec.node_name for one in cluster.pods(labels=f"{OURS},{NODE_COMPONENT}")} if mute else set()
+    guarded = guarded_nodes(cluster) if mute else frozenset()
     if broken := sorted(mute & guarded):
         remedy = "See why there: kubectl memguard doctor --node NAME, and the pod's logs."
         return fail("nodes", f"{len(broken)} of {len(linux)} say nothing, or nothing new: {_named(broken)}", remedy)

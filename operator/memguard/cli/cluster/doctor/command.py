@@ -13,19 +13,24 @@ from memguard.cli.cluster.cluster import Cluster, MissingError, RefusedError
 from memguard.cli.cluster.doctor.cluster_checks import examine_cluster
 from memguard.cli.cluster.doctor.diagnosis import ClusterDiagnosis, NodeDiagnosis
 from memguard.cli.cluster.doctor.node_checks import examine
-from memguard.cli.cluster.options import Context, Kubeconfig, NodeName
-from memguard.cli.cluster.stops import Stop, node_stop, policy_stop
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, NodeName
+from memguard.cli.cluster.stops import Stop, StoppingPolicies, node_stops
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
-from memguard.kube.resources import Selection
-from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
 def doctor(
-    *, node: NodeName = None, output: Output = Format.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *,
+    node: NodeName = None,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Check whether the cluster is fit.
 
@@ -41,7 +46,7 @@ def doctor(
     \b
     Exit codes: 0 fit (warnings make a weaker guard), 1 unfit, 2 bad input.
     """
-    cluster, now = Cluster.reached(kubeconfig, context), datetime.now(UTC)
+    cluster, now = Cluster.reached(Access(kubeconfig, context, as_user, as_group)), datetime.now(UTC)
     if node is not None:
         _end(examine(cluster.report(node).status, now), output, "node")
     reports = _reports(cluster)
@@ -61,10 +66,10 @@ def _reports(cluster: Cluster) -> tuple[NodeMemory, ...]:
 
 def _stops(cluster: Cluster, reports: tuple[NodeMemory, ...]) -> tuple[Stop, ...]:
     try:
-        policies = tuple(map(policy_stop, cluster.all(Selection(CLUSTER_POLICIES))))
+        policies = StoppingPolicies.read(cluster).stops
     except (MissingError, RefusedError):
         policies = ()
-    return tuple(stop for stop in (*policies, *map(node_stop, reports)) if stop is not None)
+    return (*policies, *node_stops(reports))
 
 
 def _diagnosis(report: NodeMemory, now: datetime) -> NodeDiagnosis:

@@ -7,9 +7,6 @@ from typing import Any
 from memguard.kube.objects import KubeObject, ObjectMeta
 from memguard.kube.resources import Resource
 
-OURS = "app.kubernetes.io/name=memguard"
-NODE_COMPONENT, OPERATOR_COMPONENT = "app.kubernetes.io/component=node", "app.kubernetes.io/component=operator"
-
 
 class CrdVersion(KubeObject, frozen=True, kw_only=True):
     """One version of a kind; `schema` as it stands there."""

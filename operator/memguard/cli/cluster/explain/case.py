@@ -72,7 +72,7 @@ class Case:
         report = self._report()
         told = self._told(now)
         node = self._node(report, now) if report else None
-        containers = self._reasons(report, node.stops if node else ()) if report else ()
+        containers = self._reasons(report, node) if report and node else ()
         return PodExplanation(
             namespace=self._cluster.namespace,
             pod=self._name,
@@ -128,17 +128,17 @@ class Case:
         stops = self._if_allowed("whether it is paused", lambda: read_stops(self._cluster)(report), none)
         return node_standing(report, stops, now)
 
-    def _reasons(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
-        return self._if_allowed("how its policies treat it", lambda: self._treated(report, stops), ())
+    def _reasons(self, report: NodeMemory, standing: NodeStanding) -> tuple[Reasons, ...]:
+        return self._if_allowed("how its policies treat it", lambda: self._treated(report, standing), ())
 
-    def _treated(self, report: NodeMemory, stops: tuple[Stop, ...]) -> tuple[Reasons, ...]:
+    def _treated(self, report: NodeMemory, standing: NodeStanding) -> tuple[Reasons, ...]:
         if self.pod is None:
             return ()
         node = self._cluster.find(NODES, report.metadata.name)
         rules = Rules.read(self._cluster, self._cluster.namespace)
         compiled = rules.compiled(node.metadata.labels if node else {}, report.spec)
         found = (one for one in identities(self.pod) if self._container in (None, one.name))
-        return tuple(reasons(one, report.status, compiled, stops) for one in found)
+        return tuple(reasons(one, report.status, compiled, standing.stops, heeded=standing.paused) for one in found)
 
     def _if_allowed(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
         """A tenant sees its own namespace, and not the nodes: what it may not see is named."""

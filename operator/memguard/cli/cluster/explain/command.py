@@ -9,7 +9,8 @@ import typer
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.explain.case import Case
-from memguard.cli.cluster.options import Context, Kubeconfig, Namespace, pod_name
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, Namespace, pod_name
 from memguard.cli.cluster.suggest import pod_names
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
@@ -33,6 +34,8 @@ def explain(
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Explain why a pod was chosen, or why not.
 
@@ -49,7 +52,7 @@ def explain(
     \b
     Exit codes: 0 explained, 1 there is no such pod and no decision about one, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context, namespace)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group), namespace)
     case = Case(cluster, pod_name(target), container)
     document = case.explanation(datetime.now(UTC))
 

@@ -45,8 +45,10 @@ class Reasons(Record, frozen=True, kw_only=True):
     changes: tuple[str, ...] = ()
 
 
-def reasons(identity: Identity, status: NodeMemoryStatus, compiled: Compiled, stops: tuple[Stop, ...]) -> Reasons:
-    """All about one container, on a node that stands like this."""
+def reasons(
+    identity: Identity, status: NodeMemoryStatus, compiled: Compiled, stops: tuple[Stop, ...], *, heeded: bool
+) -> Reasons:
+    """All about one container, on a node that stands like this, and heeds what stops it, or does not."""
     place = next((place for place, one in enumerate(status.top, 1) if one.id == identity.id), None)
     entry = status.top[place - 1] if place else None
     container = unread(identity)
@@ -61,7 +63,7 @@ def reasons(identity: Identity, status: NodeMemoryStatus, compiled: Compiled, st
         limit_bytes=entry.limit_bytes if entry else None,
         treatment=_treatment(rule, container, compiled),
         why=_why(entry, status, never),
-        changes=tuple(_changes(entry, status, never, compiled.plan.mode_for(container), rule, stops)),
+        changes=tuple(_changes(entry, status, never, compiled.plan.mode_for(container), rule, _stopped(stops, heeded))),
     )
 
 
@@ -114,7 +116,7 @@ def _changes(
     never: str | None,
     mode: Mode,
     rule: Rule,
-    stops: tuple[Stop, ...],
+    stopped: tuple[str, ...],
 ) -> Iterator[str]:
     if never is not None:
         yield f"no score and no pressure does, as long as {never}"
@@ -123,10 +125,14 @@ def _changes(
         yield from _more(entry, status)
     if mode == "Observe":
         yield f"{rule.policy or 'no policy'} only observes: it would be recorded, and not ended, until it says Enforce"
-    elif status.mode == "Observe" and not stops:
+    elif status.mode == "Observe" and not stopped:
         yield "its node only observes (kubectl memguard doctor --node says why): it would be recorded, and nothing done"
-    for stop in stops:
-        yield f"nothing is enforced there: paused by {stop.words}"
+    yield from stopped
+
+
+def _stopped(stops: tuple[Stop, ...], heeded: bool) -> tuple[str, ...]:
+    words = "nothing is enforced there: paused by" if heeded else "its node's guard did not heed the stop, and may act:"
+    return tuple(f"{words} {stop.words}" for stop in stops)
 
 
 def _more(entry: TopContainer, status: NodeMemoryStatus) -> Iterator[str]:

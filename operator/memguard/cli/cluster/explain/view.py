@@ -57,7 +57,8 @@ def _node(node: NodeStanding) -> str:
         words += f", pressure {node.pressure:.2f}, threshold {threshold(node.threshold_score)}"
     if node.silent:
         words += "; too old to be true"
-    return words + "".join(f"; PAUSED by {stop.words}" for stop in node.stops)
+    stopped = "PAUSED by" if node.paused else "its guard did not heed"
+    return words + "".join(f"; {stopped} {stop.words}" for stop in node.stops)
 
 
 def _containers(containers: tuple[Reasons, ...]) -> Table:

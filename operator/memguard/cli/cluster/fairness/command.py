@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.fairness.balance import balance
-from memguard.cli.cluster.options import Context, Kubeconfig, Since
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, Since
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def fairness(
-    *, since: Since = None, output: Output = Format.TABLE, kubeconfig: Kubeconfig = None, context: Context = None
+    *,
+    since: Since = None,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Say who is hit, against who holds the memory.
 
@@ -32,7 +39,7 @@ def fairness(
     \b
     Exit codes: 0 told, 1 the cluster cannot be asked, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group))
     oldest = None if since is None else datetime.now(UTC) - timedelta(seconds=since)
     document = balance(cluster.decisions(), oldest)
 

@@ -11,8 +11,11 @@ import typer
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.cluster.cluster import Cluster
 from memguard.cli.cluster.history.decision_list import DecisionList
+from memguard.cli.cluster.login import Access
 from memguard.cli.cluster.options import (
     AllNamespaces,
+    AsGroups,
+    AsUser,
     Context,
     Form,
     Kubeconfig,
@@ -49,6 +52,8 @@ def history(
     output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """List decisions, the newest at the end.
 
@@ -64,7 +69,7 @@ def history(
     \b
     Exit codes: 0 listed, 1 the cluster cannot be asked, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context, namespace)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group), namespace)
     space = where(namespace, cluster.namespace, everywhere=all_namespaces)
     pod = pod_name(target) if target else None
     found: Iterable[MemoryGuardDecision] = cluster.decisions(space, pod=pod, node=node, mode=mode)

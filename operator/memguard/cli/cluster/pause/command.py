@@ -1,28 +1,27 @@
 """`kubectl memguard pause` and `resume`: the emergency stop, which needs no operator.
 
-A node's stop stands in its NodeMemory's spec, of which the operator changes other fields only; the stop of all nodes is
-a policy of its own. Agents and operator read both for themselves, so nobody has to be there to carry it out, and nobody
-undoes it.
+A stop is a ClusterMemoryGuardPolicy of its own, for all nodes or, by its hostname, for one: a node that is deleted and
+registers anew is still stopped. Agents and operator read it for themselves, so nobody has to be there to carry it out.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
-from memguard.api.node_memory import NodeMemory
-from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster
-from memguard.cli.cluster.options import Context, Kubeconfig, NodeNames
-from memguard.cli.cluster.pause.paused import Paused, PausedNode
-from memguard.cli.cluster.progress import working
-from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, Stop, enforces, heeds, read_stops
+from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, nearest
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, NodeNames
+from memguard.cli.cluster.pause.lookout import settled
+from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
+from memguard.cli.cluster.stops import ALL_NODES, REASON, SINCE, StoppingPolicies, is_ours, of_node
 from memguard.cli.options import Output
 from memguard.cli.output import Format, emit
-from memguard.cli.words import many
+from memguard.errors import MemguardError
 from memguard.service.resources import CLUSTER_POLICIES
 
 if TYPE_CHECKING:
@@ -34,7 +33,9 @@ Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", min=0, max=600, help="How long to wait until all nodes say so.")
 ]
 #: An agent hears of a policy within a second, and says so within another.
-WAIT_SECONDS, LOOK_SECONDS = 15.0, 0.5
+WAIT_SECONDS = 15.0
+#: The label by which one node is meant. kubelet gives it anew to a node that registers again.
+HOSTNAME = "kubernetes.io/hostname"
 
 
 def pause(
@@ -46,6 +47,8 @@ def pause(
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Stop all enforcement, at once.
 
@@ -61,18 +64,19 @@ def pause(
       kubectl memguard pause --node worker-1 --node worker-2
 
     \b
-    Exit codes: 0 paused, and all nodes confirm it; 1 it is asked for, but not all confirm, or it failed; 2 bad input.
+    Exit codes: 0 paused, and all guarded nodes confirm it; 1 not all confirm, or that cannot be seen, or it failed; 2
+    bad input.
     """
-    cluster = _reached(node, kubeconfig, context, everywhere=everywhere)
-    notes = {SINCE: datetime.now(UTC).isoformat(timespec="seconds"), REASON: reason or None}
+    cluster = _reached(node, Access(kubeconfig, context, as_user, as_group), everywhere=everywhere)
+    notes = {SINCE: datetime.now(UTC).isoformat(timespec="seconds")} | ({REASON: reason} if reason else {})
+    names = tuple(dict.fromkeys(node or ()))
     if everywhere:
-        _stop_all(cluster, notes)
-    for one in dict.fromkeys(node or ()):
-        _tell(cluster, one, notes, stop=True)
-    names = _those(cluster, node, everywhere=everywhere)
-    found = _settle(cluster, names, wait)
-    resume_ = "kubectl memguard resume " + ("--all" if everywhere else " ".join(f"--node {one}" for one in node or ()))
-    _end(found, "Paused", f"It holds until: {resume_}", output)
+        _stop(cluster, ALL_NODES, {}, notes)
+    for name, hostname in _hostnames(cluster, names).items():
+        _stop(cluster, of_node(name), {"matchLabels": {HOSTNAME: hostname}}, notes)
+    resume_ = "kubectl memguard resume " + ("--all" if everywhere else " ".join(f"--node {one}" for one in names))
+    found = settled(cluster, names, wait, stopped_node, "Paused")
+    _end(found, f"It holds until: {resume_}", output)
 
 
 def resume(
@@ -83,6 +87,8 @@ def resume(
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """End the emergency stop.
 
@@ -94,82 +100,76 @@ def resume(
       kubectl memguard resume --node worker-1
 
     \b
-    Exit codes: 0 resumed, and all nodes confirm it; 1 something still stops them, or it failed; 2 bad input.
+    Exit codes: 0 resumed, and all guarded nodes confirm it; 1 something still stops them, not all confirm, or that
+    cannot be seen, or it failed; 2 bad input.
     """
-    cluster = _reached(node, kubeconfig, context, everywhere=everywhere)
-    notes = {SINCE: None, REASON: None}
+    cluster = _reached(node, Access(kubeconfig, context, as_user, as_group), everywhere=everywhere)
+    names = tuple(dict.fromkeys(node or ()))
     if everywhere:
-        cluster.delete(CLUSTER_POLICIES, ALL_NODES)
-    stopped = [one.metadata.name for one in cluster.reports() if one.spec.emergency_stop] if everywhere else []
-    for one in dict.fromkeys(node or stopped):
-        _tell(cluster, one, notes, stop=False)
-    names = _those(cluster, node, everywhere=everywhere)
-    found = _settle(cluster, names, wait)
-    still = sorted({stop.of for one in found for stop in one.stops})
+        for policy in filter(is_ours, StoppingPolicies.read(cluster).names):
+            cluster.delete(CLUSTER_POLICIES, policy)
+    for name in names:
+        if not cluster.delete(CLUSTER_POLICIES, of_node(name)):
+            _require(name, (one.metadata.name for one in cluster.nodes()))
+    for report in cluster.reports():
+        if report.spec.emergency_stop and (everywhere or report.metadata.name in names):
+            _release(cluster, report.metadata.name)
+    found = settled(cluster, names, wait, resumed_node, "Resumed")
+    still = sorted({stop.of for one in found.nodes for stop in one.stops})
     words = f"Still stopped by {', '.join(still)}" if still else "The policies count again: kubectl memguard top"
-    _end(found, "Resumed", words, output)
+    _end(found, words, output)
 
 
-def _reached(node: list[str] | None, kubeconfig: str | None, context: str | None, *, everywhere: bool) -> Cluster:
+def _reached(node: list[str] | None, access: Access, *, everywhere: bool) -> Cluster:
     if everywhere == bool(node):
         raise typer.BadParameter("say which nodes: --node NAME, or --all")
-    return Cluster.reached(kubeconfig, context)
+    return Cluster.reached(access)
 
 
-def _stop_all(cluster: Cluster, notes: dict[str, str | None]) -> None:
+def _hostnames(cluster: Cluster, names: Iterable[str]) -> dict[str, str]:
+    """What these nodes are selected by; all are known before the first is stopped."""
+    there = {one.metadata.name: one.metadata.labels for one in cluster.nodes()} if names else {}
+    found = {}
+    for name in names:
+        _require(name, there)
+        if not there[name].get(HOSTNAME):
+            raise MemguardError(
+                f"node {name} has no label {HOSTNAME}, by which it would be stopped alone. Give it one "
+                f"(kubectl label node {name} {HOSTNAME}={name}), or pause --all."
+            )
+        found[name] = there[name][HOSTNAME]
+    return found
+
+
+def _require(name: str, there: Iterable[str]) -> None:
+    there = tuple(there)
+    if name not in there:
+        raise MemguardError(f"there is no node {name}. {nearest(name, there)}")
+
+
+def _stop(cluster: Cluster, name: str, selector: dict[str, object], notes: dict[str, str]) -> None:
+    """Made or set again; whoever made it before, or narrowed it to some nodes, is not asked."""
     content = {
         "apiVersion": CLUSTER_POLICIES.api_version,
         "kind": CLUSTER_POLICIES.kind,
-        "metadata": {"name": ALL_NODES, "annotations": {key: value for key, value in notes.items() if value}},
-        "spec": {"emergencyStop": True},
+        "metadata": {"name": name, "annotations": notes},
+        "spec": {"emergencyStop": True, "nodeSelector": selector},
     }
-    cluster.apply(CLUSTER_POLICIES, ALL_NODES, content)
+    cluster.apply(CLUSTER_POLICIES, name, content)
 
 
-def _tell(cluster: Cluster, node: str, notes: dict[str, Any], *, stop: bool) -> None:
-    cluster.report(node)  # says which names there are
-    change = {"metadata": {"annotations": notes}, "spec": {"emergencyStop": stop}}
+def _release(cluster: Cluster, node: str) -> None:
+    """From the stop that its own NodeMemory holds."""
+    change = {"metadata": {"annotations": {SINCE: None, REASON: None}}, "spec": {"emergencyStop": False}}
     cluster.patch(NODE_MEMORIES, node, change)
 
 
-def _those(cluster: Cluster, node: Iterable[str] | None, *, everywhere: bool) -> frozenset[str]:
-    return frozenset(one.metadata.name for one in cluster.reports()) if everywhere else frozenset(node or ())
-
-
-def _settle(cluster: Cluster, names: frozenset[str], seconds: float) -> tuple[PausedNode, ...]:
-    """How they stand once all have heard of it, or when the time is over."""
-    deadline = time.monotonic() + seconds
-    stops = read_stops(cluster)
-    with working("waiting until the nodes say so"):
-        while True:
-            reports = [one for one in cluster.reports() if one.metadata.name in names]
-            found = tuple(_standing(one, stops(one)) for one in reports)
-            if all(one.confirmed for one in found) or time.monotonic() >= deadline:
-                return found
-            time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-
-
-def _standing(report: NodeMemory, stops: tuple[Stop, ...]) -> PausedNode:
-    if report.status.silent(datetime.now(UTC)):
-        confirmed, words = False, "its agent is silent: its guard goes on with the plan that it has"
-    elif stops:
-        confirmed = heeds(report)
-        words = "enforces nothing" if confirmed else "has not said so yet"
-    else:
-        confirmed = not heeds(report)
-        words = "has not said so yet" if not confirmed else "enforces" if enforces(report) else "observes"
-    return PausedNode(node=report.metadata.name, stops=stops, confirmed=confirmed, words=words)
-
-
-def _end(nodes: tuple[PausedNode, ...], done: str, next_: str, output: Format) -> None:
-    sure = sum(one.confirmed for one in nodes)
-    document = Paused(done=f"{done}: {sure} of {many(len(nodes), 'node')} confirm it.", nodes=nodes, next=next_)
-
+def _end(found: Paused, next_: str, output: Format) -> None:
     def view() -> RenderableType:
         from memguard.cli.cluster.pause.view import paused_view
 
         return paused_view(document)
 
+    document = msgspec.structs.replace(found, next=next_)
     emit(document, output, view)
-    stuck = done == "Resumed" and any(one.stops for one in nodes)
-    raise typer.Exit(0 if sure == len(nodes) and not stuck else 1)
+    raise typer.Exit(0 if document.sure else 1)

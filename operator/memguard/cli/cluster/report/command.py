@@ -10,7 +10,8 @@ import typer
 
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.cluster.cluster import DECISIONS, Cluster, RefusedError, nearest
-from memguard.cli.cluster.options import Context, Kubeconfig, Namespace
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Kubeconfig, Namespace
 from memguard.cli.cluster.report.happenings import happenings, pod_now
 from memguard.cli.cluster.suggest import decision_names
 from memguard.cli.incident.delivery import ReportFormat, ReportOutput, deliver
@@ -30,6 +31,8 @@ def report(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Report one incident.
 
@@ -44,7 +47,7 @@ def report(
     \b
     Exit codes: 0 reported, 1 there is no such decision, 2 bad input.
     """
-    deliver(_incident(Cluster.reached(kubeconfig, context, namespace), name), output)
+    deliver(_incident(Cluster.reached(Access(kubeconfig, context, as_user, as_group), namespace), name), output)
 
 
 def _incident(cluster: Cluster, name: str) -> Incident:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from memguard.api.definitions import CLUSTER_POLICY, POLICY
 from memguard.api.policies import ClusterMemoryGuardPolicy, MemoryGuardPolicy
 from memguard.cli.cluster.cluster import Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, WideOutput, show
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Form, Kubeconfig, WideOutput, show
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
 from memguard.core.notes import title_of
 from memguard.core.policy import Mode
@@ -24,7 +25,14 @@ JUDGED = resource_of(POLICY, MemoryGuardPolicy)
 JUDGED_CLUSTER = resource_of(CLUSTER_POLICY, ClusterMemoryGuardPolicy)
 
 
-def scorecard(*, output: WideOutput = Form.TABLE, kubeconfig: Kubeconfig = None, context: Context = None) -> None:
+def scorecard(
+    *,
+    output: WideOutput = Form.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
+) -> None:
     """Say what observing showed.
 
     Of what was only observed: how often the kernel's OOM killer came within ten minutes (hits), did not come (false
@@ -41,7 +49,7 @@ def scorecard(*, output: WideOutput = Form.TABLE, kubeconfig: Kubeconfig = None,
     \b
     Exit codes: 0 told, 1 the cluster cannot be asked, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group))
     document = evidence(cluster.reports(), _figures(cluster))
 
     def view() -> RenderableType:

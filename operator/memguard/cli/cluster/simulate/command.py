@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memguard.cli.cluster.cluster import Cluster
-from memguard.cli.cluster.options import Context, Form, Kubeconfig, Namespace, WideOutput, show
+from memguard.cli.cluster.login import Access
+from memguard.cli.cluster.options import AsGroups, AsUser, Context, Form, Kubeconfig, Namespace, WideOutput, show
 from memguard.cli.cluster.progress import counted
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.simulate.hindsight import hindsight
@@ -78,6 +79,8 @@ def simulate(
     output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Say what policies would do, without applying them.
 
@@ -99,7 +102,7 @@ def simulate(
     """
     if alone and not trace:
         raise typer.BadParameter("--alone needs a --trace: without a cluster there is nothing else to try them on")
-    cluster = None if alone else _reached(kubeconfig, context, namespace, traces=bool(trace))
+    cluster = None if alone else _reached(Access(kubeconfig, context, as_user, as_group), namespace, traces=bool(trace))
     wanted = read_policies(policy, cluster.namespace if cluster else namespace or "default")
     if trace:
         document = _with_traces(cluster, wanted, trace, node_labels)
@@ -114,9 +117,9 @@ def simulate(
     show(document, output, view)
 
 
-def _reached(kubeconfig: str | None, context: str | None, namespace: str | None, *, traces: bool) -> Cluster:
+def _reached(access: Access, namespace: str | None, *, traces: bool) -> Cluster:
     try:
-        return Cluster.reached(kubeconfig, context, namespace)
+        return Cluster.reached(access, namespace)
     except MemguardError as error:
         more = " With --alone only FILE's policies count, and no cluster is asked." if traces else ""
         raise MemguardError(f"{error}{more}") from None

@@ -11,9 +11,12 @@ import typer
 
 from memguard.api.node_memory import NodeMemory
 from memguard.cli.beats import beats
-from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster
+from memguard.cli.cluster.cluster import NODE_MEMORIES, Cluster, RefusedError
+from memguard.cli.cluster.login import Access
 from memguard.cli.cluster.options import (
     AllNamespaces,
+    AsGroups,
+    AsUser,
     Context,
     Form,
     Kubeconfig,
@@ -23,10 +26,9 @@ from memguard.cli.cluster.options import (
     WideOutput,
     where,
 )
-from memguard.cli.cluster.stops import read_stops
+from memguard.cli.cluster.stops import Stops, read_stops
 from memguard.cli.cluster.top.standing import (
     Standing,
-    Stops,
     Subject,
     container_standings,
     node_standings,
@@ -61,6 +63,8 @@ def top(
     output: WideOutput = Form.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
+    as_user: AsUser = None,
+    as_group: AsGroups = None,
 ) -> None:
     """Watch nodes, pods or containers live.
 
@@ -80,7 +84,7 @@ def top(
     \b
     Exit codes: 0 ended, 1 the cluster cannot be asked, 2 bad input.
     """
-    cluster = Cluster.reached(kubeconfig, context, namespace)
+    cluster = Cluster.reached(Access(kubeconfig, context, as_user, as_group), namespace)
     space = where(namespace, cluster.namespace, everywhere=all_namespaces)
     looking = Looking(cluster, what, space, selector, frozenset(node or ()))
     standings = looking.once() if once else looking.live(interval)
@@ -100,12 +104,13 @@ class Looking:
         self._cluster, self._what, self._namespace = cluster, what, namespace
         self._selector, self._nodes = selector, nodes
         self._stops: Stops = lambda _: ()
+        self._unseen: str | None = None
         self._chosen: frozenset[str] | None = None
 
     def once(self) -> Iterator[Standing]:
         """One look."""
         listing = self._cluster.listing(Selection(NODE_MEMORIES))
-        self._stops = self._read_stops()
+        self._read_stops()
         self._choose()
         yield self._standing(listing.objects, len(listing.broken))
 
@@ -127,14 +132,14 @@ class Looking:
         problem = watcher.last_error.problem if watcher.last_error else None
         try:
             if anew:
-                self._stops = self._read_stops()
+                self._read_stops()
             self._choose()
         except MemguardError as error:
             problem = str(error)
         return self._standing(tuple(watcher.objects().values()), len(watcher.broken()), problem)
 
     def _standing(self, reports: tuple[NodeMemory, ...], unread: int, problem: str | None = None) -> Standing:
-        now = datetime.now(UTC)
+        now, problem = datetime.now(UTC), problem or self._unseen
         shown = tuple(one for one in reports if not self._nodes or one.metadata.name in self._nodes)
         if self._what == "nodes":
             chosen = [one for one in shown if self._chosen is None or one.metadata.name in self._chosen]
@@ -164,8 +169,12 @@ class Looking:
             return False
         return self._chosen is None or f"{namespace}/{pod}" in self._chosen
 
-    def _read_stops(self) -> Stops:
-        return read_stops(self._cluster)
+    def _read_stops(self) -> None:
+        """Whoever may not see which stops hold still sees the nodes, and is told."""
+        try:
+            self._stops, self._unseen = read_stops(self._cluster), None
+        except RefusedError as error:
+            self._unseen = f"whether nodes are paused is not known: {error}"
 
 
 def _show(standings: Iterator[Standing], what: Subject, *, wide: bool, live: bool) -> None:

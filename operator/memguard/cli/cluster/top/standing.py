@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
-from memguard.cli.cluster.stops import Stop
+from memguard.cli.cluster.stops import Stop, Stops, paused
 from memguard.cli.outlook import SOON_SECONDS, Alarm
 from memguard.core.model import Bytes, Level, Moment, Record, container_title
 from memguard.core.policy import Mode
@@ -20,7 +20,10 @@ _ALARMS: tuple[Alarm, ...] = ("ok", "warning", "danger")
 
 
 class NodeStanding(Record, frozen=True, kw_only=True):
-    """One node. What is None the node did not say; `silent`: all of it is too old to be true."""
+    """One node. What is None the node did not say; `silent`: all of it is too old to be true.
+
+    `paused`: its guard says that it heeds the `stops`; without that it may go on.
+    """
 
     node: str
     level: Level | None
@@ -41,6 +44,7 @@ class NodeStanding(Record, frozen=True, kw_only=True):
     age_seconds: float | None
     silent: bool
     stops: tuple[Stop, ...] = ()
+    paused: bool = False
 
 
 class ContainerStanding(Record, frozen=True, kw_only=True):
@@ -67,7 +71,7 @@ class ContainerStanding(Record, frozen=True, kw_only=True):
 
 
 class Standing(Record, frozen=True, kw_only=True):
-    """`kubectl memguard top`. `unread`: reports that this version does not understand; `problem`: why it is old."""
+    """`kubectl memguard top`. `unread`: reports that this version does not understand; `problem`: what is not known."""
 
     taken_at: Moment
     nodes: tuple[NodeStanding, ...] = ()
@@ -76,8 +80,6 @@ class Standing(Record, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-#: The emergency stops of a node.
-Stops = Callable[[NodeMemory], tuple[Stop, ...]]
 #: Is this pod (namespace, name) one of those that are asked for?
 Wanted = Callable[[str | None, str | None], bool]
 
@@ -135,6 +137,7 @@ def node_standing(report: NodeMemory, stops: tuple[Stop, ...], now: datetime) ->
         age_seconds=_age(status, now),
         silent=status.silent(now),
         stops=stops,
+        paused=paused(report, stops, now),
     )
 
 

@@ -44,16 +44,19 @@ def _parts(standing: Standing, what: Subject, *, wide: bool, most: int | None) -
     if standing.unread:
         yield cell(f"{standing.unread} reports are not understood: they are of another version of memguard.", WARNING)
     if standing.problem:
-        yield cell(f"Not up to date: {standing.problem}", BAD)
+        yield cell(f"Not all is as it is now: {standing.problem}", BAD)
 
 
 def _stopped(nodes: Iterable[NodeStanding]) -> Iterator[Text]:
-    """Each stop once, with how many nodes it holds on."""
-    held: dict[str, int] = {}
-    for stop in (stop for node in nodes for stop in node.stops):
-        held[stop.words] = held.get(stop.words, 0) + 1
-    for words, count in held.items():
-        yield cell(f"PAUSED on {many(count, 'node')} by {words}", BAD)
+    """Each stop once, with how many nodes heed it, and how many do not."""
+    held: dict[str, list[bool]] = {}
+    for node in nodes:
+        for stop in node.stops:
+            held.setdefault(stop.words, []).append(node.paused)
+    for words, heeding in held.items():
+        deaf = heeding.count(False)
+        more = f"; {many(deaf, 'node')} did not heed it" if deaf else ""
+        yield cell(f"PAUSED on {many(heeding.count(True), 'node')} by {words}{more}", BAD)
 
 
 def _nodes(nodes: Iterable[NodeStanding], *, wide: bool) -> Table:
@@ -71,7 +74,7 @@ def _nodes(nodes: Iterable[NodeStanding], *, wide: bool) -> Table:
 def _node(node: NodeStanding, *, wide: bool) -> Iterator[str]:
     yield node.node
     yield "silent" if node.silent else node.level or "-"
-    yield "PAUSED" if node.stops else node.mode or "-"
+    yield _mode(node)
     yield from (_size(node.headroom_bytes), _size(node.available_bytes), _size(node.total_bytes))
     yield "-" if node.pressure is None else f"{node.pressure:.2f}"
     yield until(node.exhaustion_seconds)
@@ -81,6 +84,13 @@ def _node(node: NodeStanding, *, wide: bool) -> Iterator[str]:
         yield from (_size(node.reserve_bytes), threshold(node.threshold_score, brief=True))
         yield from (_number(node.containers), _number(node.kernel_oom_kills), node.policy or "-")
     yield _age(node.age_seconds)
+
+
+def _mode(node: NodeStanding) -> str:
+    """A stop that nobody heeds has stopped nothing."""
+    if node.paused:
+        return "PAUSED"
+    return "NOT PAUSED" if node.stops else node.mode or "-"
 
 
 def _containers(containers: Iterable[ContainerStanding], what: Subject, *, wide: bool) -> Table:
