@@ -15,7 +15,8 @@ from memguard.cli.incident.facts import facts, tiles
 from memguard.cli.incident.incident import LONGEST_NAME, Incident, short
 from memguard.cli.incident.moments import crossing, moments, reaction, spans
 from memguard.cli.incident.view import sparkline, view
-from memguard.cli.incident.words import around, duration
+from memguard.cli.incident.words import around
+from memguard.cli.words import duration
 
 KINDS = records.kinds()
 #: kind: what the heading says after the name, the verdict's tone and word

@@ -38,7 +38,7 @@ from memguard.kube.resources import LEASES, Selection
 from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES
 
 APPLY = "kubectl apply --server-side -f crds, or upgrade the chart."
-INSTALL = "Install the chart (docs/cluster.md)."
+CHART = "Install the chart (docs/cluster.md)."
 ADMISSION = "Set admission.enabled=true in the chart's values."
 #: More names make no better sentence.
 NAMED = 5
@@ -89,7 +89,7 @@ def _same(found: Crd, wanted: dict[str, object]) -> bool:
 def _daemon_set(cluster: Cluster) -> Check:
     found = cluster.all(Selection(DAEMON_SETS, labels=f"{OURS},{NODE_COMPONENT}"))
     if not found:
-        return fail("daemon set", "there is none: no node is guarded", INSTALL)
+        return fail("daemon set", "there is none: no node is guarded", CHART)
     wanted = sum(one.status.desired_number_scheduled for one in found)
     ready = sum(one.status.number_ready for one in found)
     place = ", ".join(f"{one.metadata.namespace}/{one.metadata.name}" for one in found)
