@@ -97,18 +97,9 @@ def _reader(memguard: Deployment, tmp_path: Path) -> Iterator[Reader]:
 
 
 def _copy(home: Path) -> None:
-    """What git has or would take, and nothing that was built."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, home / name)
+    """The sources, and nothing that was built."""
+    built = shutil.ignore_patterns(".*cache", ".venv", ".git", "build", "dist", "__pycache__")
+    shutil.copytree(ROOT, home, ignore=built)
 
 
 def _rename_images(cluster: Cluster) -> None:

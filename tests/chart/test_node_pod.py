@@ -17,7 +17,7 @@ from memguard.guard.life import require_no_plan
 from memguard.guard.main import arguments as guard_arguments
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-#: What tells the profiles apart, and nothing else may: docs/images.md has a row for each.
+#: What tells the profiles apart, and nothing else may: docs/security.md has a row for each.
 DIFFERENCES = {
     "hostPID",
     "initContainers",

@@ -289,6 +289,14 @@ def test_alerts_are_those_of_the_file_and_lead_to_the_runbooks() -> None:
     assert "https://r.example/x/" in text
 
 
+def test_alerts_lead_nowhere_where_nobody_serves_the_runbooks() -> None:
+    groups = one(render({"prometheusRule": {"enabled": True}}), "PrometheusRule", "memguard")["spec"]["groups"]
+    source = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    for rule in (rule for group in source for rule in group["rules"]):
+        del rule["annotations"]["runbook_url"]
+    assert groups == source
+
+
 @pytest.mark.row("K4")
 def test_dashboards_come_as_they_are_in_a_map_each() -> None:
     files = {path.name: path.read_text() for path in (CHART / "files/dashboards").glob("*.json")}

@@ -135,7 +135,7 @@ def test_observing_pods_lack_nothing_of_restricted_but_the_right_to_see_the_cgro
     }
 
 
-def test_enforcing_pods_need_what_the_readme_says_and_no_more(plane: ControlPlane) -> None:
+def test_enforcing_pods_need_what_the_security_model_says_and_no_more(plane: ControlPlane) -> None:
     """Neither privilege nor a way to more of it, and no other namespace of the host's."""
     node = pods({"profile": "enforce"})["node"]
     assert complaint(plane, "privileged", node) == ""
@@ -280,7 +280,7 @@ def test_definitions_that_were_applied_by_hand_are_taken_over_when_asked(release
 
 
 def test_without_helm_the_manifests_can_be_applied(release: Release) -> None:
-    """As the README says: once more, where the cluster policy came before its kind was known."""
+    """As docs/upgrade.md says: once more, where the cluster policy came before its kind was known."""
     values = {
         "namespace": {"create": True},
         "namespaceOverride": "by-hand",

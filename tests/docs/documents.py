@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
+#: What `make generate` writes: a whole page, or what stands between two marks of one.
+_GENERATED = "\nGenerated from "
+_REGION = re.compile(r"<!-- (?!end ).*?<!-- end -->", re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} +(.*?) *#*$", re.MULTILINE)
 
 
@@ -59,3 +62,11 @@ def commands(path: Path) -> list[str]:
     text = "\n".join(blocks(path, "console"))
     typed = re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, re.MULTILINE)
     return [re.sub(r"\s*\\\n\s*", " ", one) for one in typed]
+
+
+def lines_of_prose(path: Path) -> list[str]:
+    """What people wrote and wrap: no code, table, picture or heading, and nothing that is generated."""
+    text = _BLOCK.sub("", path.read_text())
+    if _GENERATED in text:
+        return []
+    return [line for line in _REGION.sub("", text).splitlines() if not line.startswith(("|", "#", "!["))]

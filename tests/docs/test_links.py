@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from tests.chart.manifests import one, render
 from tests.docs.documents import ROOT, anchors, documents, links, slug
 from tools.docs_site import linked
 
@@ -68,6 +69,17 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_place_on_it(site: Path, pa
             if not place.exists() or (parts.fragment and place in pages and parts.fragment not in there | {"__skip"}):
                 wrong.append(f"{path.relative_to(site)}: {target}")
     assert wrong == []
+
+
+@pytest.mark.row("K4")
+def test_every_alert_leads_to_its_page_of_the_site(site: Path) -> None:
+    """With the site's own address for `prometheusRule.runbooks`, as the chart puts it before a rule's link."""
+    values = {"prometheusRule": {"enabled": True, "runbooks": "https://docs.example.com/runbooks"}}
+    rules = one(render(values), "PrometheusRule", "memguard")["spec"]["groups"]
+    addresses = {rule["annotations"]["runbook_url"] for group in rules for rule in group["rules"]}
+    assert addresses
+    gone = {each for each in addresses if not (site / each.removeprefix("https://docs.example.com/")).is_file()}
+    assert gone == set()
 
 
 def test_the_site_asks_nobody_else_for_anything(site: Path, pages: dict[Path, Page]) -> None:

@@ -102,7 +102,7 @@ def test_values_that_it_asks_for_are_among_the_known(rule: dict[str, Any]) -> No
 def test_it_says_how_bad_what_and_where_to_read_on(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"RUNBOOKS/{stem(rule['alert'])}.md"
+    assert rule["annotations"]["runbook_url"] == f"RUNBOOKS/{stem(rule['alert'])}.html"
     told = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
     assert told <= grouped(rule["expr"])
     fired = [labels for one in CASES if one.alert == rule["alert"] for labels in one.fires]

@@ -21,9 +21,9 @@ HEAD = """# Alerts
 Generated from charts/memguard/files/alerts.yaml by `make generate`.
 
 The chart installs them as a PrometheusRule (`prometheusRule.enabled`); without the Prometheus operator the file itself
-is a rule file of Prometheus, in which `RUNBOOKS/` stands for where the runbooks are served. They need the metrics of
-agents and operator, by their names and own labels, and the label `node` that the chart's PodMonitors set. Each is
-tested to fire and not to fire (`promtool test rules`).
+is a rule file of Prometheus, in which `RUNBOOKS/` stands for where the site's runbooks are served. They need the
+metrics of agents and operator, by their names and own labels, and the label `node` that the chart's monitors set. Each
+is tested to fire and not to fire (`promtool test rules`).
 
 *critical*: somebody should look now. *warning*: today. *info*: when there is time.
 """
@@ -49,7 +49,7 @@ def _section(group: dict[str, Any]) -> str:
 
 
 def _row(rule: dict[str, Any]) -> tuple[str, ...]:
-    runbook = rule["annotations"]["runbook_url"].replace(PLACEHOLDER, "runbooks/")
+    runbook = rule["annotations"]["runbook_url"].replace(PLACEHOLDER, "runbooks/").replace(".html", ".md")
     said = _filled(rule["annotations"]["summary"])
     return (f"[{rule['alert']}]({runbook})", rule["labels"]["severity"], rule.get("for", "at once"), said)
 

@@ -110,7 +110,7 @@ KNOWN: Mapping[str, Schema] = {
     "scrapeTimeout": DURATION,
     "relabelings": array(ANYTHING),
     "metricRelabelings": array(ANYTHING),
-    "runbooks": {"type": "string", "pattern": "^https?://"},
+    "runbooks": {"type": "string", "pattern": "^(https?://.+)?$"},
     "activeDeadlineSeconds": {"type": "integer", "minimum": 1},
     "extraObjects": array({"type": ["object", "string"]}),
 }

@@ -14,7 +14,7 @@ from memguard.cli.words import span
 #: Without these nothing can be done on the node; without the others it is a weaker guard.
 NEEDED = ("cgroup-write",)
 REMEDIES = {
-    "cgroup-write": "Install the enforce profile (docs/images.md), if memguard is to act here.",
+    "cgroup-write": "Install the enforce profile (docs/security.md), if memguard is to act here.",
     "host-pid": "Give the pod hostPID.",
     "signals": "Add the capability KILL, and see that no AppArmor profile stands in the way.",
     "psi-trigger": "Boot with psi=1; add the capability SYS_RESOURCE.",
@@ -63,5 +63,5 @@ def _conditions(conditions: tuple[Condition, ...]) -> Iterator[Check]:
 def _capability(capability: NodeCapability) -> Check:
     if capability.ok:
         return ok(capability.name, capability.detail or "yes")
-    remedy = REMEDIES.get(capability.name, "See docs/images.md.")
+    remedy = REMEDIES.get(capability.name, "See docs/security.md.")
     return (fail if capability.name in NEEDED else warn)(capability.name, capability.detail, remedy)
