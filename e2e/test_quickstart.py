@@ -37,7 +37,6 @@ BUSYBOX = "docker.io/library/busybox:1.37"
 PROMISED = {
     "kubectl get nodememories": ("Observe", "node-a", "node-b"),
     "kubectl memguard top": ("node-a", "node-b"),
-    "until kubectl --namespace memguard-try get events": ("KernelOOMKill", "pod/leak"),
     "kubectl --namespace memguard-try get memoryguarddecisions": ("kill", "Enforce", "leak"),
     "kubectl memguard history": ("leak", "kill"),
     "kubectl memguard explain": ("memguard-try/leak/app", "memory"),
