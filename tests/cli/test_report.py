@@ -177,3 +177,13 @@ def test_the_example_of_the_docs_is_a_report_that_can_be_told(run: Run) -> None:
     example = Path(__file__).parents[2] / "docs" / "examples" / "report.json"
     assert run("report", example).out.splitlines()[0].endswith("was killed")
     assert "<svg" in run("report", example, "-o", "html").out
+
+
+@pytest.mark.row("G3")
+def test_what_a_real_cluster_recorded_is_told(run: Run) -> None:
+    """observed.json is `kubectl memguard report` of a leak that the test cluster only observed."""
+    record = Path(__file__).parent / "observed.json"
+    assert run("report", record).out.startswith("shop/cart-7d9/app would have been killed\nOnly observed.")
+    out = run("report", record, "-o", "html").out
+    assert "it was not, because its mode is Observe" in out
+    assert out.count("<circle") > 20, "its readings are drawn"

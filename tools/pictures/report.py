@@ -1,4 +1,6 @@
-"""The incident report, of the real incident in docs/examples/report.json, which a leak left behind in the test cluster.
+"""The incident report, of docs/examples/report.json: the incident of docs/examples/incident.jsonl, ranked and recorded.
+
+How it ended in there is made up, like that incident itself.
 
 With the font Inter installed (fonts-inter) the pictures look as they do in the docs.
 """
