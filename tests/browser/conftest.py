@@ -26,8 +26,9 @@ class Seen:
 Look = Callable[..., Seen]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: a test that forks keeps the browser's pipes open, and its end would be waited for."""
     with started() as browser:
         yield browser
 
