@@ -109,8 +109,8 @@ def decided(name: str, node: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def plane(control_plane: ControlPlane) -> ControlPlane:
-    """With our kinds, the scene, and the policies in force."""
+def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """With our kinds, the scene, and the policies in force; the accounts' rights are taken back for the tests after."""
     install(control_plane)
     for one in scene():
         control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(one))
@@ -123,7 +123,8 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
         (admin, decided("probe", HERE), "memguard-decision-writers"),
     ):
         wait_until(lambda: words in complaint(writer, one))  # noqa: B023 (called at once)
-    return control_plane
+    yield control_plane
+    control_plane.kubectl("delete", "clusterrolebinding,clusterrole", "memguard-everything")
 
 
 def complaint(writer: Writer, one: dict[str, Any]) -> str:
