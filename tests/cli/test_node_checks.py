@@ -9,7 +9,7 @@ import pytest
 from memguard.api.meta import condition
 from memguard.api.node_memory import NodeCapability, NodeMemoryStatus
 from memguard.cli.cluster.doctor.node_checks import CONDITIONS, REMEDIES, examine
-from memguard.guard.fitness import capabilities
+from memguard.guard.fitness import READ_ONLY, capabilities
 from memguard.kernel.selfguard import Applied
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -59,6 +59,19 @@ def test_what_makes_it_weaker_is_a_warning() -> None:
     report = examine(status(capabilities=found), NOW)
     assert report.fit
     assert [check.name for check in report.checks if check.status == "warn"] == ["real-time-scheduling"]
+
+
+def test_to_observe_is_no_illness() -> None:
+    unfit = condition("Fit", holds=False, reason="Unfit", message=READ_ONLY, now=NOW)
+    lacks = [NodeCapability(name=name, ok=False, detail="observe profile") for name in ("cgroup-write", "host-pid")]
+    conditions = (unfit, *(one for one in GOOD if one.type != "Fit"))
+    report = examine(status(conditions=conditions, capabilities=tuple(lacks)), NOW)
+    assert report.fit
+    warned = {check.name: check.remedy for check in report.checks if check.status == "warn"}
+    assert warned.keys() == {"Fit", "cgroup-write", "host-pid"}
+    assert "enforce profile" in (warned["Fit"] or "")
+    half = (lacks[0], NodeCapability(name="host-pid", ok=True))  # installed to act, and cannot
+    assert not examine(status(conditions=conditions, capabilities=half), NOW).fit
 
 
 def test_every_capability_that_a_guard_reports_has_a_remedy() -> None:

@@ -101,6 +101,7 @@ def _candidate(identity: str, title: str, score: int, badness: float, mib: int) 
 
 @pytest.fixture(scope="module")
 def scene(control_plane: ControlPlane) -> Iterator[Scene]:
+    control_plane.kubectl("delete", "nodes", "--all")  # other modules' would be silent ones
     deploy_operator(control_plane)
     nowhere = manifests.render({"node": {"nodeSelector": {"kubernetes.io/os": "none"}}})
     control_plane.kubectl("apply", "-f", "-", stdin=manifests.as_list(manifests.of(nowhere, "DaemonSet")))

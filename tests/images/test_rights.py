@@ -114,5 +114,5 @@ def test_the_observe_profile_works_without_any_right(told: dict[str, dict[str, A
 
 
 def test_the_guards_container_fits_its_limit(told: dict[str, dict[str, Any]]) -> None:
-    limit = int(containers("enforce")["guard"]["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
+    limit = int(containers(node_pod("enforce"))["guard"]["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
     assert told["enforce"]["memory"] < limit / 2

@@ -13,6 +13,8 @@ from memguard.cli.words import span
 
 #: Without these nothing can be done on the node; without the others it is a weaker guard.
 NEEDED = ("cgroup-write",)
+#: A guard with neither is of the observe profile: that it may not act is how it was installed, and no illness.
+TO_ACT = ("cgroup-write", "host-pid")
 REMEDIES = {
     "cgroup-write": "Install the enforce profile (docs/security.md), if memguard is to act here.",
     "host-pid": "Give the pod hostPID.",
@@ -34,8 +36,22 @@ CONDITIONS = {
 
 def examine(status: NodeMemoryStatus, now: datetime) -> DoctorReport:
     """All that the node said of itself, and whether it still speaks."""
-    checks = (_speaks(status, now), *_conditions(status.conditions), *map(_capability, status.capabilities))
+    said = (*_conditions(status.conditions), *map(_capability, status.capabilities))
+    if _observes(status):
+        said = tuple(_excused(check) for check in said)
+    checks = (_speaks(status, now), *said)
     return DoctorReport(fit=all(check.status != "fail" for check in checks), checks=checks)
+
+
+def _observes(status: NodeMemoryStatus) -> bool:
+    lacking = {capability.name for capability in status.capabilities if not capability.ok}
+    return lacking.issuperset(TO_ACT)
+
+
+def _excused(check: Check) -> Check:
+    if check.name in {"Fit", *NEEDED} and check.status == "fail":
+        return warn(check.name, check.finding, REMEDIES["cgroup-write"])
+    return check
 
 
 def _speaks(status: NodeMemoryStatus, now: datetime) -> Check:
