@@ -260,7 +260,7 @@ def test_history_lists_what_is_asked_for_the_newest_last(kubectl: Plugin) -> Non
     assert names("-A", "-l", "app=cart") == everything
     table = kubectl("history", "-n", SPACE, "-o", "wide").out
     assert "800 MiB" in table
-    assert "it grew" in table
+    assert "shop/strict" in table
     assert kubectl("history", "--since", "yesterday").code == 2
     both = kubectl("history", "-n", SPACE, "-A")
     assert (both.code, "exclude each other" in both.err) == (2, True)

@@ -20,7 +20,7 @@ def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         right = column in numbers
-        made.add_column(column, justify="right" if right else "left", no_wrap=right)
+        made.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
     return made
 
 

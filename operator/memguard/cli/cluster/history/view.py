@@ -18,11 +18,10 @@ NUMBERS = ("freed", "score", "took", "ago")
 
 
 def history_view(found: DecisionList, now: datetime, *, wide: bool) -> Group:
-    """A line for each decision."""
+    """A line for each decision; its whole reason is `explain`'s and `report`'s to tell."""
     if not found.items:
         return Group(cell("No decision. (-A looks in all namespaces, --since farther back.)"))
-    why = "reason" if wide else "why"
-    made = table(*COLUMNS, *(WIDE if wide else ()), "name", why, numbers=NUMBERS)
+    made = table(*COLUMNS, *(WIDE if wide else ()), "name", "why", numbers=NUMBERS)
     for one in found.items:
         made.add_row(*(cell(value, _style(one)) for value in _row(one, now, wide=wide)))
     return Group(made)
@@ -38,7 +37,7 @@ def _row(one: MemoryGuardDecision, now: datetime, *, wide: bool) -> Iterator[str
         yield "-" if status.seconds is None else f"{status.seconds:.3g} s"
         yield from (spec.trigger, spec.policy or "-", status.verdict or "-")
     yield one.metadata.name
-    yield spec.reason if wide else spec.summary
+    yield spec.summary
 
 
 def _style(one: MemoryGuardDecision) -> str:
