@@ -114,8 +114,10 @@ def packed(archive: Path, program: Path) -> Path:
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     executable = bool(member.mode & stat.S_IXUSR)
-    mode = 0o755 if executable else 0o644
-    return member.replace(mtime=int(EPOCH), uid=0, gid=0, uname="", gname="", mode=mode, deep=False)
+    member.mode, member.mtime = 0o755 if executable else 0o644, int(EPOCH)
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def _install(site: Path, *what: str) -> None:
