@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.guards import decision, observed, victim
 
 from memguard.agent.entries import Amended
-from memguard.agent.ledger import MOST_ACTED, Ledger, answered, come, decided, is_known, killed, passed
+from memguard.agent.ledger import MOST_ACTED, Ledger, answered, come, decided, is_known, killed, passed, resumed
 from memguard.agent.oom import Death
-from memguard.api.node_memory import OrderAnswer
+from memguard.api.node_memory import NodeScorecard, OrderAnswer
 from memguard.core.advice import MOST_ORDERS
 from memguard.core.scorecard import Tally
 
@@ -24,6 +25,18 @@ OWN_LIMIT = "container:" + "a" * 64
 
 def death(at: float, key: str | None = "a" * 64, count: int = 1) -> Death:
     return Death(at=at, count=count, scope="container" if key else "node", victim=victim(key) if key else None)
+
+
+def test_an_agent_with_an_empty_disk_goes_on_with_what_was_published() -> None:
+    published = NodeScorecard(hits=7, since=AT - timedelta(days=3))
+    after = resumed(BEGUN, published)
+    assert (after.earlier, after.card) == (published, BEGUN.card)
+    assert resumed(after, published) is after, "it is our own by now"
+
+
+@pytest.mark.parametrize("since", [None, AT, AT + timedelta(seconds=1)])
+def test_its_own_scorecard_is_not_counted_twice(since: datetime | None) -> None:
+    assert resumed(BEGUN, NodeScorecard(hits=7, since=since)) is BEGUN
 
 
 def facts(amended: tuple[Amended, ...]) -> list[tuple[str, str | None, int | None]]:

@@ -21,7 +21,7 @@ from memguard.agent.plan_store import KeptPlan
 from memguard.agent.presence import FRESH_SECONDS, MISSING_SECONDS, Presence
 from memguard.agent.publisher import PAUSE_SECONDS, SHORTEST_SECONDS, Publisher
 from memguard.agent.report import Basis, report
-from memguard.api.node_memory import MOST_TOP, NodeMemoryStatus, OrderAnswer
+from memguard.api.node_memory import MOST_TOP, NodeMemoryStatus, NodeScorecard, OrderAnswer, PolicyTally
 from memguard.api.wire import body
 from memguard.core.link import PROTOCOL, Capability, Hello
 from memguard.core.model import Level
@@ -148,6 +148,17 @@ def test_and_what_the_agent_remembers() -> None:
     assert found.scorecard is not None
     assert (found.scorecard.hits, found.scorecard.false_alarms, found.scorecard.misses) == (3, 2, 1)
     assert (found.level, found.scorecard.since) == (None, NOW)
+
+
+def test_the_scorecard_goes_on_with_what_was_counted_before() -> None:
+    day = timedelta(days=1)
+    mine = Scorecard(total=Tally(hits=2), policies={"shop/strict": Tally(hits=2)})
+    known = (PolicyTally(policy="shop/strict", hits=1), PolicyTally(policy="shop/old", misses=4))
+    earlier = NodeScorecard(hits=1, misses=4, since=NOW - day, policies=known)
+    found = report(basis(ledger=Ledger(since=NOW, card=mine, earlier=earlier))).scorecard
+    assert found is not None
+    assert (found.hits, found.misses, found.since) == (3, 4, NOW - day)
+    assert found.policies == (PolicyTally(policy="shop/old", misses=4), PolicyTally(policy="shop/strict", hits=3))
 
 
 @given(st.text(max_size=3000), st.integers(0, 60))

@@ -233,6 +233,13 @@ def test_a_new_configuration_starts_the_guard_anew_and_a_new_label_does_not() ->
     assert template({}) == template({"operator": {"replicas": 3}})
 
 
+@pytest.mark.parametrize(("profile", "may"), [("observe", False), ("enforce", True)])
+def test_an_operator_that_only_observes_may_neither_evict_nor_resize(profile: str, may: bool) -> None:
+    role = one(render({"profile": profile}), "ClusterRole", "memguard-operator")
+    granted = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert ({"pods/eviction", "pods/resize"} <= granted, "pods/eviction" in granted) == (may, may)
+
+
 def test_the_operators_command_line_is_a_good_one() -> None:
     operator = every_container(render({"operator": {"keepDays": 0.5}}))["operator"]
     found = operator_arguments(operator["args"][1:])
@@ -406,7 +413,7 @@ def test_the_notes_say_which_mode_is_on_and_what_comes_next() -> None:
     assert "profile observe" in observing
     assert "It observes, and cannot do more" in observing
     assert "kubectl memguard scorecard" in observing
-    assert "The operator evicts" in observing
+    assert "The operator records what it would evict" in observing
     assert "takes all policies and records with it" in observing
     assert "profile enforce" in enforcing
     assert "It may act" in enforcing

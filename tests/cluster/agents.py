@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 30.0
 def deploy(plane: ControlPlane) -> None:
     """Our kinds, and who the agents are and what they may do, as people install it."""
     install(plane)
-    objects = manifests.render({"namespace": {"create": True}})
+    objects = manifests.render({"namespace": {"create": True}, "profile": "enforce"})
     for kinds in (("Namespace",), (*manifests.RIGHTS, *manifests.ADMISSION)):
         plane.kubectl("apply", "--validate=strict", "-f", "-", stdin=manifests.as_list(manifests.of(objects, *kinds)))
 

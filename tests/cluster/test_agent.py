@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -275,6 +276,15 @@ def test_observed_decisions_are_scored_and_counted(site: Site) -> None:
         wait_until(lambda: len(site.events(namespace, "KernelOOMKill")) == 2)
         [event] = site.events(namespace, "MemoryGuardWouldKill")
         assert event["type"] == "Normal", "three in a row are one with a count"
+        wait_until(lambda: site.status()["scorecard"].get("misses"))
+    before = site.status()["scorecard"]
+    assert before["hits"] == 1
+    shutil.rmtree(site.directory / "state")  # another pod, as after an upgrade: its evidence is the node's report
+    with site.guard(), site.agent() as agent:
+        agent.wait_ready()
+        wait_until(lambda: site.condition("Ready")[0] == "True")
+        assert site.status()["scorecard"] == before
+        assert agent.value('memguard_scorecard_total{verdict="hit"}') == 0, "a counter of this process"
 
 
 def shown_now(letter: str) -> dict[str, Any]:

@@ -487,6 +487,16 @@ def test_new_pods_are_kept_away(operator: OperatorProcess, node: Node) -> None:
         assert foreign() == [FOREIGN_TAINT]
 
 
+@pytest.mark.row("K3", "K5")
+def test_where_nothing_is_enforced_nobody_is_kept_away(operator: OperatorProcess, node: Node) -> None:
+    with cluster_policy(node, taint="NoSchedule"):
+        decline = Decline(node, operator)
+        decline.look_until(lambda: node.taint() == "NoSchedule", left_mib=100, level="Critical", exhaustion=None)
+        decline.look_until(
+            lambda: node.taint() is None, left_mib=100, level="Critical", exhaustion=None, mode="Observe"
+        )
+
+
 @pytest.mark.row("K3")
 def test_the_default_policy_can_be_replaced(operator: OperatorProcess, node: Node, space: Space) -> None:
     leak = space.pod("leak")

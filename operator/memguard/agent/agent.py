@@ -179,6 +179,8 @@ class Agent:
             before = written(own)
             self._publisher.conditions = before.conditions
             self._chronicle.answered(before.orders)
+            if before.scorecard is not None:
+                self._chronicle.resumed(before.scorecard)
         self._clerk.advised()
 
     def _advised(self) -> None:

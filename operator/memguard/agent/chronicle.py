@@ -14,11 +14,11 @@ import msgspec
 from memguard.agent.census import Census
 from memguard.agent.disk import read_back, write_whole
 from memguard.agent.entries import Amended, Told, namespace_of
-from memguard.agent.ledger import Ledger, answered, come, decided, is_known, killed, passed
+from memguard.agent.ledger import Ledger, answered, come, decided, is_known, killed, passed, resumed
 from memguard.agent.metrics import Metrics
 from memguard.agent.oom import Death, OomKills
 from memguard.agent.spool import Spool
-from memguard.api.node_memory import OrderAnswer
+from memguard.api.node_memory import NodeScorecard, OrderAnswer
 from memguard.core.decision import Decision, Victim
 from memguard.core.link import News
 from memguard.kube.objects import Pod
@@ -84,6 +84,12 @@ class Chronicle:
             self._save()
         if self.ledger is not before:
             self._told()
+
+    def resumed(self, published: NodeScorecard) -> None:
+        """The scorecard that the agent before us left in the node's report."""
+        with self._lock:
+            self.ledger = resumed(self.ledger, published)
+            self._save()
 
     def pass_time(self, now: float) -> None:
         """Nothing happened until now, seconds since the epoch; and what the disk did not take is tried again."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from memguard.agent.entries import Amended
 from memguard.agent.oom import Death
-from memguard.api.node_memory import OrderAnswer
+from memguard.api.node_memory import NodeScorecard, OrderAnswer
 from memguard.core.advice import MOST_ORDERS
 from memguard.core.decision import Decision
 from memguard.core.model import Count, Moment, Record, Seconds
@@ -33,13 +33,17 @@ class Acted(Record, frozen=True, kw_only=True):
 
 
 class Ledger(Record, frozen=True, kw_only=True):
-    """`session` and `number`: the last news that is in it, and `entry` its number in the spool. `since`: when begun."""
+    """`session` and `number`: the last news that is in it, and `entry` its number in the spool. `since`: when begun.
+
+    `earlier`: what the node's agents counted before, whose disks went with their pods.
+    """
 
     since: Moment
     session: str = ""
     number: Count = 0
     entry: Count = 0
     card: Scorecard = Scorecard()
+    earlier: NodeScorecard = NodeScorecard()
     acted: tuple[Acted, ...] = ()
     answers: tuple[OrderAnswer, ...] = ()
 
@@ -93,6 +97,14 @@ def answered(ledger: Ledger, answers: Iterable[OrderAnswer]) -> Ledger:
     known = {one.id for one in ledger.answers}
     news = tuple(one for one in answers if one.id not in known)
     return replace(ledger, answers=(*ledger.answers, *news)[-2 * MOST_ORDERS :]) if news else ledger
+
+
+def resumed(ledger: Ledger, published: NodeScorecard) -> Ledger:
+    """Go on with the scorecard that the agent before us published, unless it is our own."""
+    known_since = ledger.earlier.since or ledger.since
+    if published.since is None or published.since >= known_since:
+        return ledger
+    return replace(ledger, earlier=published)
 
 
 def _scored(ledger: Ledger, fact: Fact) -> Step:

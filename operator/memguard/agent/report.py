@@ -23,6 +23,7 @@ from memguard.api.node_memory import (
 from memguard.core.explain import size
 from memguard.core.link import Status, Top
 from memguard.core.notes import Note
+from memguard.core.scorecard import Tally, together
 
 #: A new plan is answered within milliseconds; until then the guard has no other than it had.
 ANSWER = timedelta(seconds=5)
@@ -69,13 +70,16 @@ def report(basis: Basis) -> NodeMemoryStatus:
 
 
 def _scorecard(ledger: Ledger) -> NodeScorecard:
-    total = ledger.card.total
-    busiest = sorted(ledger.card.policies.items(), key=lambda pair: (-sum(msgspec.structs.astuple(pair[1])), pair[0]))
+    card, earlier = ledger.card, ledger.earlier
+    total, policies = together((card.total, earlier)), dict(card.policies)
+    for one in earlier.policies:
+        policies[one.policy] = together((one, policies.get(one.policy, Tally())))
+    busiest = sorted(policies.items(), key=lambda pair: (-sum(msgspec.structs.astuple(pair[1])), pair[0]))
     return NodeScorecard(
         hits=total.hits,
         false_alarms=total.false_alarms,
         misses=total.misses,
-        since=ledger.since,
+        since=earlier.since or ledger.since,
         policies=tuple(
             PolicyTally(policy=name, hits=one.hits, false_alarms=one.false_alarms, misses=one.misses)
             for name, one in busiest

@@ -6,7 +6,7 @@ import msgspec
 
 from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.meta import Condition, ObjectMeta
-from memguard.api.node_memory import OrderAnswer
+from memguard.api.node_memory import NodeScorecard, OrderAnswer
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.core.model import Record
 from memguard.service.resources import resource_of
@@ -31,6 +31,7 @@ class Written(Record, frozen=True, kw_only=True):
 
     conditions: tuple[Condition, ...] = ()
     orders: tuple[OrderAnswer, ...] = ()
+    scorecard: NodeScorecard | None = None
 
 
 NODE_MEMORIES = resource_of(NODE_MEMORY, OwnNodeMemory)

@@ -30,7 +30,7 @@ from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
 from memguard.core.feedback import bias, busiest
 from memguard.core.notes import title_of
-from memguard.core.scorecard import Tally
+from memguard.core.scorecard import Tally, together
 from memguard.errors import KubeError
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
@@ -263,8 +263,9 @@ class Operator:
         compiled = case.compiled or self._book.plan(node.metadata.labels, ())
         if compiled is None:
             return
-        stopped = report is not None and report.spec.emergency_stop
-        allowed = "Never" if stopped else compiled.taint
+        # Where nothing may be ended nobody is kept away either: who only observes changes nothing.
+        idle = report is not None and (report.spec.emergency_stop or report.status.mode == "Observe")
+        allowed = "Never" if idle else compiled.taint
         self._taints.settle(node, report.status if report else None, allowed, weary=weary)
 
     def _decided(self, decision: Decision, policy: str) -> None:
@@ -350,9 +351,4 @@ class Operator:
 
 
 def _total(reports: Any) -> Tally:
-    cards = [one.status.scorecard for one in reports if one.status.scorecard]
-    return Tally(
-        hits=sum(card.hits for card in cards),
-        false_alarms=sum(card.false_alarms for card in cards),
-        misses=sum(card.misses for card in cards),
-    )
+    return together(one.status.scorecard for one in reports if one.status.scorecard)

@@ -8,7 +8,8 @@ takes no more decisions (they are a new one), but the kernel's further kills wit
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -83,6 +84,30 @@ class Tally(Record, frozen=True, kw_only=True):
     hits: Count = 0
     false_alarms: Count = 0
     misses: Count = 0
+
+
+class Counted(Protocol):
+    """Whatever holds the three counts."""
+
+    @property
+    def hits(self) -> int:
+        """As in Tally; so are the others."""
+
+    @property
+    def false_alarms(self) -> int: ...  # noqa: D102
+
+    @property
+    def misses(self) -> int: ...  # noqa: D102
+
+
+def together(counted: Iterable[Counted]) -> Tally:
+    """Their sum."""
+    each = tuple(counted)
+    return Tally(
+        hits=sum(one.hits for one in each),
+        false_alarms=sum(one.false_alarms for one in each),
+        misses=sum(one.misses for one in each),
+    )
 
 
 class Scorecard(Record, frozen=True, kw_only=True):
