@@ -111,8 +111,9 @@ def test_sizing_and_index_quote_the_benchmarks() -> None:
     assert f"{1000 * float(lifted[1]):.0f} ms" in text("concepts.md")
 
 
-def test_the_images_are_built_with_the_tag_that_the_chart_asks_for() -> None:
-    tags = set(re.findall(r"memguard-(?:\$target|node|operator):([\d.]+\d)", text("images.md")))
+@pytest.mark.parametrize("page", ["images.md", "quickstart.md"])
+def test_the_images_are_built_with_the_tag_that_the_chart_asks_for(page: str) -> None:
+    tags = set(re.findall(r"memguard-(?:\$target|node|operator):([\d.]+\d)", text(page)))
     assert tags == {__version__}
 
 
