@@ -46,15 +46,20 @@ def helped(*place: str) -> str:
 
 def works(command: str, directory: Path) -> None:
     """Try a command that needs no cluster; fail where nobody knows how."""
-    words = [word for word in shlex.split(command) if word != "sudo"]
+    words = [word.removeprefix("/opt/memguard/bin/") for word in shlex.split(command) if word != "sudo"]
     match words:
         case ["make", target]:
             assert target in TARGETS
+        case ["python3", "-m", "venv", "/opt/memguard"]:
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True, timeout=120)
         case ["pip" | "pipx", "install", package]:
             assert package.removeprefix(".[").removesuffix("]") in EXTRAS
         case ["memguard", "guard", "--standalone", "--config", name]:
             (directory / name).write_text(blocks(ROOT / "README.md", "toml")[0])
             ran("guard", "--check", "--config", str(directory / name))
+        case ["memguard", "top", "--once", "--plan", name]:
+            (directory / name).write_text(blocks(ROOT / "README.md", "toml")[0])
+            ran("top", "--once", "--plan", str(directory / name), codes=(0, 1))
         case ["memguard", "doctor"]:
             assert "cgroup v2" in ran("doctor", codes=(0, 1))
         case ["memguard", *rest]:
@@ -74,7 +79,7 @@ def test_a_command_works(page: str, command: str, tmp_path: Path) -> None:
 
 def test_the_readmes_commands_are_among_them() -> None:
     told = {command.split()[0] for page, command in TYPED if page == "README.md"}
-    assert told == {"make", "helm", "kubectl", "pip", "memguard", "sudo"}
+    assert told == {"make", "helm", "kubectl", "pipx", "memguard", "sudo"}
 
 
 def named() -> set[tuple[str, str]]:

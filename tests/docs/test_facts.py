@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.docs.documents import ROOT, blocks, documents, lines_of_prose
 
+from memguard import __version__
 from memguard.cli.checks.privileges import CAPABILITIES
 from memguard.core.catalogue import CATALOGUE, OPERATOR
 from memguard.core.domain import reserve
@@ -108,6 +109,12 @@ def test_sizing_and_index_quote_the_benchmarks() -> None:
     assert f"{float(memory[2]):.1f} MiB" in text("index.md")
     assert f"{1000 * float(lifted[1]):.0f} ms" in text("index.md")
     assert f"{1000 * float(lifted[1]):.0f} ms" in text("concepts.md")
+
+
+@pytest.mark.parametrize("page", ["images.md", "quickstart.md"])
+def test_the_images_are_built_with_the_tag_that_the_chart_asks_for(page: str) -> None:
+    tags = set(re.findall(r"memguard-(?:\$target|node|operator):([\d.]+\d)", text(page)))
+    assert tags == {__version__}
 
 
 def test_the_capabilities_are_those_that_the_doctor_asks_for() -> None:

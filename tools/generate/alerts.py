@@ -25,6 +25,9 @@ is a rule file of Prometheus, in which `RUNBOOKS/` stands for where the site's r
 metrics of agents and operator, by their names and own labels, and the label `node` that the chart's monitors set. Each
 is tested to fire and not to fire (`promtool test rules`).
 
+Each links to its runbook, which is the alert's name in kebab-case: that of MemguardNodeCritical is
+[runbooks/node-critical.md](runbooks/node-critical.md). For its commands `export NODE=` the alert's label `node`.
+
 *critical*: somebody should look now. *warning*: today. *info*: when there is time.
 """
 
