@@ -6,18 +6,20 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
+.PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: python  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine, the cluster and the pages
-	@tools/setup.sh system
+setup: machine  ## install all that is needed: uv, the locked Python packages, and (as root) the programs of the virtual machine, the cluster and the pages
 	@tools/setup.sh cluster
 	@tools/setup.sh browser
 
 python:
 	@tools/setup.sh python
+
+machine: python
+	@tools/setup.sh system
 
 check: python  ## format, lint, types and import layers, in seconds
 	$(RUN) ruff format --check $(wildcard $(SOURCES))
@@ -40,7 +42,7 @@ cluster-down: python  ## end that cluster and forget its data
 chaos: setup check  ## minutes of faults: the operator killed at each step, every request failing in every way
 	$(RUN) pytest -m chaos $(PYTEST_ARGS)
 
-demo: setup  ## three stories on a real kernel: who dies, by whose hand, and why
+demo: machine  ## three stories on a real kernel: who dies, by whose hand, and why
 	$(RUN) python -m demo
 
 bench: setup  ## figures against no guard and the peers, on a real kernel

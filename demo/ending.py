@@ -13,6 +13,7 @@ from tests.machine.guest.result import CellResult
 from demo.journal import Decision, clock, first_decision
 from demo.stories import LEAD_SECONDS, Story
 from demo.trail import Curve, Trail
+from memguard.cli.words import many
 
 MIB = 1 << 20
 MomentKind = Literal["would", "line", "hold", "stop", "kill", "dry", "kernel", "exit", "back"]
@@ -37,8 +38,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     died: tuple[str, ...]  # the whole containers that are gone
     hand: Hand
     manner: str  # of the death, in words
-    late_seconds: float | None  # from the line to the stop signal or the kill
+    late_seconds: float | None  # from the line (of the node: the reserve's edge) to the stop signal or the kill
     left_bytes: int  # at the worst moment
+    of_node: bool  # the node's memory runs out, not a container's limit
     limit_bytes: int  # what there is altogether: the node's memory, or the container's limit
     line_bytes: int  # of use: beyond it lies the reserve
     others_worst_seconds: float | None  # longest that an innocent waited for 1 MiB of memory
@@ -83,6 +85,7 @@ def tell(story: Story, cell: CellResult, total_bytes: int) -> Ending:
         manner=_manner(cell, decision, hand),
         late_seconds=None if struck is None or crossed is None else struck - crossed,
         left_bytes=trail.left_bytes,
+        of_node=trail.of_node,
         limit_bytes=trail.limit_bytes,
         line_bytes=trail.line_bytes,
         others_worst_seconds=cell.latency.worst_ms / 1000 if cell.latency else None,
@@ -107,7 +110,10 @@ def complaints(story: Story, cell: CellResult) -> list[str]:
         (cell.culprits_whole, f"{culprit.title} did not end whole: some of its processes live on"),
         (not cell.innocents_touched, f"innocents were hit: {', '.join(cell.innocents_touched)}"),
         (not cell.idle_touched, f"{cell.idle_touched} bystanders were hit"),
-        (observed or not cell.kernel_oom_kills, f"the kernel's OOM killer killed {cell.kernel_oom_kills} processes"),
+        (
+            observed or not cell.kernel_oom_kills,
+            f"the kernel's OOM killer killed {many(cell.kernel_oom_kills, 'process')}",
+        ),
         (not observed or cell.kernel_oom_kills > 0, "the kernel's OOM killer should have come, and did not"),
         (decision is not None, "memguard decided nothing"),
         (clock(cell) is not None, "the clocks of journal and timeline could not be compared"),
@@ -143,7 +149,7 @@ def _moments(cell: CellResult, trail: Trail, decision: Decision | None, hand: Ha
     found_at = [at for at, kind, _ in deeds if kind == "line"]
     crossed = min((at for at in (trail.crossed_at, *found_at) if at is not None), default=None)
     found: list[tuple[float | None, MomentKind, str]] = [
-        (crossed, "line", "the line is crossed"),
+        (crossed, "line", "the reserve is touched" if trail.of_node else "the line is crossed"),
         (trail.dry_at, "dry", "nothing is left"),
         *((at, kind, words) for at, kind, words in deeds if kind != "line"),
         (trail.peaked_at if hand == "kernel" else None, "kernel", "the kernel kills it"),

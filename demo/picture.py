@@ -12,7 +12,7 @@ from demo.ending import Ending, Moment
 from demo.report import Report
 from demo.svg import element, line, polygon, polyline, rectangle, text, wrapped
 from demo.trail import Curve
-from demo.words import ORIGINS, headline, origin, since_the_line
+from demo.words import edge, headline, origin, since, since_the_line
 from memguard.cli.view.plot import Frame, spread, ticks
 
 MIB = 1 << 20
@@ -111,13 +111,16 @@ def _header(report: Report) -> str:
         text(24, 36, "memguard: three stories on a real kernel", "title"),
         text(24, 58, f"Memory in use against time. {report.machine}.", "soft said"),
     ]
-    keys = [*((words, f"curve {kind}-curve") for kind, words in LEGEND), ("the line", "threshold")]
+    keys = [
+        *((words, f"curve {kind}-curve") for kind, words in LEGEND),
+        ("a limit's line, or the node's reserve", "threshold"),
+    ]
     x, y = 24.0, 90
     for words, look in keys:
         parts += [line((x, y - 4), (x + 22, y - 4), look), text(x + 28, y, words)]
         x += 56 + LETTER * len(words)
     x, y = 24.0, 112
-    for words, look in (("the reserve beyond the line", "reserve"), ("held still, or braked", "hold"),
+    for words, look in (("what is left beyond it", "reserve"), ("held still, or braked", "hold"),
                         ("magnified beside", "window")):  # fmt: skip
         parts += [rectangle(x, y - 12, 22, 14, look), text(x + 28, y, words)]
         x += 56 + LETTER * len(words)
@@ -137,7 +140,15 @@ def _panel(ending: Ending, number: int) -> str:
     whole = _whole_frame(ending, plot)
     parts.append(_whole(ending, whole, window, clip=f"whole{number}"))
     if window is None:
-        parts.append(text(NEAR_X, plot + PLOT_HEIGHT / 2, "The line was never crossed, and nothing was done.", "soft"))
+        name, passed = edge(ending)
+        parts.append(
+            text(
+                NEAR_X,
+                plot + PLOT_HEIGHT / 2,
+                f"{name[:1].upper()}{name[1:]} was never {passed}, and nothing was done.",
+                "soft",
+            )
+        )
     else:
         parts.append(_near(ending, _near_frame(ending, plot, window), clip=f"near{number}"))
     parts += [_note(moment, ending, plot + NOTE * index, index + 1) for index, moment in enumerate(ending.moments)]
@@ -177,7 +188,7 @@ def _whole(ending: Ending, frame: Frame, window: tuple[float, float] | None, cli
         words = FATES[fate.kind]
         parts.append(text(frame.px(fate.at_seconds), frame.y - 8, words, "axis strong fate-text", anchor="middle"))
     parts.append(_clipped(frame, inside, clip))
-    label = f"line: {reserve:.0f} MiB left"
+    label = f"{'reserve' if ending.of_node else 'line'}: {reserve:.0f} MiB left"
     parts.append(text(frame.x + 6, frame.py(ending.line_bytes / MIB) + 14, label, "axis threshold-text halo"))
     return "".join(parts)
 
@@ -209,8 +220,7 @@ def _near(ending: Ending, frame: Frame, clip: str) -> str:
     sizes = [v for v in ticks(frame.from_v, limit, 6, SIZES) if limit - v > (limit - frame.from_v) / 12] + [limit]
     times = [zero + t for t in ticks(frame.from_t - zero, frame.to_t - zero, 7, MILLISECONDS)]
     parts = [_grid(frame, sizes, times, lambda t: f"{(t - zero) * 1000:.0f}")]
-    since = ORIGINS[start.kind] if start and start.kind != "line" else "the line was crossed"
-    parts.append(_centred(frame, f"milliseconds since {since}"))
+    parts.append(_centred(frame, f"milliseconds since {since(start, ending)}" if start else "milliseconds"))
     inside = "".join(_hold(frame, a, b) for a, b in _held(ending))
     inside += _threshold(ending, frame) + _lines(ending.curves[:1], frame)
     parts.append(_clipped(frame, inside, clip))

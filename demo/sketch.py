@@ -88,7 +88,8 @@ def _plot(ending: Ending, canvas: Canvas, scale: _Scale) -> list[Text]:
     line = ending.line_bytes / MIB
     fate = ending.moment("stop", "kill", "kernel")
     names = _names(ending, scale)
-    rows = [Text(f"{scale.limit:{SCALE - 1}.0f} ┌ MiB in use; the line is at {line:.0f}", "dim")]
+    begins = "the reserve begins" if ending.of_node else "the line is"
+    rows = [Text(f"{scale.limit:{SCALE - 1}.0f} ┌ MiB in use; {begins} at {line:.0f}", "dim")]
     for row in range(ROWS):
         label = {ROWS - 1: "0", scale.row(line): f"{line:.0f}"}.get(row, "")
         text = Text(f"{label:>{SCALE - 1}} ", "dim")

@@ -117,7 +117,7 @@ STORIES = (
     ),
     Story(
         title="A container runs into its own limit",
-        plot="report needs more than its 256 MiB, and a moment to clean up; memguard gives it 300 ms",
+        plot="report needs more than the 256 MiB of its container and pod, and a moment to clean up; it gets 300 ms",
         culprit=REPORT,
         ends="stopped",
         cell=_cell(

@@ -10,6 +10,7 @@ from rich.text import Text
 from demo.ending import Ending
 from demo.report import Report
 from demo.words import lateness, mebibytes, milliseconds, reading
+from memguard.cli.words import many
 
 HANDS = {"memguard": "memguard", "kernel": "the kernel", "nobody": "nobody"}
 
@@ -55,7 +56,7 @@ def _others(ending: Ending) -> RenderableType:
 
 
 def _oom_kills(ending: Ending) -> RenderableType:
-    return Text(str(ending.kernel_oom_kills))
+    return Text(many(ending.kernel_oom_kills, "process") if ending.kernel_oom_kills else "none")
 
 
 def _why(ending: Ending) -> RenderableType:

@@ -44,12 +44,13 @@ class Trail:
         self._rows = [row for row in cell.timeline.rows if row[0] >= 0]
         self._columns = cell.timeline.columns
         self.limit_bytes = cell.limit_bytes or total_bytes
+        self.of_node = cell.limit_bytes is None
         self.line_bytes = self.limit_bytes - cell.reserve_bytes
 
     @property
     def left_bytes(self) -> int:
         """At the worst moment."""
-        if self._cell.limit_bytes is None:
+        if self.of_node:
             return self._cell.available_min_bytes
         peak = self._cell.limit_peak_bytes
         return self.limit_bytes - (peak if peak is not None else int(max(self._used())))
@@ -86,7 +87,7 @@ class Trail:
 
     def braked(self) -> tuple[Point, ...]:
         """(from, to): the culprit stood at its memory.high, so the kernel slowed it down."""
-        if self._cell.limit_bytes is None:
+        if self.of_node:
             return ()
         held = [
             (t, high >= 0 and current >= high - BATCH_BYTES)
@@ -98,7 +99,7 @@ class Trail:
 
     def curves(self) -> tuple[Curve, ...]:
         """What the picture shows: in a container only that container."""
-        if self._cell.limit_bytes is not None:
+        if not self.of_node:
             return (self._curve("culprit", self._culprit.short, self._used()),)
         return (
             self._curve("domain", "node", self._used()),
@@ -115,7 +116,7 @@ class Trail:
         return [row[0] - self._lead for row in self._rows]
 
     def _used(self) -> list[float]:
-        if self._cell.limit_bytes is not None:
+        if not self.of_node:
             return self._column("hog.current")
         return [self.limit_bytes - available for available in self._column("available")]
 

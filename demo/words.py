@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from demo.ending import Ending, Moment, MomentKind
 
 MIB = 1 << 20
-#: What milliseconds may count from.
-ORIGINS: dict[MomentKind, str] = {"line": "the line", "kill": "the kill", "stop": "SIGTERM", "kernel": "the kill"}
+#: What milliseconds may count from, beside the edge.
+ORIGINS: dict[MomentKind, str] = {"kill": "the kill", "stop": "SIGTERM", "kernel": "the kill"}
+
+
+class Edge(NamedTuple):
+    """Where memguard begins: what it is called, and what happens to it."""
+
+    name: str
+    passed: str
+
+
+#: memory.high under a limit. A node has none: page cache would fill it.
+LINE = Edge("the line", "crossed")
+RESERVE = Edge("the reserve", "touched")
+
+
+def edge(ending: Ending) -> Edge:
+    """The node's, or that of a container."""
+    return RESERVE if ending.of_node else LINE
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -25,38 +43,46 @@ def mebibytes(size: float) -> str:
 
 
 def since_the_line(moment: Moment, ending: Ending) -> str:
-    """When a moment was: the crossing of the line in seconds, all others from there (or from what was done)."""
+    """When a moment was: the passing of the edge in seconds, all others from there (or from what was done)."""
     start = origin(ending)
     if start is None or moment is start:
         return f"{moment.at_seconds:.3f} s"
     after = moment.at_seconds - start.at_seconds
-    return f"{milliseconds(abs(after))} {'after' if after >= 0 else 'before'} {ORIGINS[start.kind]}"
+    side = "after" if after >= 0 else "before"
+    return f"{milliseconds(abs(after))} {side} {ORIGINS.get(start.kind, edge(ending).name)}"
+
+
+def since(start: Moment, ending: Ending) -> str:
+    """What the milliseconds count from, as an axis says it."""
+    name, passed = edge(ending)
+    return f"{name} was {passed}" if start.kind == "line" else ORIGINS[start.kind]
 
 
 def origin(ending: Ending) -> Moment | None:
-    """What the milliseconds count from: the crossing of the line, or what was done before it could be crossed."""
+    """What the milliseconds count from: the passing of the edge, or what was done before it could be passed."""
     return ending.moment("line") or ending.moment(*ORIGINS)
 
 
 def lateness(ending: Ending) -> str:
-    """From the line to what was done about it."""
+    """From the edge to what was done about it."""
+    name, passed = edge(ending)
     if ending.late_seconds is None:
-        return "before the line was reached" if ending.moment("kill", "stop") else "never"
+        return f"before {name} was reached" if ending.moment("kill", "stop") else "never"
     side = "after" if ending.late_seconds >= 0 else "before"
-    what = "the line was crossed" if ending.past_the_line else "memguard saw the line crossed"
+    what = f"{name} was {passed}" if ending.past_the_line else f"memguard saw {name} {passed}"
     return f"{milliseconds(abs(ending.late_seconds))} {side} {what}"
 
 
 def reading(sentence: str) -> str:
     """memguard's sentence without the cgroup's path: whose limit it is says enough."""
-    return re.sub(r"\b(container|pod):\S+", r"its \1", sentence)
+    return re.sub(r"\b(container|pod):\S+", r"its \1's limit", sentence)
 
 
 def headline(ending: Ending) -> str:
     """The ending in one line; a bad one says first what is wrong."""
     if not ending.good:
         return f"WENT WRONG: {'; '.join(ending.complaints)}"
-    left = f"{mebibytes(ending.left_bytes)} of {mebibytes(ending.limit_bytes)} were left"
+    left = f"{mebibytes(ending.left_bytes)} of {mebibytes(ending.limit_bytes)} left"
     late = lateness(ending)
     if ending.hand == "kernel":
         return f"the kernel's OOM killer killed {ending.culprit}, {late}; {left}{_said_before(ending)}"

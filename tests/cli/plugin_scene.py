@@ -135,6 +135,7 @@ def views() -> Iterator[tuple[str, RenderableType]]:
     yield "history", history_view(DecisionList(items=decisions()), NOW, wide=False)
     yield "history-wide", history_view(DecisionList(items=decisions()[-2:]), NOW, wide=True)
     figures = [PolicyFigures(title="shop/strict", mode="Observe"), PolicyFigures(title="shop/new", mode="Observe")]
+    figures += [PolicyFigures(title="shop/limits", mode="Observe", hits=0, false_alarms=0, misses=9)]
     yield "scorecard", evidence_view(evidence(told, figures), wide=True)
     yield "fairness", fairness_view(balance(map(record, range(6)), None))
     yield "doctor", diagnosis_view(diagnosis())

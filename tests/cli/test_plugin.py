@@ -355,7 +355,9 @@ def test_who_would_be_nearest_to_being_chosen_now(after: Rules, nearest: str | N
         (2, 0, 0, "too little to judge by"),
         (8, 2, 1, "speaks for Enforce"),
         (7, 3, 0, "speaks against Enforce"),
-        (0, 0, 9, "too little to judge by"),
+        (0, 3, 9, "too little to judge by"),
+        (0, 0, 9, "9 misses, nothing foreseen: if they were at containers' own limits"),
+        (0, 0, 1, "1 miss, nothing foreseen"),
     ],
 )
 def test_what_evidence_is_worth(hits: int, false_alarms: int, misses: int, words: str) -> None:

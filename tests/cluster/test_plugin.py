@@ -143,8 +143,8 @@ def test_top_shows_pods_and_containers_of_a_namespace_a_selector_or_a_node(kubec
     assert pods("-A", "--node", "calm") == ["idle"]
     assert pods() == []  # the context's namespace is `default`
     cart, search = kubectl.json("top", "pods", "--once", "-n", SPACE)["containers"]
-    assert (cart["alarm"], cart["state"]) == ("warning", "may be chosen")
-    assert (search["alarm"], search["state"]) == ("ok", "below the threshold")
+    assert (cart["level"], cart["state"]) == ("warning", "may be chosen")
+    assert (search["level"], search["state"]) == ("ok", "below the threshold")
     table = kubectl("top", "pods", "--once", "-n", SPACE, "-o", "wide").out
     assert "ten containers" in table
 

@@ -58,7 +58,8 @@ class TestPicture:
         drawn = picture(report)
         assert drawn.count("MiB in use") == 3
         assert drawn.count("seconds since the growth began") == 3
-        assert drawn.count("milliseconds since the line was crossed") == 3
+        assert drawn.count("milliseconds since the reserve was touched") == 2
+        assert drawn.count("milliseconds since the line was crossed") == 1
 
     def test_can_be_read_in_the_dark(self, report: Report) -> None:
         assert "@media (prefers-color-scheme:dark)" in picture(report)
@@ -86,7 +87,7 @@ class TestPicture:
         early = msgspec.structs.replace(first, moments=moments, late_seconds=None)
         drawn = picture(msgspec.structs.replace(report, stories=(early,)))
         assert "milliseconds since the kill" in drawn
-        assert "before the line was reached" in drawn
+        assert "before the reserve was reached" in drawn
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -126,7 +127,13 @@ class TestSketch:
         assert "│" in drawn  # the kill
         assert {"node", "search", "orders", "cart"} <= set(drawn.split())
         assert re.search(r"\n +1 2 3 +4 *\n", drawn)
-        assert re.search(r"3 killed, whole \(\d\.\d ms after the line\)", drawn)
+        assert re.search(r"3 killed, whole \(\d\.\d ms after the reserve\)", drawn)
+
+    def test_only_a_limit_has_a_line(self, endings: dict[str, Ending]) -> None:
+        assert "the line is at 240" in sketch(endings["limit"], 100).plain
+        for name in ("node", "observe"):
+            assert "line" not in sketch(endings[name], 100).plain
+            assert "the reserve begins at 867" in sketch(endings[name], 100).plain
 
     def test_can_be_drawn_when_nothing_happened(self, endings: dict[str, Ending]) -> None:
         assert sketch(bare(endings["node"]), NARROWEST)
@@ -142,7 +149,8 @@ class TestTable:
         assert "memguard: cgroup.kill" in rows["by whose hand"]
         assert "memguard: SIGTERM, and it exited by itself" in rows["by whose hand"]
         assert "the kernel: its OOM killer" in rows["by whose hand"]
-        assert rows["how late"].count("ms after the line was crossed") == 3
+        assert re.findall("after the (.*?) was", rows["how late"]) == ["reserve", "line", "reserve"]
+        assert rows["kernel OOM kills"].split() == ["none", "none", "3", "processes"]
         assert re.match(r"9\d MiB of 967 MiB +1\d MiB of 256 MiB +0 MiB of 967 MiB", rows["left at the worst"].strip())
         assert rows["others' worst wait"].count("ms for 1 MiB of memory") == 3
         assert rows["as it should be"].split() == ["yes"] * 3

@@ -75,7 +75,7 @@ class TestWhatGoesWrong:
             ("node", {"idle_touched": 1}, "1 bystanders were hit"),
             ("node", {"leftovers": {"kubepods.slice/memory.high": "1"}}, "left behind kubepods.slice/memory.high"),
             ("node", {"actions": ()}, "clocks"),
-            ("limit", {"kernel_oom_kills": 1}, "the kernel's OOM killer killed 1 processes"),
+            ("limit", {"kernel_oom_kills": 1}, "the kernel's OOM killer killed 1 process"),
             ("observe", {"kernel_oom_kills": 0}, "should have come, and did not"),
         ],
     )
@@ -133,19 +133,19 @@ class TestReading:
         story, cell = played["node"]
         ending = tell(story, replace(cell, reserve_bytes=50 * MIB), memory)
         assert ending.late_seconds == pytest.approx(ending.timing["acted"], abs=1e-4)
-        assert lateness(ending).endswith("ms after memguard saw the line crossed")
+        assert lateness(ending).endswith("ms after memguard saw the reserve touched")
 
     def test_a_line_that_was_never_reached(self, played: Played, memory: int) -> None:
         story, cell = played["node"]
         log = tuple(line.replace('"tick"', '"psi"') for line in cell.guard.log)
         ending = tell(story, replace(cell, reserve_bytes=50 * MIB, guard=replace(cell.guard, log=log)), memory)
         assert ending.late_seconds is None
-        assert lateness(ending) == "before the line was reached"
+        assert lateness(ending) == "before the reserve was reached"
 
     def test_a_sentence_without_paths(self) -> None:
         path = "pod:kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podf1bdd9c8.slice"
-        assert reading(f"a is chosen: {path} has 1 MiB") == "a is chosen: its pod has 1 MiB"
-        assert reading(f"a is chosen: container:{64 * 'a'} has 1 MiB") == "a is chosen: its container has 1 MiB"
+        assert reading(f"a is chosen: {path} has 1 MiB") == "a is chosen: its pod's limit has 1 MiB"
+        assert reading(f"a is chosen: container:{64 * 'a'} has 1 MiB") == "a is chosen: its container's limit has 1 MiB"
 
     def test_a_curve_keeps_its_corners(self) -> None:
         points = [(t / 10, 0.0 if t < 50 else 1.0) for t in range(100)]

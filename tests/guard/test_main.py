@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.kernel_files.trees import make_cgroup
 
 from memguard.errors import ConfigError, InputError, UnfitError
 from memguard.guard import life
@@ -104,6 +105,45 @@ def test_a_good_configuration_is_called_good(config: Callable[[str], Path]) -> N
     path = config("mode = 'Enforce'\n")
     ran = guard("--check", "--config", path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{path}: good\n", "")
+
+
+PATTERNS = """
+cgroupRoot = "{root}"
+[[containers]]
+cgroup = "apps.slice/*.service"
+[[containers]]
+cgroup = "typo.slice/*.service"
+[[rules]]
+match = {{ cgroup = "apps.slice/a*" }}
+[[rules]]
+match = {{ cgroup = "system.slice/*" }}
+[[rules]]
+"""
+
+
+def test_it_says_whom_the_patterns_match_now(config: Callable[[str], Path], tmp_path: Path) -> None:
+    for path in ("", "apps.slice", "apps.slice/a.service", "apps.slice/b.service", "system.slice/ssh.service"):
+        make_cgroup(tmp_path / "tree", path)
+    path = config(PATTERNS.format(root=tmp_path / "tree"))
+    ran = guard("--check", "--config", path)
+    assert (ran.returncode, ran.stdout.splitlines()) == (
+        0,
+        [
+            f"{path}: good",
+            "containers[0].cgroup: 2 cgroups match 'apps.slice/*.service' now",
+            "rules[0].match.cgroup: 1 cgroup matches 'apps.slice/a*' now",
+        ],
+    )
+    typo, unnamed = ran.stderr.splitlines()
+    assert "warning: containers[1].cgroup: 0 cgroups match 'typo.slice/*.service' now" in typo
+    assert "warning: rules[1].match.cgroup: 0 cgroups match 'system.slice/*' now" in unnamed
+
+
+def test_where_there_is_no_tree_it_cannot_say(config: Callable[[str], Path], tmp_path: Path) -> None:
+    ran = guard("--check", "--config", config(PATTERNS.format(root=tmp_path / "none")))
+    assert ran.returncode == 0
+    assert "none: no cgroup v2 tree" in ran.stderr
+    assert ran.stdout.endswith(": good\n")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,14 @@ def test_what_boots_the_machine_installs_its_programs_first(target: str) -> None
     assert ran.stdout.splitlines()[:2] == ["tools/setup.sh python", "tools/setup.sh system"]
 
 
+def test_the_demo_asks_for_nothing_of_clusters_and_pages() -> None:
+    command = ["make", "--no-print-directory", "--dry-run", "demo"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "cluster" not in ran.stdout
+    assert "browser" not in ran.stdout
+    assert ran.stdout.splitlines()[-1].endswith("python -m demo")
+
+
 def test_no_tracked_file_names_a_path_of_a_developers_machine() -> None:
     machine_path = re.compile(r"/(?:work|farm|home/[a-z]+|Users/[A-Za-z]+)/[a-z.]+")
     found = [

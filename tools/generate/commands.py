@@ -20,6 +20,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 PLAIN = {"guard": GUARD, "agent": AGENT, "operator": OPERATOR}
 #: How the docstrings of commands set off what is not to be filled.
 VERBATIM = "\b\n"
+EXAMPLES = "Examples:"
+#: As it is typed, and what it means.
+Option = tuple[str, str]
 
 
 def outputs() -> Iterator[tuple[Path, str]]:
@@ -30,39 +33,61 @@ def outputs() -> Iterator[tuple[Path, str]]:
 
 def machine_commands() -> str:
     """All commands of `memguard`."""
-    told = _commands(machine, "memguard", without=frozenset(PLAIN))
+    told = described(machine, "memguard", without=frozenset(PLAIN))
     plain = (f"### memguard {name}\n\n{code(usage)}" for name, usage in PLAIN.items())
     return "\n".join((*told, *plain))
 
 
 def plugin_commands() -> str:
     """All commands of `kubectl memguard`."""
-    return "\n".join(_commands(plugin, "kubectl memguard"))
+    return "\n".join(described(plugin, "kubectl memguard"))
 
 
-def _commands(app: typer.Typer, program: str, without: frozenset[str] = frozenset()) -> Iterator[str]:
+def described(app: typer.Typer, program: str, without: frozenset[str] = frozenset()) -> Iterator[str]:
+    """What all commands take, but for those without any option, then a section for each."""
     group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        if name not in without and not command.hidden:
-            yield f"### {program} {name}\n\n{_told(command, f'{program} {name}')}"
+    commands = {
+        f"{program} {name}": one for name, one in group.commands.items() if name not in without and not one.hidden
+    }
+    options = {path: _options(command, path) for path, command in commands.items()}
+    shared = _shared([those for those in options.values() if those])
+    if shared:
+        yield f"### Options of every command of {program}\n\n{_table(shared)}"
+    for path, command in commands.items():
+        yield f"### {path}\n\n{_told(command, path, [one for one in options[path] if one not in shared])}"
 
 
-def _told(command: Any, path: str) -> str:
+def _shared(options: list[list[Option]]) -> list[Option]:
+    """What each command takes, as the first lists it."""
+    return [one for one in options[0] if all(one in those for those in options)]
+
+
+def _told(command: Any, path: str, options: list[Option]) -> str:
     """Usage, the docstring with its examples, and a table of what it takes."""
-    context = command.make_context(path, [], resilient_parsing=True)
-    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    usage = " ".join([path, *command.collect_usage_pieces(_context(command, path))])
     prose, *rest = command.help.split(VERBATIM)
     parts = [code(usage).rstrip(), prose.strip(), *map(_verbatim, rest)]
-    records = [record for one in command.params if (record := one.get_help_record(context))]
-    if records:
-        parts.append(table(("option", "meaning"), ((f"`{left}`", right) for left, right in records)).rstrip())
+    if options:
+        parts.append(_table(options).rstrip())
     return "\n\n".join(parts) + "\n"
 
 
+def _options(command: Any, path: str) -> list[Option]:
+    context = _context(command, path)
+    return [record for one in command.params if (record := one.get_help_record(context))]
+
+
+def _context(command: Any, path: str) -> Any:
+    return command.make_context(path, [], resilient_parsing=True)
+
+
+def _table(options: list[Option]) -> str:
+    return table(("option", "meaning"), ((f"`{left}`", right) for left, right in options))
+
+
 def _verbatim(block: str) -> str:
-    """Examples as a console shows them; exit codes as a sentence."""
-    head, _, lines = block.strip().partition("\n")
-    if not lines:
-        return head
-    commands = "\n".join(f"$ {line.strip()}" for line in lines.splitlines() if line.strip())
-    return code(commands, "console").rstrip()
+    """Examples as a console shows them; all else, such as exit codes, in one line."""
+    head, *lines = (line.strip() for line in block.strip().splitlines())
+    if head != EXAMPLES:
+        return " ".join((head, *lines))
+    return code("\n".join(f"$ {line}" for line in lines if line), "console").rstrip()

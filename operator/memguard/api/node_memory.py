@@ -24,7 +24,7 @@ from memguard.core.advice import MOST_ORDERS, Advice
 from memguard.core.model import Level, Moment, Record
 from memguard.core.policy import Mode
 
-#: More than ten would be no summary: `memguard top` on the node has them all.
+#: More than ten would be no summary.
 MOST_TOP = 10
 #: A limit that may be raised is, when this much of it is used, or when it will be reached within so long: a report, the
 #: API server and kubelet together take some seconds, more on a busy node.

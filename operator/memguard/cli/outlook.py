@@ -16,8 +16,8 @@ from memguard.core.select import Candidate, Ranking, judge, rank_node
 #: A limit that is reached within this time is worth a look: a person's time, the guard needs far less.
 SOON_SECONDS = 60.0
 
-#: Of a container; a node has a level (core/model).
-Alarm = Literal["ok", "warning", "danger"]
+#: Of a container; a node has others (core/model).
+ContainerLevel = Literal["ok", "warning", "danger"]
 
 
 class NodeOutlook(Record, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class ContainerOutlook(Record, frozen=True, kw_only=True):
     headroom_bytes: int | None
     limit_seconds: float | None
     score: int
-    level: Alarm
+    level: ContainerLevel
 
 
 class Outlook(Record, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ def _container(candidate: Candidate, ranking: Ranking, history: History, setting
 
 def _level(
     candidate: Candidate, ranking: Ranking, headroom: int | None, seconds: float | None, settings: Settings
-) -> Alarm:
+) -> ContainerLevel:
     near = _near_bytes(candidate.container.limit_bytes or 0, settings)
     if candidate is ranking.victim or (headroom is not None and headroom <= near):
         return "danger"

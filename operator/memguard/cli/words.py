@@ -52,8 +52,9 @@ def threshold(score: float | None, *, brief: bool = False) -> str:
 
 
 def many(count: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """`1 node`, `2 nodes`, `3 misses`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
 
 
 def times(count: int) -> str:

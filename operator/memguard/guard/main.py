@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from memguard.errors import ConfigError, MemguardError
+from memguard.errors import ConfigError, MemguardError, UnfitError
+
+if TYPE_CHECKING:
+    from memguard.guard.config import Config
 
 USAGE = """usage: memguard guard --standalone --config FILE [--check]
        memguard guard --socket PATH --peer-uid UID [--config FILE]
@@ -19,7 +22,7 @@ Without a rule that says Enforce it only observes.
   --peer-uid UID  the user that the agent runs as; nobody else is heard
   --supervise     wait for the death of the guard beside this process, and lift every line that it leaves
   --config FILE   the plan (standalone) and everything else, in TOML (docs/guard.md)
-  --check         read the configuration, say whether it is good, and stop
+  --check         read the configuration, say whether it is good and how many cgroups each pattern matches, and stop
 
 signals: SIGHUP reads the configuration again (a broken one leaves the last good one in force), SIGTERM stops.
 exit codes: 0 stopped as asked, 1 this machine cannot be guarded, 2 the configuration or the command line is wrong.
@@ -97,10 +100,32 @@ def _wrong(problem: str) -> ConfigError:
 def _check(path: str) -> int:
     from memguard.guard.config import load_config
 
-    load_config(path)
+    config = load_config(path)
     shown = path.encode(errors="backslashreplace").decode()  # a name need not be text
     print(f"{shown}: good")  # noqa: T201
+    _count(config)
     return 0
+
+
+def _count(config: Config) -> None:
+    """What the patterns match now. Nothing is no error: it may be still to come, or meant for another machine."""
+    from memguard.guard.census import census
+
+    try:
+        found = census(config)
+    except UnfitError as error:
+        _warn(f"whom the patterns match cannot be seen here: {error}")
+        return
+    for one in found:
+        if one.cgroups:
+            count = "1 cgroup matches" if one.cgroups == 1 else f"{one.cgroups} cgroups match"
+            print(f"{one.field}: {count} {one.glob!r} now")  # noqa: T201
+        else:
+            _warn(f"{one.field}: 0 cgroups match {one.glob!r} now. Compare it with systemd-cgls --all.")
+
+
+def _warn(words: str) -> None:
+    print(f"memguard guard: warning: {words}", file=sys.stderr)  # noqa: T201
 
 
 def _supervise(path: str | None) -> int:

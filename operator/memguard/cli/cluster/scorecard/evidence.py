@@ -117,6 +117,11 @@ def _words(hits: int, false_alarms: int, misses: int, mode: Mode | None) -> str:
         return "nothing happened: no evidence either way; go on observing"
     if mode == "Enforce":
         return "it enforces: these are what was observed before, or where it could not act"
+    if not hits + false_alarms:
+        return (
+            f"{many(misses, 'miss')}, nothing foreseen: if they were at containers' own limits, observing cannot "
+            "foresee them; try limit.guard in one namespace"
+        )
     told = (
         f"enforcing would have come before the kernel's OOM killer {hits} of {many(hits + misses, 'time')}, "
         f"and have ended something needlessly {many(false_alarms, 'time')}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, TopContainer
 from memguard.cli.cluster.stops import Stop, Stops, paused
-from memguard.cli.outlook import SOON_SECONDS, Alarm
+from memguard.cli.outlook import SOON_SECONDS, ContainerLevel
 from memguard.core.exclusion import BELOW_THRESHOLD
 from memguard.core.model import Bytes, Level, Moment, Record, container_title
 from memguard.core.policy import Mode
@@ -16,7 +16,7 @@ from memguard.core.policy import Mode
 Subject = Literal["nodes", "pods", "containers"]
 #: Of a silent node nobody knows: it comes before those that are known to be calm.
 _WORST_FIRST: dict[Level | None, int] = {"Critical": 0, "Tight": 1, None: 2, "Calm": 3}
-_ALARMS: tuple[Alarm, ...] = ("ok", "warning", "danger")
+_LEVELS: tuple[ContainerLevel, ...] = ("ok", "warning", "danger")
 
 
 class NodeStanding(Record, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class NodeStanding(Record, frozen=True, kw_only=True):
 class ContainerStanding(Record, frozen=True, kw_only=True):
     """One container, or one pod with `containers` of them: its highest score, all of its footprint.
 
-    `alarm` danger: it may be chosen, and its node's reserve is touched. warning: it may be chosen, or reaches its own
+    `level` danger: it may be chosen, and its node's reserve is touched. warning: it may be chosen, or reaches its own
     limit within a minute. `state` says it in words.
     """
 
@@ -64,7 +64,7 @@ class ContainerStanding(Record, frozen=True, kw_only=True):
     footprint_bytes: Bytes
     limit_bytes: Bytes | None
     limit_seconds: float | None
-    alarm: Alarm
+    level: ContainerLevel
     state: str
     age_seconds: float | None
     silent: bool
@@ -153,7 +153,7 @@ def _container(one: TopContainer, report: NodeMemory, now: datetime) -> Containe
         footprint_bytes=one.footprint_bytes,
         limit_bytes=one.limit_bytes,
         limit_seconds=one.limit_seconds,
-        alarm=_alarm(one, report),
+        level=_level(one, report),
         state=state(one),
         age_seconds=_age(report.status, now),
         silent=report.status.silent(now),
@@ -175,7 +175,7 @@ def _pod(members: list[ContainerStanding]) -> ContainerStanding:
         footprint_bytes=sum(one.footprint_bytes for one in members),
         limit_bytes=None if None in limits else sum(one or 0 for one in limits),
         limit_seconds=min(times, default=None),
-        alarm=max((one.alarm for one in members), key=_ALARMS.index),
+        level=max((one.level for one in members), key=_LEVELS.index),
         state=worst.state,
         age_seconds=worst.age_seconds,
         silent=worst.silent,
@@ -189,7 +189,7 @@ def state(one: TopContainer) -> str:
     return "below the threshold" if one.excluded.startswith(BELOW_THRESHOLD) else f"no: {one.excluded}"
 
 
-def _alarm(one: TopContainer, report: NodeMemory) -> Alarm:
+def _level(one: TopContainer, report: NodeMemory) -> ContainerLevel:
     if one.excluded is None:
         return "danger" if report.status.level == "Critical" else "warning"
     soon = one.limit_seconds is not None and one.limit_seconds <= SOON_SECONDS

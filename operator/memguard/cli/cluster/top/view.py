@@ -18,7 +18,7 @@ NODE_STYLES = {"Critical": BAD, "Tight": WARNING, "Calm": "", None: QUIET}
 NODE_NUMBERS = ("headroom", "available", "of", "pressure", "empty in", "score", "age")
 WIDE_NODE_NUMBERS = ("reserve", "threshold", "containers", "OOM kills")
 NUMBERS = ("memory", "limit", "limit in", "score", "threshold", "age", "containers")
-HELD = "A report holds the ten containers nearest to being chosen; `memguard top` on the node has them all."
+HELD = "A report holds the ten containers nearest to being chosen."
 
 
 def standing_view(standing: Standing, what: Subject, *, wide: bool, most: int | None = None) -> Group:
@@ -96,11 +96,11 @@ def _mode(node: NodeStanding) -> str:
 def _containers(containers: Iterable[ContainerStanding], what: Subject, *, wide: bool) -> Table:
     columns = ("namespace", "pod", "containers" if what == "pods" else "container")
     made = table(
-        *columns, "memory", "limit", "limit in", "score", *(("threshold",) if wide else ()), "alarm", "state", "node",
+        *columns, "memory", "limit", "limit in", "score", *(("threshold",) if wide else ()), "level", "state", "node",
         "age", numbers=NUMBERS,
     )  # fmt: skip
     for one in containers:
-        style = QUIET if one.silent else STYLES[one.alarm]
+        style = QUIET if one.silent else STYLES[one.level]
         made.add_row(*(cell(value, style) for value in _container(one, what, wide=wide)))
     return made
 
@@ -111,7 +111,7 @@ def _container(one: ContainerStanding, what: Subject, *, wide: bool) -> Iterator
     yield from (_size(one.footprint_bytes), _size(one.limit_bytes), until(one.limit_seconds), str(one.score))
     if wide:
         yield threshold(one.threshold_score, brief=True)
-    yield from (one.alarm, one.state, one.node, _age(one.age_seconds))
+    yield from (one.level, one.state, one.node, _age(one.age_seconds))
 
 
 def _size(count_bytes: int | None) -> str:
