@@ -124,7 +124,7 @@ def test_the_quick_start_is_followed_to_its_end(cluster: Cluster, reader: Reader
             if command.startswith(beginning) and "jsonpath" not in command:
                 assert [word for word in words if word not in said] == [], f"$ {command}\n{said}"
         if "lastState.terminated.reason" in command:
-            reasons.append(said)
+            reasons.append(said.strip())
         if command.startswith("kubectl memguard report"):
             assert "<!doctype html>" in reader.types("head -c 200 incident.html").lower()
     report.record("quick start seconds", {"all": round(sum(took.values()), 1)} | took)
