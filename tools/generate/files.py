@@ -7,21 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from e2e import images
-from tests.cli import golden, incident, records
+from tests.cli import golden, incident
 from tools import dashboards
 from tools.generate import alerts, chart, commands, cookbook, crds, kinds, metrics, readme, score
 from tools.pictures import drawings
 
-from memguard.cli.incident.page import raw
-
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE, REPORT = (ROOT / "docs" / "examples" / name for name in ("incident.jsonl", "report.json"))
+EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
 
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file with what it should hold; the README shows what is made before it."""
     yield EXAMPLE, "".join(json.dumps(line) + "\n" for line in incident.lines())
-    yield REPORT, raw(records.told()) + "\n"
     yield from golden.outputs()
     yield from score.outputs()
     yield from commands.outputs()

@@ -1,6 +1,4 @@
-"""The incident report, of docs/examples/report.json: the incident of docs/examples/incident.jsonl, ranked and recorded.
-
-How it ended in there is made up, like that incident itself.
+"""The incident report, of docs/examples/report.json: `kubectl memguard report` of a leak on a node of `make cluster`.
 
 With the font Inter installed (fonts-inter) the pictures look as they do in the docs.
 """
