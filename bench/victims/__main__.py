@@ -1,4 +1,4 @@
-"""`python -m bench.victims generate | judge`: see --help."""
+"""`python -m bench.victims measure | generate | judge`: see --help."""
 
 import argparse
 import json
@@ -8,9 +8,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.victims import baselines
 from bench.victims import judge as judging
+from bench.victims import report
 from bench.victims.corpus import KINDS, TEST_SEED, TRAIN_SEED, write_corpus
+from bench.victims.peers import PEERS
 
 FOLDER = Path("build/victims")
 COMMAND = ".venv/bin/memguard replay"
@@ -28,6 +29,13 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     shared.add_argument("--kinds", nargs="*", default=[], choices=list(KINDS), metavar="KIND")
 
+    measure = commands.add_parser(
+        "measure", parents=[shared], help="everybody on both corpora, the peers' triggers, and the ablation"
+    )
+    measure.add_argument("--per-kind", type=int, default=30)
+    measure.add_argument("--out", type=Path, default=report.COMMITTED, help="the report (default: %(default)s)")
+    measure.set_defaults(run=_measure)
+
     generate = commands.add_parser("generate", parents=[shared], help="write the train and test corpora")
     generate.add_argument("--out", type=Path, default=FOLDER)
     generate.add_argument("--per-kind", type=int, default=10)
@@ -39,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument(
         "--command", default=COMMAND, help="gets the trace and `-o json` appended (default: %(default)s)"
     )
-    guard.add_argument("--baseline", choices=[*baselines.RANKERS, "all"])
+    guard.add_argument("--peer", choices=list(PEERS), help="the ranking of a peer, at the shared trigger")
     judge.add_argument("--json", type=Path, help="write the report here")
     judge.add_argument("--misses", action="store_true", help="list the incidents that went wrong")
     judge.add_argument("--gate", action="store_true", help="exit 1 unless the issue's bounds hold")
@@ -64,11 +72,9 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    if options.baseline == "all":
-        return _judge_baselines(options)
     guard = judging.Guard("command", options.command)
-    if options.baseline:
-        guard = judging.Guard("baseline", options.baseline)
+    if options.peer:
+        guard = judging.Guard("peer", options.peer)
     begin = time.monotonic()
     judged = judging.run(guard, options.corpus, options.jobs, options.kinds)
     verdicts = [verdict for _, _, verdict in judged]
@@ -86,12 +92,8 @@ def _judge(options: argparse.Namespace) -> int:
     return 0
 
 
-def _judge_baselines(options: argparse.Namespace) -> int:
-    rows = []
-    for name in baselines.RANKERS:
-        judged = judging.run(judging.Guard("baseline", name), options.corpus, options.jobs, options.kinds)
-        rows.append(judging.summarise(name, [verdict for _, _, verdict in judged]))
-    print(judging.table(rows))
+def _measure(options: argparse.Namespace) -> int:
+    print("\n".join(report.measure(options.per_kind, options.jobs, options.kinds or list(KINDS), options.out)))
     return 0
 
 
