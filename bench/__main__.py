@@ -10,6 +10,7 @@ from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
 from bench.kernel.docs import document
 from bench.scale import main as scale
+from bench.victims import docs as victims_docs
 from bench.victims.__main__ import main as victims
 
 
@@ -23,13 +24,18 @@ def _judge() -> int:
     return victims(["generate"]) or victims(["judge", "--gate"])
 
 
+def _document() -> int:
+    victims_docs.document()
+    return document()
+
+
 BENCHES: dict[str, Callable[[list[str]], int]] = {
     "kernel": kernel,
     "ablation": ablations,
     "benign": benign,
     "victims": victims,
     "scale": scale,
-    "docs": lambda _: document(),
+    "docs": lambda _: _document(),
 }
 
 

@@ -20,6 +20,8 @@ from bench.victims.triggers import DAEMONS
 from bench.victims.verdict import Summary, Verdict, summarise
 
 COMMITTED = Path(__file__).with_name("report.json")
+#: What the figures depend on.
+MEASURED = ("operator/memguard/core", "bench/victims/*.py")
 SETS = {"train": TRAIN_SEED, "test": TEST_SEED}
 US = "memguard"
 #: No peers: they are there to be compared with.
@@ -64,7 +66,7 @@ def measure(per_kind: int, jobs: int, kinds: Sequence[str], out: Path) -> Iterat
     with ProcessPoolExecutor(jobs) as pool:
         verdicts = list(pool.map(judged, cases, chunksize=4))
     report = {
-        "commit": commit(),
+        "commit": commit(measured=MEASURED),
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
         "perKind": per_kind,
         "seeds": SETS,

@@ -1,12 +1,14 @@
 """When each peer would act by itself: its documented trigger, as far as a snapshot shows what it reads.
 
 Defaults, except that systemd-oomd is told to watch all pods and koordlet is switched on: by default neither does
-anything. Not here: Katalyst (its watermarks are of /proc/zoneinfo's zones, and most of its rules spare whoever is not
+anything. kubelet's 100 MiB are less than what is left at exhaustion on nodes over 10 GiB, so it stands here with 5 %
+as well, as in the example of Kubernetes' documentation (95 % utilisation, node-pressure-eviction). Not here: Katalyst (its watermarks are of /proc/zoneinfo's zones, and most of its rules spare whoever is not
 of its class `reclaimed`) and Talos' first branch (stalls of system.slice alone); neither is in a snapshot.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 from bench.victims.peers import working_set
@@ -68,15 +70,16 @@ def swap_and_memory_short() -> Trigger:
     return lambda view: _has_swap(view) and _swap_free(view) < 0.10 and _available(view) < 0.10
 
 
-def kubelet() -> Trigger:
-    """memory.available<100Mi: the node's memory without the working set, and the same under kubepods' own limit."""
+def kubelet(ratio: float = 0.0) -> Trigger:
+    """memory.available<100Mi, or a share: the node's memory without the working set, and so under kubepods' limit."""
 
     def due(view: View) -> bool:
         memory = view.node["memory"]
         inactive = sum(c["memory"]["inactiveFileBytes"] for c in view.containers)
         pods = sum(working_set(c) for c in view.containers)
         allocatable = next(cgroup["maxBytes"] for cgroup in view.cgroups if cgroup["kind"] == "kubepods")
-        return bool(min(memory["freeBytes"] + inactive, allocatable - pods) < 100 * MIB)
+        least = ratio * memory["totalBytes"] or 100 * MIB
+        return bool(min(memory["freeBytes"] + inactive, allocatable - pods) < least)
 
     return due
 
@@ -136,5 +139,6 @@ DAEMONS = {
     ),
     "talos": (Habit("talos", stalled(0.75, 0, inf), poll_seconds=0.5, hold_seconds=10),),
     "kubelet": (Habit("kubelet", kubelet, poll_seconds=10),),
+    "kubelet-5%": (Habit("kubelet", partial(kubelet, 0.05), poll_seconds=10),),
     "koordlet": (Habit("koordlet", koordlet, poll_seconds=1, hold_seconds=4, burst=True),),
 }

@@ -196,6 +196,8 @@ def test_kubelet_looks_at_the_node_and_at_allocatable() -> None:
     due = triggers.kubelet()
     assert due(short(0.006))
     assert not due(short(0.007))
+    assert triggers.kubelet(0.05)(short(0.049))
+    assert not triggers.kubelet(0.05)(short(0.051))
     full = short(0.5)
     full.cgroups[0]["maxBytes"] = 8050 * MIB
     assert due(full)
