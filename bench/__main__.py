@@ -21,12 +21,14 @@ def all_of_them(argv: list[str]) -> int:
 
 
 def _judge() -> int:
-    return victims(["generate"]) or victims(["judge", "--gate"])
+    return victims(["measure"]) or victims(["generate"]) or victims(["judge", "--gate"])
 
 
 def _document() -> int:
     victims_docs.document()
-    return document()
+    if document():
+        print("python -m bench docs: no build/kernel-report.json, so the tables of the real kernel stay as they are")
+    return 0
 
 
 BENCHES: dict[str, Callable[[list[str]], int]] = {

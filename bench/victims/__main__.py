@@ -14,6 +14,7 @@ from bench.victims.corpus import KINDS, TEST_SEED, TRAIN_SEED, write_corpus
 from bench.victims.peers import PEERS
 
 FOLDER = Path("build/victims")
+PER_KIND = 30
 COMMAND = ".venv/bin/memguard replay"
 
 
@@ -32,8 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     measure = commands.add_parser(
         "measure", parents=[shared], help="everybody on both corpora, the peers' triggers, and the ablation"
     )
-    measure.add_argument("--per-kind", type=int, default=30)
-    measure.add_argument("--out", type=Path, default=report.COMMITTED, help="the report (default: %(default)s)")
+    measure.add_argument("--per-kind", type=int, default=PER_KIND)
+    measure.add_argument(
+        "--out", type=Path, help=f"the report (default: bench/victims/report.json; of a part: {FOLDER}/report.json)"
+    )
     measure.set_defaults(run=_measure)
 
     generate = commands.add_parser("generate", parents=[shared], help="write the train and test corpora")
@@ -93,7 +96,10 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    print("\n".join(report.measure(options.per_kind, options.jobs, options.kinds or list(KINDS), options.out)))
+    whole = not options.kinds and options.per_kind >= PER_KIND
+    out = options.out or (report.COMMITTED if whole else FOLDER / "report.json")
+    for line in report.measure(options.per_kind, options.jobs, options.kinds or list(KINDS), out):
+        print(line, flush=True)
     return 0
 
 

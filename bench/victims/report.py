@@ -22,6 +22,7 @@ from bench.victims.verdict import Summary, Verdict, summarise
 COMMITTED = Path(__file__).with_name("report.json")
 #: What the figures depend on.
 MEASURED = ("operator/memguard/core", "bench/victims/*.py")
+TOLD_EVERY = 100
 SETS = {"train": TRAIN_SEED, "test": TEST_SEED}
 US = "memguard"
 #: No peers: they are there to be compared with.
@@ -63,19 +64,24 @@ def measure(per_kind: int, jobs: int, kinds: Sequence[str], out: Path) -> Iterat
     cases = [
         Case(corpus, kind, seed + turn) for corpus, seed in SETS.items() for kind in kinds for turn in range(per_kind)
     ]
+    measured, verdicts = commit(measured=MEASURED), []
     with ProcessPoolExecutor(jobs) as pool:
-        verdicts = list(pool.map(judged, cases, chunksize=4))
+        for found in pool.map(judged, cases, chunksize=4):
+            verdicts.append(found)
+            if len(verdicts) % TOLD_EVERY == 0:
+                yield f"{len(verdicts)} of {len(cases)} incidents"
     report = {
-        "commit": commit(measured=MEASURED),
+        "commit": measured,
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
         "perKind": per_kind,
         "seeds": SETS,
         **figures(cases, verdicts),
     }
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(dumped(report), encoding="utf-8")
     yield from (f"{'holds' if claim['holds'] else 'FAILS':6} {claim['claim']}: {claim['measured']}"
                 for claim in report["claims"])  # fmt: skip
-    yield f"{len(cases)} incidents, {out}"
+    yield f"{len(cases)} incidents, written to {out}"
 
 
 def figures(cases: Sequence[Case], verdicts: Sequence[Verdicts]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """When each peer would act by itself: its documented trigger, as far as a snapshot shows what it reads.
 
 Defaults, except that systemd-oomd is told to watch all pods and koordlet is switched on: by default neither does
-anything. kubelet's 100 MiB are less than what is left at exhaustion on nodes over 10 GiB, so it stands here with 5 %
-as well, as in the example of Kubernetes' documentation (95 % utilisation, node-pressure-eviction). Not here: Katalyst (its watermarks are of /proc/zoneinfo's zones, and most of its rules spare whoever is not
-of its class `reclaimed`) and Talos' first branch (stalls of system.slice alone); neither is in a snapshot.
+anything. kubelet's 100 MiB are less than what is left at exhaustion on nodes over 10 GiB, so it stands here with 5 % as
+well, the example of Kubernetes' documentation (node-pressure eviction: 95 % utilisation). Not here: Katalyst (its
+watermarks are of /proc/zoneinfo's zones, and most of its rules spare whoever is not of its class `reclaimed`) and
+Talos' first branch (stalls of system.slice alone); neither is in a snapshot.
 """
 
 from collections.abc import Callable
