@@ -14,9 +14,13 @@ CHANGES = {"without": 0.0, "halved": 0.5, "doubled": 2.0}
 def variants() -> Iterator[tuple[str, dict[str, float]]]:
     """Name and weights of each: one factor changed, or all that do not lead left out."""
     for factor in FACTORS:
-        for change, times in CHANGES.items():
-            yield f"{factor.name} {change}", {factor.name: WEIGHTS[factor.name] * times}
+        yield from changed(factor.name)
     yield "leading only", {name: 0.0 for name in WEIGHTS if name not in LEADING}
+
+
+def changed(name: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """One factor left out, halved and doubled."""
+    return ((f"{name} {change}", {name: WEIGHTS[name] * times}) for change, times in CHANGES.items())
 
 
 def changes(before: Sequence[Verdict], after: Sequence[Verdict]) -> tuple[int, int]:

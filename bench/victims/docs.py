@@ -9,7 +9,7 @@ from typing import Any
 from bench.kernel.runs import ROOT
 from bench.victims import ablation
 from bench.victims.peers import PEERS
-from bench.victims.report import COMMITTED, ITSELF, RANKING, US, YARDSTICKS, best_peer, pick, share, told
+from bench.victims.report import COMMITTED, ITSELF, RANKING, UNKNOWN, US, YARDSTICKS, best_peer, pick, share, told
 from bench.victims.triggers import DAEMONS
 from tools.markdown import filled, table
 
@@ -23,6 +23,8 @@ COLUMNS = {
 OWN_COLUMNS = {"right": "right %", "tooLate": "too late %", "needless": "false kills %"} | COLUMNS
 #: The columns of the table of all kinds.
 SHOWN = ("kernel", "earlyoom", "oomd", "kubelet", "kubelet-no-priority", "koordlet", "kernel-whole")
+
+BLIND = "memguard, requests unknown"
 
 Report = dict[str, Any]
 
@@ -42,8 +44,9 @@ def pages() -> Iterator[tuple[Path, str]]:
 
 def _part(report: Report, name: str) -> str:
     parts = {
-        "claims": _claims, "ranking": _ranking, "daemons": _daemons, "kinds": _kinds, "calm": _calm,
-        "factors": partial(_factors, part=ITSELF), "ranking_factors": partial(_factors, part=RANKING), "short": _short,
+        "claims": _claims, "ranking": _ranking, "daemons": _daemons, "kinds": _kinds, "calm": _calm, "short": _short,
+        "factors": partial(_factors, part=ITSELF), "blind_factors": partial(_factors, part=UNKNOWN),
+        "ranking_factors": partial(_factors, part=RANKING),
     }  # fmt: skip
     return parts[name](report)
 
@@ -76,11 +79,18 @@ def _ranking(report: Report) -> str:
 
 def _daemons(report: Report) -> str:
     def row(guard: str) -> tuple[str, ...]:
-        (test,) = pick(report["rows"], corpus="test", part=ITSELF, guard=guard, kind="all")
+        (test,) = _by_itself(report, guard)
         ahead = f"{test['aheadSeconds']:.1f}" if "aheadSeconds" in test else "-"
         return _named(guard), *(told(test, figure) for figure in OWN_COLUMNS), ahead
 
-    return table(("by its own trigger", *OWN_COLUMNS.values(), "ahead s"), map(row, (US, *DAEMONS)))
+    guards = (guard for guard in (US, BLIND, *DAEMONS) if _by_itself(report, guard))
+    return table(("by its own trigger", *OWN_COLUMNS.values(), "ahead s"), map(row, guards))
+
+
+def _by_itself(report: Report, guard: str) -> list[Report]:
+    if guard == BLIND:
+        return pick(report["ablation"], corpus="test", part=UNKNOWN, variant="")
+    return pick(report["rows"], corpus="test", part=ITSELF, guard=guard, kind="all")
 
 
 def _of(report: Report, part: str, kind: str) -> list[Report]:
@@ -131,9 +141,11 @@ def _short(report: Report) -> str:
 def _factors(report: Report, part: str) -> str:
     """What each change does to the hit rate, in points, in how many incidents it helps and hurts, and to the cost."""
     head = ["factor", "weight", *(f"{change}, {corpus}" for change in ablation.CHANGES for corpus in report["seeds"])]
-    rows = [(name, f"{weight:g}", *_moves(report, part, name)) for name, weight in WEIGHTS.items()]
-    alone = [_moved(report, part, corpus, "leading only") for corpus in report["seeds"]]
-    rows.append((f"{', '.join(ablation.LEADING)} alone", "", *alone, *[""] * (len(head) - 2 - len(alone))))
+    judged = {row["variant"].partition(" ")[0] for row in pick(report["ablation"], part=part)}
+    rows = [(name, f"{WEIGHTS[name]:g}", *_moves(report, part, name)) for name in WEIGHTS if name in judged]
+    if "leading" in judged:
+        alone = [_moved(report, part, corpus, "leading only") for corpus in report["seeds"]]
+        rows.append((f"{', '.join(ablation.LEADING)} alone", "", *alone, *[""] * (len(head) - 2 - len(alone))))
     return table(head, rows)
 
 
@@ -149,6 +161,6 @@ def _moved(report: Report, part: str, corpus: str, variant: str) -> str:
     right, needless, cost = (share(changed, name) - share(before, name) for name in ("right", "needless", "costRatio"))
     if not (changed["better"] or changed["worse"] or round(cost, 2)):
         return "="
-    kills = f", false kills {100 * needless:+.1f}" if round(needless, 3) and part == ITSELF else ""
+    kills = f", false kills {100 * needless:+.1f}" if round(needless, 3) and part != RANKING else ""
     costs = f", {cost:+.2f} x" if round(cost, 2) else ""
     return f"{100 * right:+.1f} ({changed['better']}:{changed['worse']}){kills}{costs}"

@@ -26,11 +26,15 @@ DOCUMENTED: Weights = {}
 
 
 class Ours:
-    """memguard on one incident: `lines` as its guard would read them, with readings missing; `trace` for the books."""
+    """memguard on one incident: `lines` as its guard would read them, with readings missing; `trace` for the books.
 
-    def __init__(self, lines: Iterable[bytes], trace: Trace) -> None:
+    Without `requests` it knows nobody's: as on a machine without Kubernetes.
+    """
+
+    def __init__(self, lines: Iterable[bytes], trace: Trace, *, requests: bool = True) -> None:
         self._trace = trace
-        self._readings = [line for line in decode_lines(lines) if isinstance(line, Reading)]
+        readings = (line for line in decode_lines(lines) if isinstance(line, Reading))
+        self._readings = [reading if requests else _without_requests(reading) for reading in readings]
         self._histories = list(_observed(self._readings))
 
     def by_itself(self, weights: Weights = DOCUMENTED) -> list[Decision]:
@@ -86,6 +90,12 @@ def _grown(container: Container, by: int) -> Container:
     anon = None if memory.anon_bytes is None else memory.anon_bytes + by
     grown = msgspec.structs.replace(memory, anon_bytes=anon, current_bytes=memory.current_bytes + by)
     return msgspec.structs.replace(container, memory=grown) if by else container
+
+
+def _without_requests(reading: Reading) -> Reading:
+    """The class goes too: BestEffort would say that there is none."""
+    containers = tuple(msgspec.structs.replace(c, request_bytes=None, qos=None) for c in reading.snapshot.containers)
+    return msgspec.structs.replace(reading, snapshot=msgspec.structs.replace(reading.snapshot, containers=containers))
 
 
 def _observed(readings: Sequence[Reading]) -> Iterable[tuple[History, bool]]:

@@ -29,6 +29,8 @@ US = "memguard"
 YARDSTICKS = ("largest", "kernel-whole")
 #: At one trigger that all share, only whom they choose differs; or each by its own trigger and pace.
 RANKING, ITSELF = "ranking", "itself"
+#: memguard by itself where nobody's request is known.
+UNKNOWN = "unknown"
 
 #: By part (ranking, itself, or a variant of the ablation and a part) and guard.
 Verdicts = dict[tuple[str, str], Verdict]
@@ -56,7 +58,16 @@ def judged(case: Case) -> Verdicts:
         ask = ours.next(weights)
         found[f"{name}{RANKING}", US] = verdict(trace, ours.at_shared_trigger(weights), ask)
         found[f"{name}{ITSELF}", US] = verdict(trace, ours.by_itself(weights), ask)
-    return found
+    return found | _blind(incident.lines, trace)
+
+
+def _blind(lines: list[bytes], trace: Trace) -> Verdicts:
+    ours = Ours(lines, trace, requests=False)
+    leading = (variant for name in ablation.LEADING for variant in ablation.changed(name))
+    return {
+        (f"{name}{UNKNOWN}", US): verdict(trace, ours.by_itself(weights), ours.next(weights))
+        for name, weights in (("", {}), *leading)
+    }
 
 
 def measure(per_kind: int, jobs: int, kinds: Sequence[str], out: Path) -> Iterator[str]:
@@ -123,9 +134,10 @@ def _camel(name: str) -> str:
 
 
 def _ablation(corpus: str, verdicts: Sequence[Verdicts]) -> Iterator[Row]:
-    for name in ("", *(name for name, _ in ablation.variants())):
-        for part in (RANKING, ITSELF):
-            before = [found[part, US] for found in verdicts]
+    names = ("", *(name for name, _ in ablation.variants()))
+    for part in (RANKING, ITSELF, UNKNOWN):
+        before = [found[part, US] for found in verdicts]
+        for name in (name for name in names if (f"{name}{part}", US) in verdicts[0]):
             after = [found[f"{name}{part}", US] for found in verdicts]
             better, worse = ablation.changes(before, after)
             row = _plain(summarise(name, after))

@@ -134,6 +134,15 @@ def test_memguard_here_decides_as_its_command_does(tmp_path: Path) -> None:
     assert ours.by_itself() == decisions_of(json.loads(ran.stdout)) != []
 
 
+def test_without_requests_nobody_is_over_or_under_one() -> None:
+    """Entitled growth: with requests the squatter dies, without them whoever grows."""
+    incident = tell("entitled-growth", 0)
+    trace = Trace(tell("entitled-growth", 0, complete=True).lines, incident.truth)
+    knowing, blind = (Ours(incident.lines, trace, requests=known).at_shared_trigger()[0] for known in (True, False))
+    assert knowing.victim in trace.truth.culprits
+    assert blind.victim not in trace.truth.culprits
+
+
 def test_the_score_alone_chooses_at_the_shared_trigger(case: tuple[Trace, Ours]) -> None:
     trace, ours = case
     decisions = ours.at_shared_trigger()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bench.victims import docs, report
 from bench.victims.__main__ import main
+from bench.victims.ablation import LEADING
 from bench.victims.peers import PEERS
 from bench.victims.report import COMMITTED, ITSELF, RANKING, US, best_peer, pick, share, told
 from bench.victims.triggers import DAEMONS
@@ -101,11 +102,16 @@ def test_everybody_is_judged_on_every_kind_of_both_corpora(measured: dict[str, A
 
 def test_a_change_of_nothing_turns_nothing(measured: dict[str, Any]) -> None:
     same = pick(measured["ablation"], variant="")
-    assert len(same) == 4
+    assert len(same) == 6
     assert all((one["better"], one["worse"]) == (0, 0) for one in same)
     (ours,) = pick(measured["rows"], corpus="test", part=ITSELF, guard=US, kind="all")
     (itself,) = pick(same, corpus="test", part=ITSELF)
     assert ours["costRatio"] == itself["costRatio"]
+
+
+def test_where_no_request_is_known_the_leading_factors_are_changed(measured: dict[str, Any]) -> None:
+    blind = pick(measured["ablation"], corpus="test", part=report.UNKNOWN)
+    assert {one["variant"].partition(" ")[0] for one in blind} == {"", *LEADING}
 
 
 def test_the_report_is_json_with_a_row_a_line() -> None:
