@@ -114,6 +114,7 @@ def test_the_cheapest_right_victim_frees_nothing_beyond(case: tuple[Trace, Ours]
     assert (found.over_freed_ratio, found.victims, found.right) == (0.0, 1, True)
 
 
+@pytest.mark.row("G2")
 def test_memguard_here_decides_as_its_replay_does(case: tuple[Trace, Ours]) -> None:
     """From the first snapshot on, under the documented weights and under others."""
     trace, ours = case
@@ -152,6 +153,7 @@ def test_the_score_alone_chooses_at_the_shared_trigger(case: tuple[Trace, Ours])
         assert decisions[0].taken_at == trace.at[first]
 
 
+@pytest.mark.row("S10")
 def test_the_ablation_changes_each_factor_three_ways() -> None:
     found = dict(ablation.variants())
     assert len(found) == 3 * len(FACTORS) + 1
