@@ -118,10 +118,10 @@ def fingerprint(root: Path = ROOT) -> str:
     return digest.hexdigest()[:16]
 
 
-def commit(root: Path = ROOT) -> str:
+def commit(root: Path = ROOT, measured: Iterable[str] = (*MEASURED, *MEASURED_FILES)) -> str:
     """The commit that is checked out, "+" when what is measured differs from it."""
     head = _git(root, "rev-parse", "--short=12", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", *MEASURED, *MEASURED_FILES)
+    changed = _git(root, "status", "--porcelain", "--", *measured)
     return f"{head}{'+' if changed else ''}" if head else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.victims generate | judge`: see --help."""
+"""`python -m bench.victims measure | generate | judge`: see --help."""
 
 import argparse
 import json
@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.victims import baselines
 from bench.victims import judge as judging
+from bench.victims import report
 from bench.victims.corpus import KINDS, TEST_SEED, TRAIN_SEED, write_corpus
+from bench.victims.peers import PEERS
 
 FOLDER = Path("build/victims")
+PER_KIND = 30
 COMMAND = ".venv/bin/memguard replay"
 
 
@@ -28,6 +30,15 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     shared.add_argument("--kinds", nargs="*", default=[], choices=list(KINDS), metavar="KIND")
 
+    measure = commands.add_parser(
+        "measure", parents=[shared], help="everybody on both corpora, the peers' triggers, and the ablation"
+    )
+    measure.add_argument("--per-kind", type=int, default=PER_KIND)
+    measure.add_argument(
+        "--out", type=Path, help=f"the report (default: bench/victims/report.json; of a part: {FOLDER}/report.json)"
+    )
+    measure.set_defaults(run=_measure)
+
     generate = commands.add_parser("generate", parents=[shared], help="write the train and test corpora")
     generate.add_argument("--out", type=Path, default=FOLDER)
     generate.add_argument("--per-kind", type=int, default=10)
@@ -39,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument(
         "--command", default=COMMAND, help="gets the trace and `-o json` appended (default: %(default)s)"
     )
-    guard.add_argument("--baseline", choices=[*baselines.RANKERS, "all"])
+    guard.add_argument("--peer", choices=list(PEERS), help="the ranking of a peer, at the shared trigger")
     judge.add_argument("--json", type=Path, help="write the report here")
     judge.add_argument("--misses", action="store_true", help="list the incidents that went wrong")
     judge.add_argument("--gate", action="store_true", help="exit 1 unless the issue's bounds hold")
@@ -64,11 +75,9 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    if options.baseline == "all":
-        return _judge_baselines(options)
     guard = judging.Guard("command", options.command)
-    if options.baseline:
-        guard = judging.Guard("baseline", options.baseline)
+    if options.peer:
+        guard = judging.Guard("peer", options.peer)
     begin = time.monotonic()
     judged = judging.run(guard, options.corpus, options.jobs, options.kinds)
     verdicts = [verdict for _, _, verdict in judged]
@@ -86,12 +95,11 @@ def _judge(options: argparse.Namespace) -> int:
     return 0
 
 
-def _judge_baselines(options: argparse.Namespace) -> int:
-    rows = []
-    for name in baselines.RANKERS:
-        judged = judging.run(judging.Guard("baseline", name), options.corpus, options.jobs, options.kinds)
-        rows.append(judging.summarise(name, [verdict for _, _, verdict in judged]))
-    print(judging.table(rows))
+def _measure(options: argparse.Namespace) -> int:
+    whole = not options.kinds and options.per_kind >= PER_KIND
+    out = options.out or (report.COMMITTED if whole else FOLDER / "report.json")
+    for line in report.measure(options.per_kind, options.jobs, options.kinds or list(KINDS), out):
+        print(line, flush=True)
     return 0
 
 

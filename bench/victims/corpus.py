@@ -84,22 +84,23 @@ class UntoldError(Exception):
     """No attempt at this kind and seed gave a trace within its plan."""
 
 
-def tell(kind: str, seed: int) -> Incident:
-    """The incident of this kind and seed, always the same one."""
+def tell(kind: str, seed: int, *, complete: bool = False) -> Incident:
+    """The incident of this kind and seed, always the same one; `complete`: the same, with no reading left out."""
     for attempt in range(ATTEMPTS):
         rng = random.Random(f"{kind}/{seed}/{attempt}")
-        incident = _tell_once(kind, seed, KINDS[kind](rng), rng)
+        incident = _tell_once(kind, seed, KINDS[kind](rng), rng, complete=complete)
         if incident is not None:
             return incident
     raise UntoldError(f"{kind}, seed {seed}: no trace within the plan in {ATTEMPTS} attempts; loosen the story")
 
 
-def _tell_once(kind: str, seed: int, plan: Plan, rng: random.Random) -> Incident | None:
+def _tell_once(kind: str, seed: int, plan: Plan, rng: random.Random, *, complete: bool) -> Incident | None:
     """Runs the plan until memory is exhausted or its time is over; None where it did not come out as planned."""
     node = plan.scene.ready(cache_full=plan.cache_full, hot=plan.scene.share(plan.hot))
     node.stall_noise = plan.stall_noise
     origin = BEGINNING + timedelta(seconds=rng.uniform(0, 200 * 86400))
-    writer = Writer(node, plan.scene.name, origin, choose_omitted(rng, plan.keep))
+    omitted = choose_omitted(rng, plan.keep)
+    writer = Writer(node, plan.scene.name, origin, frozenset() if complete else omitted)
     lines: list[bytes] = []
     shares: list[float] = []
     drop = 0.04 if rng.random() < 0.1 else 0.0

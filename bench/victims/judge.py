@@ -1,6 +1,7 @@
 """Runs a guard over a corpus and prints how well it chose: the command line's judge.
 
-A guard is a command that reads a trace and prints formats.md's replay JSON, or one of the baselines.
+A guard is a command that reads a trace and prints formats.md's replay JSON, or the ranking of a peer, which gets the
+same incident with no reading left out.
 """
 
 import json
@@ -15,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.victims import baselines
-from bench.victims.corpus import KINDS, Truth, read_corpus, read_lines
+from bench.victims.corpus import KINDS, Truth, read_corpus, tell
+from bench.victims.play import at_shared_trigger
+from bench.victims.trace import Trace
 from bench.victims.verdict import Decision, Rate, Summary, Verdict, judge, summarise
 
 # What issue 3 asks for, as bounds on the rates over a whole corpus.
@@ -26,14 +28,14 @@ COMMAND_TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Who is judged: `kind` is command or baseline; `name` the command line or the ranker."""
+    """Who is judged: `kind` is command or peer; `name` the command line or the ranking."""
 
     kind: str
     name: str
 
     def decide(self, trace: Path, truth: Truth) -> list[Decision]:
-        if self.kind == "baseline":
-            return list(baselines.decide(self.name, read_lines(trace), truth))
+        if self.kind == "peer":
+            return at_shared_trigger(self.name, Trace(tell(truth.kind, truth.seed, complete=True).lines, truth))
         command = [*shlex.split(self.name), str(trace), "-o", "json"]
         done = subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT_SECONDS, check=False)
         if done.returncode != 0:
@@ -88,7 +90,7 @@ def table(rows: list[Summary]) -> str:
 
 def _row(row: Summary) -> tuple[str, ...]:
     rates = (row.right, row.forbidden, row.too_late, row.needless)
-    means = (row.victims, row.ahead_seconds, row.cost_ratio)
+    means = (row.victims and row.victims.mean, row.ahead_seconds, row.cost_ratio and row.cost_ratio.mean)
     return (
         row.label,
         str(row.incidents),

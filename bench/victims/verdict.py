@@ -1,6 +1,7 @@
 """Judges the decisions of one guard on one incident, and sums verdicts up with intervals."""
 
 import math
+import random
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,25 @@ LETHAL = frozenset({"kill", "terminate", "evict"})
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a guard decided: `victim` is a container id (or a pod uid when it evicts)."""
+    """What a guard decided: `victim` is a container id, or a pod's uid: then all its containers die.
+
+    `by_kernel`: the guard came too late or knew nobody, and the kernel chose.
+    """
 
     taken_at: datetime
     victim: str
     action: str = "kill"
+    by_kernel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one incident says about a guard. `ahead_seconds`: from the first victim to exhaustion."""
+    """What one incident says about a guard.
+
+    `ahead_seconds`: from the first victim to exhaustion. `cost_ratio`: what all victims cost over what the cheapest
+    right one would. `over_freed_ratio`: what they freed beyond what that one would have, as a share of the domain
+    (where nobody should die: all that they freed).
+    """
 
     kind: str
     seed: int
@@ -37,14 +47,23 @@ class Verdict:
     ahead_seconds: float | None
     cost_ratio: float | None
     first_role: str | None
+    over_freed_ratio: float | None = None
 
 
-def judge(truth: Truth, decisions: Iterable[Decision]) -> Verdict:
-    """A decision at or after the snapshot in which memory was exhausted came too late and is no merit."""
+def judge(
+    truth: Truth, decisions: Iterable[Decision], further: Sequence[Decision] = (), over_freed_ratio: float | None = None
+) -> Verdict:
+    """A decision at or after the snapshot in which memory was exhausted came too late and is no merit.
+
+    `further`: who would die after the trace's end, until a right one has; these count as victims and cost, and as
+    forbidden where the guard chose them. Without them both are lower bounds, and there is no cost for who is too late.
+    """
     lethal = sorted((d for d in decisions if d.action in LETHAL), key=lambda d: d.taken_at)
     end = datetime.fromisoformat(truth.exhausted_at) if truth.exhausted_at else None
     early = [d for d in lethal if end is None or d.taken_at < end]
-    dead = [who for d in lethal for who in victims_of(truth, d)]
+    everyone = [*lethal, *further]
+    dead = dict.fromkeys(who for d in everyone for who in victims_of(truth, d))
+    chosen = {who for d in everyone if not d.by_kernel for who in victims_of(truth, d)}
     first = victims_of(truth, early[0]) if early else []
     oracle = min((truth.cost[who] for who in truth.culprits), default=None)
     return Verdict(
@@ -52,15 +71,20 @@ def judge(truth: Truth, decisions: Iterable[Decision]) -> Verdict:
         seed=truth.seed,
         needs_victim=truth.needs_victim,
         right=truth.needs_victim and bool(set(first) & set(truth.culprits)),
-        forbidden=bool(set(dead) & set(truth.forbidden)),
+        forbidden=bool(chosen & set(truth.forbidden)),
         too_late=truth.needs_victim and not early,
         needless=not truth.needs_victim and bool(lethal),
-        victims=len(lethal),
-        futile=sum(d.action != "evict" and d.victim in truth.outlives_container for d in lethal),
+        victims=len(everyone),
+        futile=sum(d.action != "evict" and _outlived(truth, d) for d in lethal),
         ahead_seconds=(end - early[0].taken_at).total_seconds() if end and early else None,
-        cost_ratio=sum(truth.cost[who] for who in dead) / oracle if oracle and early else None,
+        cost_ratio=sum(truth.cost[who] for who in dead) / oracle if oracle and (early or further) else None,
         first_role=truth.roles[first[0]] if first else None,
+        over_freed_ratio=over_freed_ratio,
     )
+
+
+def _outlived(truth: Truth, decision: Decision) -> bool:
+    return bool(set(victims_of(truth, decision)) & set(truth.outlives_container))
 
 
 def victims_of(truth: Truth, decision: Decision) -> list[str]:
@@ -97,6 +121,29 @@ def wilson(count: int, of: int, z: float = 1.96) -> Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over incidents with its 95 % interval."""
+
+    of: int
+    mean: float
+    low: float
+    high: float
+
+
+RESAMPLES = 1000
+
+
+def bootstrap(values: Sequence[float], resamples: int = RESAMPLES) -> Mean | None:
+    """B. Efron's percentile interval (1979): costs are skewed, so no normal one. None without values."""
+    if not values:
+        return None
+    rng, of = random.Random(0), len(values)
+    means = sorted(sum(rng.choices(values, k=of)) / of for _ in range(resamples))
+    at = [means[min(round(part * resamples), resamples - 1)] for part in (0.025, 0.975)]
+    return Mean(of, statistics.fmean(values), *at)
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One row: a kind, or all kinds that need a victim, or all that don't."""
 
@@ -106,19 +153,19 @@ class Summary:
     forbidden: Rate
     too_late: Rate
     needless: Rate
-    victims: float | None
+    victims: Mean | None
     ahead_seconds: float | None
-    cost_ratio: float | None
+    cost_ratio: Mean | None
+    over_freed_ratio: Mean | None
     futile: int
 
 
 def summarise(label: str, verdicts: Sequence[Verdict]) -> Summary:
-    """Means of victims and cost over the incidents that need a victim and got one in time; ahead is a median."""
+    """Victims, cost and what was over-freed over the incidents that need a victim and got one; ahead is a median."""
     needing = [v for v in verdicts if v.needs_victim]
     calm = [v for v in verdicts if not v.needs_victim]
-    timely = [v for v in needing if not v.too_late]
-    ratios = [v.cost_ratio for v in timely if v.cost_ratio is not None]
-    ahead = [v.ahead_seconds for v in timely if v.ahead_seconds is not None]
+    ended = [v for v in needing if v.cost_ratio is not None]
+    ahead = [v.ahead_seconds for v in needing if v.ahead_seconds is not None]
     return Summary(
         label=label,
         incidents=len(verdicts),
@@ -126,8 +173,9 @@ def summarise(label: str, verdicts: Sequence[Verdict]) -> Summary:
         forbidden=wilson(sum(v.forbidden for v in needing), len(needing)),
         too_late=wilson(sum(v.too_late for v in needing), len(needing)),
         needless=wilson(sum(v.needless for v in calm), len(calm)),
-        victims=statistics.fmean(v.victims for v in timely) if timely else None,
+        victims=bootstrap([v.victims for v in ended]),
         ahead_seconds=statistics.median(ahead) if ahead else None,
-        cost_ratio=statistics.fmean(ratios) if ratios else None,
+        cost_ratio=bootstrap([v.cost_ratio for v in ended if v.cost_ratio is not None]),
+        over_freed_ratio=bootstrap([v.over_freed_ratio for v in ended if v.over_freed_ratio is not None]),
         futile=sum(v.futile for v in verdicts),
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.victims import baselines, corpus, snapshot
+from bench.victims import corpus, snapshot
 from bench.victims.corpus import KINDS, Incident, tell
 from bench.victims.scene import CPUS
+from bench.victims.trace import remaining
 from bench.victims.workload import GIB, MIB, kubelet_adj
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,7 +156,7 @@ def test_the_end_is_the_one_promised(case: tuple[Incident, list[dict[str, Any]]]
     present = {c["id"] for c in lines[-1]["containers"]} & set(truth.culprits)
     if truth.domain == "node":
         assert lines[-1]["node"]["memory"]["availableBytes"] < 0.01 * lines[-1]["node"]["memory"]["totalBytes"]
-    relieved = max(baselines.remaining(lines[-1], {who: "evict"}, truth) for who in present)
+    relieved = max(remaining(lines[-1], {who: "evict"}, truth) for who in present)
     assert relieved > 0.05
 
 
@@ -175,6 +176,21 @@ def test_some_traces_lack_readings_and_some_are_complete() -> None:
     assert any(not names for names in omitted)
     assert any(len(names) > 10 for names in omitted)
     assert not any("numa" in names for names in omitted)
+
+
+@pytest.mark.parametrize("kind", ["slow-leak", "numa-local", "streaming-noise"])
+def test_a_complete_trace_is_the_same_incident_with_every_reading(kind: str) -> None:
+    """Peers get it; beside what was left out nothing differs."""
+    for seed in range(6):
+        incident, complete = tell(kind, seed), tell(kind, seed, complete=True)
+        assert incident.truth == complete.truth
+        for line, whole in zip(incident.lines, complete.lines, strict=True):
+            lacking, full = json.loads(line), json.loads(whole)
+            assert lacking["node"]["memory"].items() <= full["node"]["memory"].items()
+            for c, same in zip(lacking["containers"], full["containers"], strict=True):
+                assert c["memory"].items() <= same["memory"].items()
+                assert c.keys() <= same.keys()
+                assert {"pressure", "privileged", "nice"} <= same.keys()
 
 
 def test_restarts_keep_the_pod_and_change_the_id() -> None:

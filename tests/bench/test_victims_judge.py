@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bench.victims import baselines, corpus
+from bench.victims import corpus
 from bench.victims import judge as judging
 from bench.victims.__main__ import main
 from bench.victims.corpus import Truth
-from bench.victims.verdict import Decision, judge, summarise, victims_of, wilson
+from bench.victims.verdict import Decision, Mean, bootstrap, judge, summarise, victims_of, wilson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +77,19 @@ def test_killing_for_files_that_outlive_is_futile() -> None:
     assert judge(TRUTH, [at(-5, "tmpfs"), at(-4, "tmpfs", "evict")]).futile == 1
 
 
+def test_who_dies_afterwards_counts_as_cost_and_as_forbidden_if_the_guard_chose() -> None:
+    kernels = judge(TRUTH, [], [Decision(END, "db", by_kernel=True), Decision(END, "bad", by_kernel=True)])
+    assert (kernels.too_late, kernels.victims, kernels.cost_ratio, kernels.forbidden) == (True, 2, 11.0, False)
+    own = judge(TRUTH, [at(-5, "web")], [Decision(END, "db"), Decision(END, "bad")])
+    assert (own.right, own.victims, own.cost_ratio, own.forbidden) == (False, 3, 11.5, True)
+
+
+def test_a_pod_may_be_killed_in_place() -> None:
+    """All its containers die, and files in memory stay."""
+    verdict = judge(TRUTH, [at(-5, "pod-1"), at(-4, "pod-4")])
+    assert (verdict.right, verdict.forbidden, verdict.futile) == (True, True, 1)
+
+
 def test_unknown_victims_are_an_error() -> None:
     with pytest.raises(ValueError, match="'nobody'"):
         victims_of(TRUTH, at(-1, "nobody"))
@@ -94,6 +107,28 @@ def test_wilson_holds_the_share(of: int, data: st.DataObject) -> None:
     rate = wilson(data.draw(st.integers(0, of)), of)
     assert 0 <= rate.low <= rate.share + 1e-12
     assert rate.share - 1e-12 <= rate.high <= 1
+
+
+def test_bootstrap_is_about_the_mean_and_the_same_each_time() -> None:
+    assert bootstrap([]) is None
+    assert bootstrap([2.0] * 9) == Mean(9, 2.0, 2.0, 2.0)
+    values = [1.0] * 90 + [11.0] * 10
+    found = bootstrap(values)
+    assert found == bootstrap(values)
+    # a mean of 2 with a standard error of 0.3
+    assert found is not None
+    assert found.mean == 2.0
+    assert 1.2 < found.low < 1.6
+    assert 2.4 < found.high < 2.8
+
+
+def test_means_are_over_those_that_needed_a_victim_and_got_one() -> None:
+    row = summarise("all", [judge(TRUTH, [at(-5, "bad")]), judge(TRUTH, []), judge(CALM, [at(-5, "web")])])
+    assert row.victims is not None
+    assert (row.victims.of, row.victims.mean) == (1, 1)
+    assert row.cost_ratio is not None
+    assert row.cost_ratio.of == 1
+    assert row.over_freed_ratio is None
 
 
 def test_rates_are_over_those_that_they_are_about() -> None:
@@ -118,13 +153,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", baselines.RANKERS)
-def test_baselines_decide_only_in_trouble_and_about_the_living(small: Path, name: str) -> None:
-    for trace, truth in corpus.read_corpus(small):
-        decisions = list(baselines.decide(name, corpus.read_lines(trace), truth))
-        assert decisions or not truth.needs_victim
-        assert len({d.victim for d in decisions}) == len(decisions)
-        assert judge(truth, decisions).kind == truth.kind
+def test_a_peer_is_judged_by_its_ranking(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", "--corpus", str(small), "--peer", "kubelet", "--jobs", "1"]) == 0
+    assert "kubelet" in capsys.readouterr().out
 
 
 def test_a_command_is_judged_by_what_it_prints(small: Path, tmp_path: Path) -> None:
@@ -168,4 +199,4 @@ def test_a_guard_that_fails_says_so(small: Path, tmp_path: Path) -> None:
 
 def test_an_empty_corpus_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="generate"):
-        judging.run(judging.Guard("baseline", "largest"), tmp_path, jobs=1)
+        judging.run(judging.Guard("peer", "largest"), tmp_path, jobs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bench.victims.report import COMMITTED, ITSELF, RANKING, US, pick, share
 from tests.docs.documents import ROOT, blocks, documents, lines_of_prose
 
 from memguard import __version__
@@ -71,15 +73,15 @@ def test_the_race_is_told_as_it_was_run() -> None:
     assert f"{good['memguard']} of {total['memguard']} runs" in text("index.md")
 
 
-def test_the_rankers_are_those_of_the_score() -> None:
-    theirs = table(text("score.md"), "## How good is it, and how do we know")
-    for name, cells in table(text("comparison.md"), "## Victims on simulated incidents").items():
-        words = {
-            "kernel with kubelet's `oom_score_adj`": "kernel (kubelet's oom_score_adj)",
-            "memguard's score": "this score",
-        }
-        wanted = theirs[words.get(name, name)]
-        assert [cell.split(" ")[0].strip("*") for cell in wanted[:2]] == cells, name
+def test_where_a_peer_is_better_is_what_was_measured() -> None:
+    rows = json.loads(COMMITTED.read_text())["rows"]
+    swap = pick(rows, corpus="test", part=RANKING, kind="swap-hog")
+    theirs, ours = (100 * share(pick(swap, guard=name)[0], "right") for name in ("systemd-oomd-swap", US))
+    vain = [100 * share(row, "needless") for kind in ("all", "spike-recovers", "jvm-plateau")
+            for row in pick(rows, corpus="test", part=ITSELF, guard=US, kind=kind)]  # fmt: skip
+    assert f"({theirs:.0f} % against {ours:.0f} of memguard's" in text("comparison.md")
+    assert f"kills in vain in {vain[0]:.0f} %" in text("comparison.md")
+    assert [round(percent, -1) for percent in vain[1:]] == [20, 10]  # one spike in five, one warm-up in ten
 
 
 def test_the_reserves_are_those_of_the_code() -> None:
