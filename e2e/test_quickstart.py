@@ -40,7 +40,7 @@ PROMISED = {
     "kubectl --namespace memguard-try get memoryguarddecisions": ("kill", "Enforce", "leak"),
     "kubectl memguard history": ("leak", "kill"),
     "kubectl memguard explain": ("memguard-try/leak/app", "memory"),
-    "kubectl memguard scorecard": ("before the kernel's OOM killer 0 of",),
+    "kubectl memguard scorecard": ("1 miss, nothing foreseen",),
 }
 
 

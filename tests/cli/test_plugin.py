@@ -17,7 +17,7 @@ from tests.cli.conftest import Run
 from tests.cli.plugin_scene import CART, NOW, SEARCH, record, tight
 
 from memguard.api.meta import ObjectMeta, condition
-from memguard.api.node_memory import NodeMemory, NodeMemoryStatus
+from memguard.api.node_memory import NodeMemory, NodeMemoryStatus, NodeScorecard, PolicyTally
 from memguard.cli.cluster.pause.paused import Paused, resumed_node, stopped_node
 from memguard.cli.cluster.rules import Rules
 from memguard.cli.cluster.scorecard.evidence import PolicyFigures, evidence
@@ -375,6 +375,15 @@ def test_nodes_count_where_no_operator_does() -> None:
         ("shop/strict", 4, 0.8, 0.8)
     ]
     assert found.cluster.since == NOW - timedelta(days=3)
+
+
+@pytest.mark.parametrize(("title", "mode"), [("cluster/default", "Observe"), ("shop/deleted", None)])
+def test_the_built_in_policy_is_not_gone(title: str, mode: str | None) -> None:
+    [report] = (one for one in plugin_scene.reports() if one.status.scorecard)
+    card = NodeScorecard(misses=1, policies=(PolicyTally(policy=title, misses=1),))
+    status = msgspec.structs.replace(report.status, scorecard=card)
+    [policy_] = evidence([msgspec.structs.replace(report, status=status)], []).policies
+    assert (policy_.of, policy_.mode) == (title, mode)
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-11-30T12:00:00"])

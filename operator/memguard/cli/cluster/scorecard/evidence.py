@@ -7,13 +7,18 @@ from datetime import datetime
 
 from memguard.api.node_memory import NodeMemory, NodeScorecard
 from memguard.cli.words import many
+from memguard.core.compile import DEFAULT
 from memguard.core.model import Count, Moment, Record
+from memguard.core.notes import title_of
+from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.core.policy import Mode
 
 #: Fewer events than this are no evidence either way.
 ENOUGH = 5
 #: This share of alarms must have been right before enforcing is advised: one needless end in five.
 RIGHT_RATIO = 0.8
+#: The policy that holds where nobody wrote one has no object.
+BUILT_IN = {title_of("", DEFAULT): ClusterMemoryGuardPolicySpec().defaults.mode}
 
 
 class Score(Record, frozen=True, kw_only=True):
@@ -77,7 +82,7 @@ def _policy(title: str, known: PolicyFigures | None, counted: tuple[int, int, in
     hits, false_alarms, misses = counted
     if known is not None and known.hits is not None:
         hits, false_alarms, misses = known.hits, known.false_alarms or 0, known.misses or 0
-    return _score(title, hits, false_alarms, misses, mode=known.mode if known else None)
+    return _score(title, hits, false_alarms, misses, mode=known.mode if known else BUILT_IN.get(title))
 
 
 def _by_policy(reports: Iterable[NodeMemory]) -> dict[str, tuple[int, int, int]]:
