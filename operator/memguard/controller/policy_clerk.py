@@ -27,7 +27,7 @@ from memguard.core.compile import DEFAULT, Compiled, compile_plan
 from memguard.core.model import Record, unread
 from memguard.core.notes import Note, title_of
 from memguard.core.policy import Plan
-from memguard.core.scorecard import Tally
+from memguard.core.scorecard import Tally, together
 from memguard.errors import KubeError, NotFoundError
 from memguard.kube.client import Client
 from memguard.kube.codec import Broken, Found
@@ -175,12 +175,7 @@ class PolicyClerk:
         found: dict[str, Tally] = {}
         for one in self._fleet.reports.objects().values():
             for tally in one.status.scorecard.policies if one.status.scorecard else ():
-                before = found.get(tally.policy, Tally())
-                found[tally.policy] = Tally(
-                    hits=before.hits + tally.hits,
-                    false_alarms=before.false_alarms + tally.false_alarms,
-                    misses=before.misses + tally.misses,
-                )
+                found[tally.policy] = together((found.get(tally.policy, Tally()), tally))
         return {title: PolicyScorecard(**msgspec.structs.asdict(tally)) for title, tally in found.items()}
 
     def _write(

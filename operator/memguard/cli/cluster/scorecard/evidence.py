@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from memguard.api.node_memory import NodeMemory, NodeScorecard
@@ -12,6 +12,7 @@ from memguard.core.model import Count, Moment, Record
 from memguard.core.notes import title_of
 from memguard.core.policies import ClusterMemoryGuardPolicySpec
 from memguard.core.policy import Mode
+from memguard.core.scorecard import Tally, together
 
 #: Fewer events than this are no evidence either way.
 ENOUGH = 5
@@ -62,11 +63,14 @@ def evidence(reports: Iterable[NodeMemory], policies: Iterable[PolicyFigures]) -
     nodes = tuple(_node(one.metadata.name, card) for one in told if (card := one.status.scorecard) is not None)
     sums = _by_policy(told)
     known = {one.title: one for one in policies}
-    found = [_policy(title, known.get(title), sums.get(title, (0, 0, 0))) for title in sorted({*known, *sums})]
+    found = [_policy(title, known.get(title), sums.get(title, Tally())) for title in sorted({*known, *sums})]
+    total = together(nodes)
     return Evidence(
         cluster=_score(
             "all nodes",
-            *(sum(getattr(one, name) for one in nodes) for name in ("hits", "false_alarms", "misses")),
+            total.hits,
+            total.false_alarms,
+            total.misses,
             since=min((one.since for one in nodes if one.since), default=None),
         ),
         policies=tuple(sorted(found, key=lambda one: (-(one.hits + one.false_alarms + one.misses), one.of))),
@@ -78,25 +82,21 @@ def _node(name: str, card: NodeScorecard) -> Score:
     return _score(name, card.hits, card.false_alarms, card.misses, since=card.since)
 
 
-def _policy(title: str, known: PolicyFigures | None, counted: tuple[int, int, int]) -> Score:
-    hits, false_alarms, misses = counted
+def _policy(title: str, known: PolicyFigures | None, counted: Tally) -> Score:
+    hits, false_alarms, misses = counted.hits, counted.false_alarms, counted.misses
     if known is not None and known.hits is not None:
         hits, false_alarms, misses = known.hits, known.false_alarms or 0, known.misses or 0
     return _score(title, hits, false_alarms, misses, mode=known.mode if known else BUILT_IN.get(title))
 
 
-def _by_policy(reports: Iterable[NodeMemory]) -> dict[str, tuple[int, int, int]]:
-    sums: dict[str, tuple[int, int, int]] = {}
-    for tally in (tally for one in reports for tally in _tallies(one)):
-        hits, false_alarms, misses = sums.get(tally[0], (0, 0, 0))
-        sums[tally[0]] = hits + tally[1], false_alarms + tally[2], misses + tally[3]
+def _by_policy(reports: Iterable[NodeMemory]) -> dict[str, Tally]:
+    sums: dict[str, Tally] = {}
+    for report in reports:
+        card = report.status.scorecard
+        for one in card.policies if card else ():
+            title = one.policy or "no policy"
+            sums[title] = together((sums.get(title, Tally()), one))
     return sums
-
-
-def _tallies(report: NodeMemory) -> Iterator[tuple[str, int, int, int]]:
-    card = report.status.scorecard
-    for one in card.policies if card else ():
-        yield one.policy or "no policy", one.hits, one.false_alarms, one.misses
 
 
 def _score(
