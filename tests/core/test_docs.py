@@ -72,7 +72,8 @@ def test_the_table_of_weights_is_that_of_the_code() -> None:
 
 @pytest.mark.row("S10")
 def test_the_reason_for_every_factor_is_told() -> None:
-    told = re.findall(r"^- \*\*(\w+)\*\*", SCORE, re.MULTILINE)
+    factors = SCORE.split("## The factors")[1].split("\n## ")[0]
+    told = re.findall(r"^- \*\*(\w+)\*\*", factors, re.MULTILINE)
     assert told == [factor.name for factor in FACTORS]
 
 
