@@ -12,7 +12,7 @@ import msgspec
 from bench.kernel.cells import Spot
 from bench.kernel.journal import read_journal
 from bench.kernel.verdict import failures
-from tests.machine.guest.result import CellResult
+from tests.machine.guest.result import CellResult, ContainerResult
 from tests.machine.guest.spec import MIB
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +95,11 @@ def measure(result: CellResult) -> dict[str, float | None]:
         "innocentsTouched": len(result.innocents_touched) + result.idle_touched,
         "overshootMs": result.overshoot_ms,
         "overshootMib": result.overshoot_bytes / MIB,
+        "leastLeftMib": result.headroom_min_bytes / MIB,
+        "reactionMs": _after_the_line(result, result.grew_until),
+        "deadMs": _after_the_line(result, _dead_at(result)),
+        "workLostMs": sum(container.cpu_ms for container in _lost(result)),
+        "overFreedMib": sum(container.held_start_bytes - container.held_bytes for container in _lost(result)) / MIB,
         "fillMibS": result.fill_bytes_s / MIB if result.fill_bytes_s else None,
         "decisionMs": max(decisions, default=None),
         "kills": len(decisions) if guard.kind == "memguard" else None,
@@ -108,6 +113,24 @@ def measure(result: CellResult) -> dict[str, float | None]:
         "limitPeakMib": result.limit_peak_bytes / MIB if result.limit_peak_bytes else None,
         "endedS": result.ended_at,
     }
+
+
+def _dead_at(result: CellResult) -> float | None:
+    """When the first culprit that died was gone with all its processes."""
+    dead = (container for container in result.containers if container.culprit and container.died)
+    return min((max(p.ended_at or 0.0 for p in container.processes) for container in dead), default=None)
+
+
+def _after_the_line(result: CellResult, moment: float | None) -> float | None:
+    """From the line to that moment, in ms; 0 when the line was not even crossed, None when no culprit died."""
+    if moment is None or not result.culprits_died:
+        return None
+    return 0.0 if result.line_crossed_at is None else max(moment - result.line_crossed_at, 0.0) * 1000
+
+
+def _lost(result: CellResult) -> list[ContainerResult]:
+    """The wrong victims, whoever killed them: their CPU time is work lost, and their memory need not have gone."""
+    return [container for container in result.containers if container.touched and not container.culprit]
 
 
 def fingerprint(root: Path = ROOT) -> str:
