@@ -215,6 +215,13 @@ class TestPeers:
             "@HARD_KIB@": "92160", "@HARD_MIB@": "90", "@ANON_LINE_MIB@": "800",
         }  # fmt: skip
 
+    def test_its_command_has_the_line(self, tmp_path: Path) -> None:
+        assert self._daemon("earlyoom", tmp_path).arguments()[:3] == ("earlyoom", "-M", "102400,92160")
+
+    def test_costs_are_counted_where_it_lives(self, tmp_path: Path) -> None:
+        assert self._daemon("oomd", tmp_path).home == tmp_path / "guard"
+        assert self._daemon("systemd-oomd", tmp_path).home == tmp_path / "systemd-oomd.service"
+
     def test_oomd_gets_good_json_with_the_line(self, tmp_path: Path) -> None:
         script = PEERS["oomd"].prepare.replace("mkdir -p /run/oomd", "mkdir -p")
         daemon = self._daemon("oomd", tmp_path)

@@ -141,8 +141,8 @@ PEERS: Mapping[str, Peer] = {
         prepare=_OOMD_PLACES,
     ),
     "oomd": Peer(
-        source="oomd's documents on its core plugins and on configuration: memory_above for the line, pressure_above, and "
-        "the packaged swap rule, on pods; looks once a second, its shortest interval",
+        source="oomd's documents on its core plugins and on configuration: memory_above for the line, pressure_above, "
+        "and the packaged swap rule, on pods; looks once a second, its shortest interval",
         argv=("oomd", "--interval", "1", "--config", "@RUN@/guard.conf"),
         ready=_OOMD_READY,
         prepare=_OOMD_PLACES + _OOMD_CONFIG,
