@@ -21,9 +21,11 @@ FOLDER = ROOT / "build" / "bench"
 Clock = Literal["virtual", "real"]
 #: What a figure depends on: the guard, and what it is measured with.
 MEASURED = ("operator/memguard/core", "operator/memguard/kernel", "operator/memguard/guard", "tests/machine/guest")
+MEASURED_FILES = ("tests/machine/loads.c", "bench/kernel/cells.py", "bench/kernel/guards.py")
 #: What is kept of a decision.
 TOLD = ("domain", "trigger", "availableBytes", "reserveBytes", "fallBytesPerSecond", "timing")
-MEASURED_FILES = ("tests/machine/loads.c", "bench/kernel/cells.py", "bench/kernel/guards.py")
+#: Roles of the loads that grow until they are stopped.
+GROWING = ("hog", "shm")
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +118,14 @@ def measure(result: CellResult) -> dict[str, float | None]:
 
 
 def _dead_at(result: CellResult) -> float | None:
-    """When the first culprit that died was gone with all its processes."""
-    dead = (container for container in result.containers if container.culprit and container.died)
-    return min((max(p.ended_at or 0.0 for p in container.processes) for container in dead), default=None)
+    """When the first hog was gone, with the rest of its container or alone."""
+    hogs = (p for c in result.containers if c.culprit for p in c.processes if p.role in GROWING)
+    return min((hog.ended_at for hog in hogs if hog.ended_at is not None), default=None)
 
 
 def _after_the_line(result: CellResult, moment: float | None) -> float | None:
-    """From the line to that moment, in ms; 0 when the line was not even crossed, None when no culprit died."""
-    if moment is None or not result.culprits_died:
+    """From the line to that moment, in ms; 0 when the line was not even crossed, None when no hog died."""
+    if moment is None or _dead_at(result) is None:
         return None
     return 0.0 if result.line_crossed_at is None else max(moment - result.line_crossed_at, 0.0) * 1000
 

@@ -150,8 +150,8 @@ class TestVerdict:
 
 class TestMeasure:
     def test_the_line_is_where_reaction_and_death_count_from(self) -> None:
-        hogs = container("hog", culprit=True, died=True, processes=(ended(1.1), ended(1.3)))
-        found = measure(result(containers=(hogs,), line_crossed_at=1.0, grew_until=1.05))
+        hog = container("hog", culprit=True, died=True, processes=(ended(1.3),))
+        found = measure(result(containers=(hog,), line_crossed_at=1.0, grew_until=1.05))
         assert (found["reactionMs"], found["deadMs"]) == (pytest.approx(50), pytest.approx(300))
 
     def test_a_line_that_was_never_crossed_took_no_time(self) -> None:
@@ -163,12 +163,16 @@ class TestMeasure:
         hog = container("hog", culprit=True, died=True, processes=(ended(1.1),))
         assert measure(result(containers=(hog,), line_crossed_at=2.0))["deadMs"] == 0
 
-    def test_the_first_culprit_to_be_gone_counts(self) -> None:
-        hogs = [container(f"hog{at}", culprit=True, died=True, processes=(ended(at),)) for at in (3.0, 2.0)]
-        assert measure(result(containers=tuple(hogs), line_crossed_at=1.0))["deadMs"] == pytest.approx(1000)
+    def test_the_first_hog_to_be_gone_counts_also_when_its_container_lives_on(self) -> None:
+        reader = ProcessResult(role="churn", pid=2, ended_at=1.5, exit_code=0)
+        database = container("database", culprit=True, processes=(reader, ended(3.0)))
+        other = container("hog", culprit=True, processes=(ended(None),))
+        found = measure(result(containers=(database, other), culprits_died=(), line_crossed_at=1.0, grew_until=2.5))
+        assert (found["reactionMs"], found["deadMs"]) == (pytest.approx(1500), pytest.approx(2000))
 
     def test_who_never_died_has_no_time_of_death(self) -> None:
-        found = measure(result(hog=False, line_crossed_at=1.0, grew_until=2.0))
+        hog = container("hog", culprit=True, processes=(ended(None),))
+        found = measure(result(containers=(hog,), hog=False, line_crossed_at=1.0, grew_until=2.0))
         assert (found["reactionMs"], found["deadMs"]) == (None, None)
 
     def test_what_innocents_had_done_and_held_is_lost_with_them(self) -> None:
