@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from bench.kernel import ablation, report
-from bench.kernel.cells import NAMED, Spot, matrix, unlimited
+from bench.kernel.cells import NAMED, Spot, by_name, matrix, unlimited
 from bench.kernel.guards import LABELS, guard
 from bench.kernel.race import Task, race
 from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint
@@ -67,7 +67,9 @@ def _tell(name: str, runs: list[Run], wanted: list[Spot]) -> int:
 def _tasks(options: argparse.Namespace) -> Iterator[Task]:
     """Peers race in the same boot for the named cells; the rest of the matrix is about memguard's correctness."""
     runs = options.runs
-    if options.quick:
+    if options.cell:
+        yield from _against_peers(map(by_name, options.cell), runs or 1)
+    elif options.quick:
         yield from _against_peers(islice(NAMED, QUICK), runs or 1)
     elif options.unlimited or options.full:
         spots = unlimited() if options.unlimited else matrix()
@@ -105,6 +107,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m bench {name}", description=(kernel.__doc__ or ""))
     if name == "kernel":
         which = parser.add_mutually_exclusive_group()
+        which.add_argument("--cell", action="append", choices=ORDER, metavar="NAME", help="this one, against the peers")
         which.add_argument("--quick", action="store_true", help=f"{QUICK} of the named cells")
         which.add_argument("--named", action="store_true", help="the 8 named cells against the peers, and on 4 CPUs")
         which.add_argument("--unlimited", action="store_true", help="every cell with an unlimited hog")

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.kernel.report import COLUMNS, REPORT, Interval
 from bench.kernel.runs import ROOT
+from tests.machine.guest.peers import PEERS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 #: The report that is committed, with the commit that it measured.
@@ -54,6 +55,11 @@ def filled(page: str, report: dict[str, Any]) -> str:
 
 
 def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
+    if name == "peers":
+        yield from _table(
+            ("guard", "its configuration, and by whose word"), ((name, p.source) for name, p in PEERS.items())
+        )
+        return
     section = report.get({"claims": "kernel", "matrix": "kernel"}.get(name, name))
     if section is None:
         return

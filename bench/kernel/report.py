@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
@@ -13,10 +14,14 @@ from typing import Any, NamedTuple
 from bench.kernel.cells import Spot
 from bench.kernel.guards import LABELS
 from bench.kernel.runs import ROOT, Run
+from tests.machine.guest.peers import PEERS
 
 REPORT = ROOT / "build" / "kernel-report.json"
-#: Issue 3: overshoot as milliseconds x fill rate; decision; innocents' stalls against earlyoom's.
-MEDIAN_OVERSHOOT_MS, WORST_OVERSHOOT_MS, DECISION_MS, STALL_RATIO = 5.0, 20.0, 1.0, 1.1
+#: Overshoot as milliseconds x fill rate; decision.
+MEDIAN_OVERSHOOT_MS, WORST_OVERSHOOT_MS, DECISION_MS = 5.0, 20.0, 1.0
+#: Against the best peer of the same cell, figure by figure.
+LATE_RATIO, STALL_RATIO = 0.1, 1.1
+STALLS = ("p99Ms", "worstMs")
 
 
 class Interval(NamedTuple):
@@ -88,39 +93,56 @@ def _cell(group: Group, found: list[Group]) -> dict[str, Any]:
         "good": group.good,
         "failures": sorted({failure for run in group.runs for failure in run.failures}),
         "figures": {name: group.interval(name) for name in names},
-        **({"stallRatio": ratios} if (ratios := stall_ratios(group, found)) else {}),
+        **({"stallRatio": stalls} if (stalls := ratios(group, found, STALLS)) else {}),
         "timings": [timing for run in group.runs for timing in run.timings] if group.clock == "virtual" else [],
     }
 
 
-def stall_ratios(group: Group, found: list[Group]) -> dict[str, float]:
-    """memguard's p99 and worst stall of the innocent over earlyoom's, medians of the runs; {} where not comparable."""
+def ratios(group: Group, found: list[Group], names: Iterable[str]) -> dict[str, float]:
+    """memguard's figures over the best peer's in the same cell, medians of the runs; {} where not comparable."""
     if group.guard != "memguard" or group.clock != "virtual":
         return {}
-    peer = next((g for g in found if g[:2] == (group.spot, "earlyoom") and g.clock == "virtual"), None)
-    pairs = {name: (group.interval(name), peer and peer.interval(name)) for name in ("p99Ms", "worstMs")}
-    return {name: round(ours.mid / theirs.mid, 3) for name, (ours, theirs) in pairs.items() if ours and theirs}
+    peers = [g for g in found if (g.spot, g.clock) == (group.spot, group.clock) and g.guard in PEERS]
+    pairs = {name: (group.interval(name), [i.mid for g in peers if (i := g.interval(name))]) for name in names}
+    return {name: _ratio(ours.mid, min(theirs)) for name, (ours, theirs) in pairs.items() if ours and theirs}
+
+
+def _ratio(ours: float, best: float) -> float:
+    return round(ours / best, 3) if best else math.inf if ours else 0.0
 
 
 def claims(found: list[Group]) -> list[dict[str, Any]]:
     """What must hold of memguard's runs, and whether it does.
 
     Overshoot and stalls are judged where all containers share what runs dry (the node, kubepods): under a limit the
-    innocent is in another container, and earlyoom does not act at all.
+    innocent is in another container, and most peers do not act at all.
     """
     ours = [group for group in found if group.guard == "memguard" and not group.variant]
     virtual = [group for group in ours if group.clock == "virtual"]
     node = [group for group in virtual if group.spot.startswith(("node-", "kubepods-"))]
     late = interval(run.figures["overshootMs"] for g in node for run in g.runs if "overshootMs" in run.figures)
     decided = interval(run.figures["decisionMs"] for g in virtual for run in g.runs if "decisionMs" in run.figures)
-    ratios = [ratio for group in node for ratio in stall_ratios(group, found).values()]
+    late_ratios, reactions, stalls = (
+        [ratio for group in node for ratio in ratios(group, found, names).values()]
+        for names in (("overshootMs",), ("reactionMs",), STALLS)
+    )
+    won = {(group.spot, group.clock) for group in found if group.guard in PEERS and group.good == len(group.runs)}
+    lost = [group.spot for group in ours if group.good < len(group.runs) and (group.spot, group.clock) in won]
     bad = [f"{group.spot} ({group.clock})" for group in ours if group.good < len(group.runs)]
     return [
         _claim("every cell as it must be", not bad, ", ".join(bad) or "all"),
+        _claim("good wherever a peer is", not lost, ", ".join(lost) or "all"),
         _claim(f"median overshoot <= {MEDIAN_OVERSHOOT_MS:.0f} ms", late and late.mid <= MEDIAN_OVERSHOOT_MS, late),
         _claim(f"worst overshoot <= {WORST_OVERSHOOT_MS:.0f} ms", late and late.high <= WORST_OVERSHOOT_MS, late),
         _claim(f"decision <= {DECISION_MS:.0f} ms", decided and decided.high <= DECISION_MS, decided),
-        _claim(f"stalls <= {STALL_RATIO} x earlyoom's", ratios and max(ratios) <= STALL_RATIO, interval(ratios)),
+        *(
+            _claim(f"{what} <= {limit} x the best peer's", values and max(values) <= limit, interval(values))
+            for what, limit, values in (
+                ("overshoot", LATE_RATIO, late_ratios),
+                ("reaction", LATE_RATIO, reactions),
+                ("stalls", STALL_RATIO, stalls),
+            )
+        ),
     ]
 
 
@@ -130,8 +152,11 @@ def _claim(what: str, holds: object, measured: object) -> dict[str, Any]:
 
 
 COLUMNS = (
-    ("late ms", "overshootMs"), ("fill MiB/s", "fillMibS"), ("decided ms", "decisionMs"), ("p99 ms", "p99Ms"),
-    ("worst ms", "worstMs"), ("guard CPU ms", "guardCpuMs"), ("cgroup MiB", "guardCgroupMib"),
+    ("late ms", "overshootMs"), ("least left MiB", "leastLeftMib"), ("reaction ms", "reactionMs"),
+    ("dead ms", "deadMs"), ("fill MiB/s", "fillMibS"), ("decided ms", "decisionMs"), ("p99 ms", "p99Ms"),
+    ("worst ms", "worstMs"), ("wrong victims", "innocentsTouched"), ("work lost ms", "workLostMs"),
+    ("over-freed MiB", "overFreedMib"), ("guard CPU ms", "guardCpuMs"), ("RSS MiB", "guardRssMib"),
+    ("cgroup MiB", "guardCgroupMib"),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import msgspec
 from bench.kernel.cells import Spot
 from bench.kernel.journal import read_journal
 from bench.kernel.verdict import failures
-from tests.machine.guest.result import CellResult
+from tests.machine.guest.result import CellResult, ContainerResult
 from tests.machine.guest.spec import MIB
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,9 +21,11 @@ FOLDER = ROOT / "build" / "bench"
 Clock = Literal["virtual", "real"]
 #: What a figure depends on: the guard, and what it is measured with.
 MEASURED = ("operator/memguard/core", "operator/memguard/kernel", "operator/memguard/guard", "tests/machine/guest")
+MEASURED_FILES = ("tests/machine/loads.c", "bench/kernel/cells.py", "bench/kernel/guards.py")
 #: What is kept of a decision.
 TOLD = ("domain", "trigger", "availableBytes", "reserveBytes", "fallBytesPerSecond", "timing")
-MEASURED_FILES = ("tests/machine/loads.c", "bench/kernel/cells.py", "bench/kernel/guards.py")
+#: Roles of the loads that grow until they are stopped.
+GROWING = ("hog", "shm")
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,11 @@ def measure(result: CellResult) -> dict[str, float | None]:
         "innocentsTouched": len(result.innocents_touched) + result.idle_touched,
         "overshootMs": result.overshoot_ms,
         "overshootMib": result.overshoot_bytes / MIB,
+        "leastLeftMib": result.headroom_min_bytes / MIB,
+        "reactionMs": _after_the_line(result, result.grew_until),
+        "deadMs": _after_the_line(result, _dead_at(result)),
+        "workLostMs": sum(container.cpu_ms for container in _lost(result)),
+        "overFreedMib": sum(container.held_start_bytes - container.held_bytes for container in _lost(result)) / MIB,
         "fillMibS": result.fill_bytes_s / MIB if result.fill_bytes_s else None,
         "decisionMs": max(decisions, default=None),
         "kills": len(decisions) if guard.kind == "memguard" else None,
@@ -108,6 +115,24 @@ def measure(result: CellResult) -> dict[str, float | None]:
         "limitPeakMib": result.limit_peak_bytes / MIB if result.limit_peak_bytes else None,
         "endedS": result.ended_at,
     }
+
+
+def _dead_at(result: CellResult) -> float | None:
+    """When the first hog was gone, with the rest of its container or alone."""
+    hogs = (p for c in result.containers if c.culprit for p in c.processes if p.role in GROWING)
+    return min((hog.ended_at for hog in hogs if hog.ended_at is not None), default=None)
+
+
+def _after_the_line(result: CellResult, moment: float | None) -> float | None:
+    """From the line to that moment, in ms; 0 when the line was not even crossed, None when no hog died."""
+    if moment is None or _dead_at(result) is None:
+        return None
+    return 0.0 if result.line_crossed_at is None else max(moment - result.line_crossed_at, 0.0) * 1000
+
+
+def _lost(result: CellResult) -> list[ContainerResult]:
+    """The wrong victims, whoever killed them: their CPU time is work lost, and their memory need not have gone."""
+    return [container for container in result.containers if container.touched and not container.culprit]
 
 
 def fingerprint(root: Path = ROOT) -> str:

@@ -35,13 +35,12 @@ def right_victim(result: CellResult) -> Iterator[str]:
 
 
 def foreign(result: CellResult, journal: Journal) -> Iterator[str]:
-    """The hog is no container: nothing but an alarm, and one kill at most, can be asked of who kills containers."""
-    if result.guard.kind != "memguard":
-        return
-    if not journal.of("alarm"):
+    """The hog is no container: one kill at most can be asked of who kills containers, and an alarm of who has any."""
+    if result.guard.kind == "memguard" and not journal.of("alarm"):
         yield "no alarm about growth outside of the pods"
-    if len(journal.deeds) > 1:
-        yield f"{len(journal.deeds)} kills for somebody else's growth: {', '.join(journal.victims)}"
+    paid = [c.name for c in result.containers if c.touched and not c.culprit and not c.oom_kills]
+    if len(paid) > 1:
+        yield f"{len(paid)} kills for somebody else's growth: {', '.join(paid)}"
 
 
 def lasting(result: CellResult, journal: Journal) -> Iterator[str]:
@@ -73,13 +72,19 @@ def nobody_else(result: CellResult) -> Iterator[str]:
 
 
 def clean_guard(result: CellResult, journal: Journal) -> Iterator[str]:
-    """memguard ran from start to end, faulted nothing in from disk, and left nothing behind."""
+    """It was ready, ran from start to end, and left nothing behind; memguard faulted nothing in from disk, either."""
     yield from (f"left behind: {path} = {value}" for path, value in result.leftovers.items())
     guard = result.guard
+    if guard.kind == "none":
+        return
+    if guard.ready_seconds is None:
+        yield "the guard never said that it was ready"
+    if guard.died_early:
+        yield f"the guard ended early, with {guard.exit_code}"
     if guard.kind != "memguard":
         return
-    if guard.died_early or guard.exit_code != 0 or guard.stop_seconds is None:
-        yield f"the guard ended with {guard.exit_code}{', early' if guard.died_early else ''}"
+    if not guard.died_early and (guard.exit_code != 0 or guard.stop_seconds is None):
+        yield f"the guard ended with {guard.exit_code}"
     if guard.major_faults:
         yield f"{guard.major_faults} major faults of the guard"
     if journal.noise:

@@ -35,7 +35,7 @@ PREREQUISITES = {
 
 BASE_PACKAGES = (
     "systemd", "systemd-sysv", "udev", "dbus", "linux-image-cloud-amd64", "python3", "procps", "kmod",
-    "earlyoom", "nohang",
+    "earlyoom", "nohang", "oomd", "systemd-oomd",
 )  # fmt: skip
 
 # Real programs that nobody may kill: a JVM warming up, PostgreSQL under pgbench, a Go build, gcc.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tests.machine import image
 from tests.machine import machine as machine_module
 from tests.machine.guest import plan as plans
 from tests.machine.guest.cgroups import Names
+from tests.machine.guest.daemons import Daemon, line_words
+from tests.machine.guest.peers import PEERS, PeerKind
 from tests.machine.guest.result import CellResult
 from tests.machine.guest.spec import MIB, Action, Cell, Command, Domain, Guard, Job, Shape, job_from
+from tests.machine.guest.tell import line_crossed
 from tests.machine.guest.timeline import Samples, thin
 from tests.machine.host import check_host
 from tests.machine.image import NODE, ImageSpec, MachineError
@@ -187,6 +192,48 @@ class TestPlan:
         assert len({delay(repeat) for repeat in range(5)}) == 5
 
 
+class TestPeers:
+    WORDS = {"@CGROUP@": "/c", "@RUN@": "/r", **line_words(100 * MIB, 900 * MIB)}
+
+    def _daemon(self, kind: PeerKind, run: Path) -> Daemon:
+        words = {**self.WORDS, "@RUN@": str(run), "@CGROUP@": str(run / "cgroup")}
+        return Daemon(Guard(kind=kind), run / "guard", run, words, run / "loads")
+
+    @pytest.mark.parametrize("kind", get_args(PeerKind))
+    def test_no_word_is_left_unfilled(self, kind: PeerKind) -> None:
+        peer = PEERS[kind]
+        words = re.findall("@[A-Z_]+@", " ".join((*peer.argv, peer.prepare, peer.restore)))
+        assert set(words) <= set(self.WORDS)
+        assert peer.source
+
+    def test_the_kinds_are_the_peers(self) -> None:
+        assert list(PEERS) == list(get_args(PeerKind))
+
+    def test_all_have_the_same_line(self) -> None:
+        assert line_words(100 * MIB, 900 * MIB) == {
+            "@SHIELD@": str(96 * MIB), "@RESERVE@": str(100 * MIB), "@RESERVE_KIB@": "102400", "@RESERVE_MIB@": "100",
+            "@HARD_KIB@": "92160", "@HARD_MIB@": "90", "@ANON_LINE_MIB@": "800",
+        }  # fmt: skip
+
+    def test_its_command_has_the_line(self, tmp_path: Path) -> None:
+        assert self._daemon("earlyoom", tmp_path).arguments()[:3] == ("earlyoom", "-M", "102400,92160")
+
+    def test_costs_are_counted_where_it_lives(self, tmp_path: Path) -> None:
+        assert self._daemon("oomd", tmp_path).home == tmp_path / "guard"
+        assert self._daemon("systemd-oomd", tmp_path).home == tmp_path / "systemd-oomd.service"
+
+    def test_oomd_gets_good_json_with_the_line(self, tmp_path: Path) -> None:
+        script = PEERS["oomd"].prepare.replace("mkdir -p /run/oomd", "mkdir -p")
+        daemon = self._daemon("oomd", tmp_path)
+        daemon.shell(script)
+        rules = json.loads((tmp_path / "guard.conf").read_text())["rulesets"]
+        assert rules[0]["detectors"][0][1]["args"]["threshold_anon"] == "800M"
+
+    def test_a_peer_that_cannot_be_set_up_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError, match=r"oomd could not be set up: .*nowhere"):
+            self._daemon("oomd", tmp_path).shell("cat /nowhere")
+
+
 class TestTimeline:
     ROWS = [(at * 10_000_000, max(0, at - 50) * MIB, 500 * MIB - max(0, at - 50) * MIB) for at in range(100)]
 
@@ -197,6 +244,18 @@ class TestTimeline:
 
     def test_no_growth_has_no_rate(self) -> None:
         assert Samples(("available",), [(0, 0, 5), (1, 0, 5)]).fill_bytes_s() is None
+
+    def test_the_line_is_crossed_by_the_first_sample_below_it(self, node: plans.Machine) -> None:
+        plan = plans.make_plan(Cell(name="c", reserve_bytes=480 * MIB), node)
+        samples = Samples(("available",), self.ROWS)
+        assert line_crossed(plan, samples, 0) == self.ROWS[71][0]
+        assert line_crossed(plan, samples, self.ROWS[80][0]) == self.ROWS[80][0]
+        assert line_crossed(plans.make_plan(Cell(name="c"), node), samples, 0) == 0
+
+    def test_under_a_limit_the_line_is_what_anonymous_memory_leaves(self, node: plans.Machine) -> None:
+        plan = plans.make_plan(Cell(name="c", domain="container", limit_bytes=64 * MIB, reserve_bytes=16 * MIB), node)
+        rows = [(at, 0, 0, at * MIB, 8 * MIB) for at in range(64)]
+        assert line_crossed(plan, Samples(("available", "domain.anon", "domain.shmem"), rows), 0) == 41
 
     def test_thinning_keeps_the_moments(self) -> None:
         moment = self.ROWS[61][0]

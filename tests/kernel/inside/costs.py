@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from guest import cgroups
-from guest.daemons import nohang_config
+from guest import cgroups, spec
+from guest.daemons import Daemon, line_words
 
 from inside.stage import LOADS, MIB, ROOT, RUN, Guard, Stage, stage, tell
 
@@ -34,19 +33,19 @@ def nohang(count: int) -> dict[str, Any]:
     """nohang beside the same."""
     with stage() as scene:
         populate(scene, count)
-        config = RUN / "nohang.conf"
-        config.write_text(nohang_config(100 * MIB >> 10))
-        cgroup = ROOT / "guard"
-        cgroup.mkdir(exist_ok=True)
-        command = (LOADS, "enter", f"cgroup={cgroup}", "adj=-999", "--", "nohang", "--monitor", "--config", str(config))
-        with (RUN / "nohang.log").open("wb") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        scene.children.append(child)
-        time.sleep(WARM_SECONDS)
-        before = cgroups.keyed(cgroup / "cpu.stat")["usage_usec"]
-        time.sleep(SECONDS)
-        cpu = (cgroups.keyed(cgroup / "cpu.stat")["usage_usec"] - before) / 1000
-        return {"cpuMs": cpu, "cgroupBytes": cgroups.number(cgroup / "memory.current"), "alive": child.poll() is None}
+        words = {"@RUN@": str(RUN), **line_words(100 * MIB, 1024 * MIB)}
+        daemon = Daemon(spec.Guard(kind="nohang"), ROOT / "guard", RUN, words, Path(LOADS))
+        daemon.prepare()
+        try:
+            daemon.start()
+            time.sleep(WARM_SECONDS)
+            before = daemon.cost()
+            time.sleep(SECONDS)
+            after = daemon.cost()
+            cpu = (after.cpu_us - before.cpu_us) / 1000
+            return {"cpuMs": cpu, "cgroupBytes": after.current_bytes, "alive": daemon.alive}
+        finally:
+            daemon.clear()
 
 
 def populate(scene: Stage, count: int) -> None:

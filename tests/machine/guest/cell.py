@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cgroups, node
-from .daemons import Daemon
+from .daemons import Daemon, line_words
+from .peers import PEERS
 from .plan import Container, Machine, Plan, make_plan
 from .procs import Herd
 from .result import ActionResult, CellResult, ContainerResult, ProcessResult
@@ -58,7 +59,7 @@ def _refuse_on_host(cell: Cell) -> None:
     """Raises RefusedError for whatever would reach beyond the scratch slice."""
     if cell.domain in {"node", "system"} or cell.shape in {"swap_file", "zram"}:
         raise RefusedError(f"domain {cell.domain} and shape {cell.shape} need the virtual machine")
-    if cell.guard.kind in {"earlyoom", "nohang"}:
+    if cell.guard.kind in PEERS:
         raise RefusedError(f"{cell.guard.kind} watches the whole machine, which is not ours: use the virtual machine")
 
 
@@ -94,16 +95,17 @@ class _Scene:
             "@CGROUP@": str(site.root),
             "@KUBEPODS@": str(site.root / "kubepods.slice"),
             "@RUN@": str(run),
-            "@RESERVE@": str(plan.reserve_bytes),
-            "@RESERVE_KIB@": str(plan.reserve_bytes >> 10),
+            **line_words(plan.reserve_bytes, _free_bytes(plan)),
         }
         self.daemon = Daemon(cell.guard, site.root / "guard", run, self.words, site.loads)
         self.actions: list[ActionResult] = []
+        self.held_start: dict[str, int] = {}
         self.kernel_log = node.KernelLog()
 
     def play(self) -> Observed:
         """The whole course of events; kills and reaps every process, whatever happens."""
         try:
+            self.daemon.prepare()
             self._build()
             self._start("before")
             self._settle()
@@ -114,6 +116,7 @@ class _Scene:
             self._start("watched")
             self.herd.wait(time.monotonic_ns() + int(self.cell.settle_seconds * SECOND))
             self.herd.check()
+            self.held_start = {c.path: cgroups.held_bytes(self.site.root / c.path) for c in self.plan.containers}
             start_ns = time.monotonic_ns()
             self._start("hog")
             self._observe(start_ns)
@@ -290,10 +293,20 @@ class _Scene:
             touched=lost or events.get("oom_kill", 0) > 0,
             oom_kills=events.get("oom_kill", 0),
             events=cgroups.keyed(path / "memory.events.local"),
+            held_start_bytes=self.held_start.get(container.path, 0),
+            held_bytes=cgroups.held_bytes(path),
+            cpu_ms=cgroups.keyed(path / "cpu.stat").get("usage_usec", 0) / 1000,
             current_bytes=cgroups.number(path / "memory.current") or 0,
             peak_bytes=cgroups.number(path / "memory.peak"),
             limit_bytes=container.limit_bytes or container.pod_limit_bytes,
         )
+
+
+def _free_bytes(plan: Plan) -> int:
+    """What the pods' anonymous memory may come to, before there are any: at the node, or within kubepods' limit."""
+    if plan.limit_bytes is not None and plan.limit_path == "kubepods.slice":
+        return plan.limit_bytes
+    return node.meminfo()["MemAvailable"]
 
 
 def _rows(path: Path) -> int:

@@ -66,6 +66,12 @@ def pids(cgroup: Path) -> list[int]:
     return [int(pid) for pid in (read(cgroup / "cgroup.procs") or "").split()]
 
 
+def held_bytes(cgroup: Path) -> int:
+    """What its end alone gives back: anonymous and shared memory, here or in swap. Page cache can be had without."""
+    stat = keyed(cgroup / "memory.stat")
+    return stat.get("anon", 0) + stat.get("shmem", 0) + (number(cgroup / "memory.swap.current") or 0)
+
+
 def alive(cgroup: Path) -> int:
     """How many processes of this cgroup live on: one that is being killed stays listed until its memory is gone."""
     return sum(not _dying(pid) for pid in pids(cgroup))

@@ -14,28 +14,13 @@ from pathlib import Path
 
 from . import cgroups
 from .node import wait_for
+from .peers import PEERS, Peer
 from .result import GuardResult
 from .spec import MIB, Guard
 
 SHIELD_BYTES = 96 * MIB  # memory.min: more than any of them uses, so that no reclaim of its pages disturbs the race
 LOG_LINES = 400
-READY = {
-    "memguard": r'"kind": ?"start"',
-    "earlyoom": r"mem avail",
-    "nohang": r"Monitoring has started",
-    "none": "",
-    "command": "",
-}
-
-# nohang's packaged defaults, with thresholds like earlyoom's: SIGTERM at the reserve, SIGKILL 10 % below, whatever swap
-# there is. Its own (5 % and 2 % of MemTotal, and swap must be short too) would make another race.
-NOHANG_CHANGES = {
-    "soft_threshold_min_mem": "{soft_mib:.0f} M",
-    "hard_threshold_min_mem": "{hard_mib:.0f} M",
-    "soft_threshold_min_swap": "99 %",
-    "hard_threshold_min_swap": "99 %",
-}
-NOHANG_DEFAULTS = Path("/etc/nohang/nohang.conf")
+MEMGUARD_READY = r'"kind": ?"start"'
 
 
 @dataclass(frozen=True)
@@ -65,9 +50,29 @@ class Daemon:
     at_ready: Cost = field(default_factory=Cost)
 
     @property
+    def peer(self) -> Peer | None:
+        """What it is when it is a peer."""
+        return PEERS.get(self.guard.kind)
+
+    @property
+    def home(self) -> Path:
+        """The cgroup whose costs are its own."""
+        return self.cgroup.parent / self.peer.unit if self.peer and self.peer.unit else self.cgroup
+
+    @property
     def log(self) -> Path:
         """Where its output goes."""
         return self.run / "guard.log"
+
+    @property
+    def alive(self) -> bool:
+        """Was it started, and is it still there?"""
+        return self.child is not None and self.child.poll() is None
+
+    def prepare(self) -> None:
+        """What the guard wants to find before the cell's cgroups are made: its configuration, and units of systemd."""
+        if self.peer:
+            self.shell(self.peer.prepare)
 
     def start(self) -> None:
         """Starts it in its shielded cgroup and waits until it says that it is ready."""
@@ -82,7 +87,7 @@ class Daemon:
                 (str(self.loads), "enter", *place, "--", *self.arguments()),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.run, env=self._environment(),
             )  # fmt: skip
-        pattern = re.compile(READY[self.guard.kind] if self.guard.ready is None else self.guard.ready)
+        pattern = re.compile(self._ready())
         if pattern.pattern and wait_for(lambda: self._says(pattern), self.guard.ready_timeout_seconds):
             self.ready_seconds = time.monotonic() - began
         self.at_ready = self.cost()
@@ -91,25 +96,18 @@ class Daemon:
         """Its command line; writes the config file that it names."""
         config = self.run / "guard.conf"
         own = tuple(self._filled(word) for word in self.guard.argv)
-        reserve_kib = int(self.words["@RESERVE_KIB@"])
         if self.guard.kind == "memguard":
             config.write_text(self._filled(self.guard.config))
             return sys.executable, "-m", "memguard", *(own or ("guard", "--standalone", "--config", str(config)))
-        if self.guard.kind == "earlyoom":
-            # SIGTERM at the reserve, SIGKILL 10 % below; -s 100: swap use does not matter; -r 0: no reports.
-            return "earlyoom", *(own or ("-M", f"{reserve_kib},{reserve_kib * 9 // 10}", "-s", "100", "-r", "0"))
-        if self.guard.kind == "nohang":
-            config.write_text(self._filled(self.guard.config) or nohang_config(reserve_kib))
-            return "nohang", *(own or ("--monitor", "--config", str(config)))
-        return own
+        return tuple(self._filled(word) for word in self.peer.argv) if self.peer else own
 
     def cost(self) -> Cost:
         """What all its processes use now."""
         if self.child is None:
             return Cost()
-        usage = cgroups.keyed(self.cgroup / "cpu.stat").get("usage_usec", 0)
-        cost = Cost(time.monotonic_ns(), usage, current_bytes=cgroups.number(self.cgroup / "memory.current") or 0)
-        for directory in cgroups.tree(self.cgroup):
+        usage = cgroups.keyed(self.home / "cpu.stat").get("usage_usec", 0)
+        cost = Cost(time.monotonic_ns(), usage, current_bytes=cgroups.number(self.home / "memory.current") or 0)
+        for directory in cgroups.tree(self.home):
             for pid in cgroups.pids(directory):
                 cost = _add(cost, pid)
         return cost
@@ -118,9 +116,9 @@ class Daemon:
         """SIGTERM, a while to put things back, then SIGKILL to whatever is left of it; returns its whole story."""
         if self.child is None:
             return GuardResult(kind=self.guard.kind)
-        died_early = self.child.poll() is not None
+        died_early = not self.alive
         at_end = self.cost()
-        peak = cgroups.number(self.cgroup / "memory.peak")
+        peak = cgroups.number(self.home / "memory.peak")
         began = time.monotonic()
         stop_seconds = None
         self.child.terminate()
@@ -151,17 +149,30 @@ class Daemon:
 
     def clear(self) -> None:
         """Nothing of it remains."""
-        if self.child is None:
-            return
-        cgroups.remove(self.cgroup)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.child.pid, signal.SIGKILL)
-        self.child.wait()
+        if self.child is not None:
+            cgroups.remove(self.cgroup)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        if self.peer:
+            self.shell(self.peer.restore)
+
+    def _ready(self) -> str:
+        if self.guard.ready is not None:
+            return self.guard.ready
+        if self.peer:
+            return self.peer.ready
+        return MEMGUARD_READY if self.guard.kind == "memguard" else ""
+
+    def shell(self, script: str) -> None:
+        """Runs a piece of a peer's set-up, with its words filled in."""
+        done = subprocess.run(("sh", "-ec", self._filled(script)), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{self.guard.kind} could not be set up: {done.stderr.strip()}")
 
     def _says(self, pattern: re.Pattern[str]) -> bool:
         # An early death ends the waiting too; it shows in the result as died_early.
-        ended = self.child is not None and self.child.poll() is not None
-        return ended or bool(pattern.search(self.log.read_text(errors="replace")))
+        return not self.alive or bool(pattern.search(self.log.read_text(errors="replace")))
 
     def _filled(self, text: str) -> str:
         for word, value in self.words.items():
@@ -173,14 +184,18 @@ class Daemon:
         return {**os.environ, "PYTHONUNBUFFERED": "1", **own}
 
 
-def nohang_config(reserve_kib: int) -> str:
-    """nohang's packaged config with our thresholds."""
-    values = {"soft_mib": reserve_kib / 1024, "hard_mib": reserve_kib / 1024 * 0.9}
-    lines = []
-    for line in NOHANG_DEFAULTS.read_text().splitlines():
-        key = line.partition("=")[0].strip()
-        lines.append(f"{key} = {NOHANG_CHANGES[key].format(**values)}" if key in NOHANG_CHANGES else line)
-    return "\n".join(lines) + "\n"
+def line_words(reserve_bytes: int, free_bytes: int) -> dict[str, str]:
+    """The cell's line in every way in which a guard may want to be told it; `free_bytes` is there without any pod."""
+    hard = reserve_bytes * 9 // 10
+    return {
+        "@SHIELD@": str(SHIELD_BYTES),
+        "@RESERVE@": str(reserve_bytes),
+        "@RESERVE_KIB@": str(reserve_bytes >> 10),
+        "@RESERVE_MIB@": str(reserve_bytes // MIB),
+        "@HARD_KIB@": str(hard >> 10),
+        "@HARD_MIB@": str(hard // MIB),
+        "@ANON_LINE_MIB@": str((free_bytes - reserve_bytes) // MIB),
+    }
 
 
 def _add(cost: Cost, pid: int) -> Cost:

@@ -33,6 +33,9 @@ class ContainerResult:
     current_bytes: int
     peak_bytes: int | None
     limit_bytes: int | None
+    held_start_bytes: int = 0  # anonymous and shared memory, here or in swap, just before the hog's start
+    held_bytes: int = 0  # and at the end
+    cpu_ms: float = 0.0  # all that it ever used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,7 @@ class CellResult:
     headroom_start_bytes: int  # what the domain had left when the hog started
     headroom_min_bytes: int  # and at its lowest
     headroom_min_at: float
+    line_crossed_at: float | None  # the first sample with less than the reserve left
     overshoot_bytes: int  # reserve minus that, 0 at least
     overshoot_ms: float | None  # the same at the fill rate
     available_min_bytes: int  # MemAvailable, whatever the domain

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from .peers import PeerKind
+
 MIB = 1 << 20
 
-GuardKind = Literal["none", "memguard", "earlyoom", "nohang", "command"]
+GuardKind = Literal["none", "memguard", PeerKind, "command"]
 Domain = Literal["node", "kubepods", "pod", "container", "system"]
 Pages = Literal["4k", "thp"]
 Shape = Literal[
@@ -38,8 +40,8 @@ class Guard:
     """
 
     kind: GuardKind = "none"
-    config: str = ""  # memguard: content of its --config; nohang: replaces the generated one
-    argv: tuple[str, ...] = ()  # command: what to run; others: replaces their default arguments
+    config: str = ""  # memguard: content of its --config
+    argv: tuple[str, ...] = ()  # command: what to run; memguard: replaces its default arguments
     environment: tuple[tuple[str, str], ...] = ()
     ready: str | None = None  # regular expression in its output; None: the kind's own
     ready_timeout_seconds: float = 20.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from .plan import Plan
 from .result import ActionResult, CellResult, ContainerResult, GuardResult, Latency
 from .spec import Cell
-from .timeline import Progress, Samples, thin
+from .timeline import Progress, Row, Samples, thin
 
 SECOND = 10**9
 
@@ -64,6 +64,7 @@ def tell(cell: Cell, plan: Plan, run: Path, observed: Observed, began: float) ->
         headroom_start_bytes=_headroom_start(plan, samples, start_ns),
         headroom_min_bytes=headroom_min,
         headroom_min_at=(headroom_at - start_ns) / SECOND,
+        line_crossed_at=after(line_crossed(plan, samples, start_ns)),
         overshoot_bytes=overshoot,
         overshoot_ms=overshoot / rate * 1000 if rate else None,
         available_min_bytes=available_min,
@@ -100,8 +101,16 @@ def _headroom_min(plan: Plan, samples: Samples, start_ns: int) -> tuple[int, int
 
 def _headroom_start(plan: Plan, samples: Samples, start_ns: int) -> int:
     row = next((row for row in samples.rows if row[0] >= start_ns), None)
-    if row is None:
-        return 0
+    return 0 if row is None else _headroom(plan, samples, row)
+
+
+def line_crossed(plan: Plan, samples: Samples, start_ns: int) -> int:
+    """When the domain had less than the reserve left for the first time; 0 for never."""
+    rows = (row for row in samples.rows if row[0] >= start_ns)
+    return next((row[0] for row in rows if _headroom(plan, samples, row) < plan.reserve_bytes), 0)
+
+
+def _headroom(plan: Plan, samples: Samples, row: Row) -> int:
     if plan.limit_bytes is None:
         return row[samples.column("available")]
     return plan.limit_bytes - row[samples.column("domain.anon")] - row[samples.column("domain.shmem")]
