@@ -27,7 +27,7 @@ def _judge() -> int:
 def _document() -> int:
     victims_docs.document()
     if document():
-        print("python -m bench docs: no build/kernel-report.json, so the tables of the real kernel stay as they are")
+        print("python -m bench docs: no build/bench-report.json, so the tables of the real kernel stay as they are")
     return 0
 
 

@@ -16,7 +16,7 @@ from bench.kernel.guards import LABELS
 from bench.kernel.runs import ROOT, Run
 from tests.machine.guest.peers import PEERS
 
-REPORT = ROOT / "build" / "kernel-report.json"
+REPORT = ROOT / "build" / "bench-report.json"
 #: Overshoot as milliseconds x fill rate; decision.
 MEDIAN_OVERSHOOT_MS, WORST_OVERSHOOT_MS, DECISION_MS = 5.0, 20.0, 1.0
 #: Against the best peer of the same cell, figure by figure.
@@ -72,7 +72,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
 
 
 def summary(runs: list[Run], wanted: Iterable[Spot] = ()) -> dict[str, Any]:
-    """Everything for build/kernel-report.json: cells with intervals, failures, ratios, claims, and what was not run."""
+    """Everything for build/bench-report.json: cells with intervals, failures, ratios, claims, and what was not run."""
     found = groups(runs)
     ran = {group.spot for group in found if group.guard == "memguard"}
     return {

@@ -75,7 +75,7 @@ class Booted:
 
 @dataclass
 class Figures:
-    """What the tests measured, for build/kernel-report.json."""
+    """What the tests measured, for build/bench-report.json."""
 
     found: dict[str, Any] = field(default_factory=dict)
 
