@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench generate docs plugin rows clean
+.PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench bench-quick generate docs plugin rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,8 +45,11 @@ chaos: setup check  ## minutes of faults: the operator killed at each step, ever
 demo: machine  ## three stories on a real kernel: who dies, by whose hand, and why
 	$(RUN) python -m demo
 
-bench: setup  ## figures against no guard and the peers, on a real kernel
+bench: setup  ## figures against no guard and the peers, on a real kernel: about an hour (`python -m bench full`: hours)
 	$(RUN) python -m bench
+
+bench-quick: machine  ## did memguard get slower or heavier? Minutes; a part of CI
+	$(RUN) python -m bench quick
 
 generate: python  ## write the generated files anew: golden outputs, and the tables and pictures in docs/
 	$(RUN) python -m tools.generate

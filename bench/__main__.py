@@ -1,27 +1,41 @@
-"""`python -m bench [kernel | ablation | benign | victims | scale]`: every figure that memguard claims; without a
-word, all."""
+"""`python -m bench [quick | full | kernel | ablation | benign | victims | scale]`: every figure that memguard claims.
+
+Without a word: the named cells against all peers, and the victims; less than an hour. `full` takes hours, and goes on
+where it was interrupted. Everything is told in build/bench-report.json.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 
+from bench.kernel import report
 from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
 from bench.kernel.docs import document
+from bench.quick import main as quick
 from bench.scale import main as scale
 from bench.victims import docs as victims_docs
 from bench.victims.__main__ import main as victims
+from bench.victims.report import COMMITTED as VICTIMS
 
 
-def all_of_them(argv: list[str]) -> int:
-    """The matrix, the ablations, the real programs and the victims, one after the other; 1 when any of them fails."""
-    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), benign([]), _judge()]
-    return max(codes)
+def representative(argv: list[str]) -> int:
+    """The named cells against the peers, three runs each, and the victims; 1 when any of them fails."""
+    return max(kernel(["--named", "--runs", "3", "--resume", *argv]), _victims())
 
 
-def _judge() -> int:
-    return victims(["measure"]) or victims(["generate"]) or victims(["judge", "--gate"])
+def full(argv: list[str]) -> int:
+    """Everything, the peers in every cell with an unlimited hog included; 1 when any of it fails."""
+    raced = kernel(["--named", "--resume", *argv]), kernel(["--unlimited", "--peers", "--resume", *argv])
+    return max(*raced, ablations(["--resume", *argv]), benign([]), _victims(), scale([]))
+
+
+def _victims() -> int:
+    code = victims(["measure"]) or victims(["generate"]) or victims(["judge", "--gate"])
+    report.update("victims", json.loads(VICTIMS.read_text(encoding="utf-8")))
+    return code
 
 
 def _document() -> int:
@@ -32,6 +46,8 @@ def _document() -> int:
 
 
 BENCHES: dict[str, Callable[[list[str]], int]] = {
+    "quick": quick,
+    "full": full,
     "kernel": kernel,
     "ablation": ablations,
     "benign": benign,
@@ -42,12 +58,12 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
 
 
 def main(argv: list[str]) -> int:
-    """The named bench, or all."""
+    """The named bench, or the representative ones."""
     bench = BENCHES.get(argv[0]) if argv else None
     if argv and bench is None and not argv[0].startswith("-"):
         print(f"python -m bench: no bench {argv[0]!r}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
-    return bench(argv[1:]) if bench else all_of_them(argv)
+    return bench(argv[1:]) if bench else representative(argv)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -116,7 +117,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help=f"of each cell (named: {NAMED_RUNS}, others: 1)")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only this part of the cells")
     parser.add_argument("--resume", action="store_true", help="go on where the same code was interrupted")
-    parser.add_argument("--jobs", type=int, default=1, help="machines at a time (each uses a core)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="machines at a time (each uses a core)")
     parser.add_argument("--report-only", action="store_true", help="run nothing, tell what is there")
     return parser
 

@@ -29,6 +29,13 @@ BENIGN = {
     "churnRatio": "a minute of page-cache churn: its speed, of that without a guard",
     "wrong": "what went wrong",
 }
+#: Of a guard over all cells: in how many runs, and how much.
+SHARES = {"good": "good", "kernelFirst": "kernel first", "wrongVictims": "wrong victims"}
+OVERALL = {
+    "overshootMs": "late ms", "leastLeftMib": "least left MiB", "reactionMs": "reaction ms", "p99Ms": "p99 ms",
+    "worstMs": "worst ms", "workLostMs": "work lost ms", "overFreedMib": "over-freed MiB", "guardCpuMs": "CPU ms",
+    "guardRssMib": "RSS MiB",
+}  # fmt: skip
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FOUR_DIGITS = 10_000
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
@@ -60,12 +67,14 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
             ("guard", "its configuration, and by whose word"), ((name, p.source) for name, p in PEERS.items())
         )
         return
-    section = report.get({"claims": "kernel", "matrix": "kernel"}.get(name, name))
+    section = report.get({"claims": "kernel", "guards": "kernel", "matrix": "kernel"}.get(name, name))
     if section is None:
         return
     yield f"Measured at commit {section['commit']}, {section.get('at', '')}.\n".replace(", .", ".")
     if name == "claims":
         yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
+    elif name == "guards":
+        yield from _table(("guard", *SHARES.values(), *OVERALL.values()), map(_overall, section["guards"]))
     elif name == "tests":
         figures = {name: value for name, value in section["figures"].items() if not name.startswith("named ")}
         yield from _table(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
@@ -82,6 +91,12 @@ def _place(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> str:
     """The table of a cell: the race's where peers ran it too, else the matrix's."""
     guards = {other["guard"] for other in cells if other["cell"] == cell["cell"]}
     return "matrix" if guards == {"memguard"} else "kernel"
+
+
+def _overall(guard: dict[str, Any]) -> tuple[str, ...]:
+    shares = (f"{guard[name]}/{guard['runs']}" for name in SHARES)
+    figures = (guard["figures"].get(name) for name in OVERALL)
+    return guard["guard"], *shares, *(str(Interval(*figure)) if figure else "" for figure in figures)
 
 
 def _claim(claim: dict[str, Any]) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import ceil
 
 import msgspec
 from bench.kernel.cells import Spot
@@ -52,16 +53,13 @@ class Task:
 
 def race(tasks: Sequence[Task], store: Store, *, jobs: int = 1, say: Say = print) -> None:
     """Run them, `jobs` machines at a time."""
-    batches = [batch for clock in ("virtual", "real") for batch in _batches([t for t in tasks if t.clock == clock])]
+    size = max(1, min(BATCH, ceil(len(tasks) / jobs)))
+    clocks = ([task for task in tasks if task.clock == clock] for clock in ("virtual", "real"))
+    batches = [of_clock[n : n + size] for of_clock in clocks for n in range(0, len(of_clock), size)]
     say(f"{len(tasks)} cells to run in {len(batches)} boots")
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(lambda batch: _run_batch(batch, store, say), batches):
             pass
-
-
-def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
-    for start in range(0, len(tasks), BATCH):
-        yield list(tasks[start : start + BATCH])
 
 
 def _run_batch(batch: list[Task], store: Store, say: Say) -> None:

@@ -22,6 +22,11 @@ MEDIAN_OVERSHOOT_MS, WORST_OVERSHOOT_MS, DECISION_MS = 5.0, 20.0, 1.0
 #: Against the best peer of the same cell, figure by figure.
 LATE_RATIO, STALL_RATIO = 0.1, 1.1
 STALLS = ("p99Ms", "worstMs")
+#: Boundaries that containers share: the innocent is in trouble with the culprit.
+SHARING = ("node-", "kubepods-")
+#: Figures of a guard over all cells, and over those.
+EVERYWHERE = ("guardCpuMs", "guardRssMib", "workLostMs", "overFreedMib")
+IN_SHARED = ("overshootMs", "leastLeftMib", "reactionMs", "deadMs", *STALLS)
 
 
 class Interval(NamedTuple):
@@ -77,8 +82,34 @@ def summary(runs: list[Run], wanted: Iterable[Spot] = ()) -> dict[str, Any]:
     ran = {group.spot for group in found if group.guard == "memguard"}
     return {
         "cells": [_cell(group, found) for group in found],
+        "guards": overall(found),
         "claims": claims(found),
         "notRun": [spot.name for spot in wanted if spot.name not in ran],
+    }
+
+
+def overall(found: list[Group]) -> list[dict[str, Any]]:
+    """Each guard over all the cells that every guard ran: shares of its runs, and medians [lowest-highest] of runs.
+
+    `late`, `reaction` and stalls are those of the cells where containers share what runs dry.
+    """
+    virtual = [group for group in found if group.clock == "virtual" and not group.variant]
+    common = set.intersection(*({g.spot for g in virtual if g.guard == label} for label in {g.guard for g in virtual}))
+    return [_overall(label, [run for g in virtual if g.guard == label and g.spot in common for run in g.runs])
+            for label in dict.fromkeys(g.guard for g in virtual)]  # fmt: skip
+
+
+def _overall(label: str, runs: list[Run]) -> dict[str, Any]:
+    shared = [run for run in runs if run.spot.startswith(SHARING)]
+    figures = {name: interval(run.figures[name] for run in of if name in run.figures)
+               for names, of in ((EVERYWHERE, runs), (IN_SHARED, shared)) for name in names}  # fmt: skip
+    return {
+        "guard": label,
+        "runs": len(runs),
+        "good": sum(not run.failures for run in runs),
+        "kernelFirst": sum(run.figures.get("kernelOomKills", 0) > 0 for run in runs),
+        "wrongVictims": sum(run.figures.get("innocentsTouched", 0) > 0 for run in runs),
+        "figures": {name: found for name, found in figures.items() if found},
     }
 
 
@@ -119,7 +150,7 @@ def claims(found: list[Group]) -> list[dict[str, Any]]:
     """
     ours = [group for group in found if group.guard == "memguard" and not group.variant]
     virtual = [group for group in ours if group.clock == "virtual"]
-    node = [group for group in virtual if group.spot.startswith(("node-", "kubepods-"))]
+    node = [group for group in virtual if group.spot.startswith(SHARING)]
     late = interval(run.figures["overshootMs"] for g in node for run in g.runs if "overshootMs" in run.figures)
     decided = interval(run.figures["decisionMs"] for g in virtual for run in g.runs if "decisionMs" in run.figures)
     late_ratios, reactions, stalls = (

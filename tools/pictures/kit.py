@@ -75,6 +75,11 @@ def rule(a: Point, b: Point, tone: str = "grid", *, dashed: bool = False) -> str
     return line(a, b, f"{tone}-line{' dashed' if dashed else ''}")
 
 
+def dot(place: Point, tone: str) -> str:
+    """A small filled circle."""
+    return element("circle", cx=place[0], cy=place[1], r=4, class_=f"{tone}-fill", opacity="0.75")
+
+
 def _arrow_head() -> str:
     shape = element("path", d="M0,0 L8,4 L0,8 z", class_="soft-fill")
     return element("marker", shape, id="head", markerWidth=8, markerHeight=8, refX=7, refY=4, orient="auto")

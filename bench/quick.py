@@ -1,0 +1,88 @@
+"""`python -m bench quick`: a regression gate on virtual-time figures, in minutes.
+
+memguard alone runs a few of the named cells, three times each, and the costs with few and many containers. Every run
+must be good, and no median may be worse than the one in the committed report by more than runs of the same code differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.kernel.cells import by_name
+from bench.kernel.docs import COMMITTED
+from bench.kernel.guards import memguard
+from bench.kernel.race import Task, race
+from bench.kernel.report import Group, groups
+from bench.kernel.runs import FOLDER, Run, Store, all_runs, fingerprint
+
+#: An overshoot with small pages and one with huge ones, swap, and a boundary below the node.
+CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepods-two_pods-4k")
+RUNS = 3
+#: By how much the median of three runs may be worse than the committed one.
+TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.1}
+#: A median of zero knows no ratio: so many milliseconds more are within what runs differ.
+LATE_MS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated:
+    """A figure of one cell beside the committed one, both medians, and the most that it may be."""
+
+    cell: str
+    figure: str
+    committed: float
+    measured: float
+    most: float
+
+    @property
+    def holds(self) -> bool:
+        """Is it no worse?"""
+        return self.measured <= self.most
+
+
+def main(argv: list[str]) -> int:
+    """Run it, tell it, and 1 where it got worse."""
+    parser = argparse.ArgumentParser(prog="python -m bench quick", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="machines at a time (each uses a core)")
+    options = parser.parse_args(argv)
+    runs = _raced(options.jobs)
+    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))["kernel"]["cells"]
+    figures = list(gated(groups(runs), committed))
+    for found in figures:
+        print(f"{'holds' if found.holds else 'WORSE':6} {found.cell:24} {found.figure:14} {found.measured:8.3f}, "
+              f"committed {found.committed:8.3f}, at most {found.most:.3f}")  # fmt: skip
+    bad = [f"{run.spot} run {run.repeat}: {'; '.join(run.failures)}" for run in runs if run.failures]
+    print("\n".join(bad) or "every run was good")
+    return int(bool(bad) or not all(found.holds for found in figures))
+
+
+def _raced(jobs: int) -> list[Run]:
+    code = fingerprint()
+    store = Store(FOLDER / "quick.jsonl", code)
+    store.path.unlink(missing_ok=True)
+    tasks = [
+        Task(spot=by_name(name), guard=memguard(), label="memguard", repeat=repeat, clock="virtual")
+        for repeat in range(RUNS)
+        for name in CELLS
+    ]
+    race(tasks, store, jobs=jobs)
+    return all_runs("quick", code)
+
+
+def gated(found: list[Group], committed: list[dict[str, Any]]) -> Iterator[Gated]:
+    """Each figure that has a bound, of each cell that the committed report has as well."""
+    before = {cell["cell"]: cell["figures"] for cell in committed
+              if (cell["guard"], cell["clock"]) == ("memguard", "virtual")}  # fmt: skip
+    for group in found:
+        figures = before.get(group.spot, {})
+        for name in (*TOLERANCES, "overshootMs"):
+            measured = group.interval(name)
+            if measured and name in figures:
+                middle = figures[name][1]
+                most = middle * TOLERANCES[name] if name in TOLERANCES else middle + LATE_MS
+                yield Gated(cell=group.spot, figure=name, committed=middle, measured=measured.mid, most=most)

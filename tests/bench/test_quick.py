@@ -1,0 +1,47 @@
+"""The regression gate: what it lets pass, and what not."""
+
+from typing import Any
+
+import pytest
+from bench.kernel.report import groups
+from bench.kernel.runs import Run
+
+from bench import quick
+
+CELL = "node-swarm-4k"
+FIGURES = {"decisionMs": 1.0, "guardCpuMs": 50.0, "guardRssMib": 20.0, "overshootMs": 0.0}
+
+
+def committed(**figures: float) -> list[dict[str, Any]]:
+    medians = {name: [value, value, value] for name, value in {**FIGURES, **figures}.items()}
+    peer = {"cell": CELL, "guard": "earlyoom", "clock": "virtual", "figures": {"guardCpuMs": [0.1, 0.1, 0.1]}}
+    return [peer, {"cell": CELL, "guard": "memguard", "clock": "virtual", "figures": medians}]
+
+
+def worse(*runs: dict[str, float]) -> list[str]:
+    found = [Run(spot=CELL, guard="memguard", clock="virtual", repeat=number, code="", figures={**FIGURES, **figures})
+             for number, figures in enumerate(runs)]  # fmt: skip
+    return [one.figure for one in quick.gated(groups(found), committed()) if not one.holds]
+
+
+def test_the_same_figures_pass() -> None:
+    assert worse({}, {}, {}) == []
+    assert len(list(quick.gated(groups([]), committed()))) == 0
+
+
+@pytest.mark.parametrize("figure", [*quick.TOLERANCES, "overshootMs"])
+def test_each_figure_that_got_worse_is_named(figure: str) -> None:
+    worst = FIGURES[figure] * 1.5 or 6.0
+    assert worse({}, {figure: worst}, {figure: worst}) == [figure]
+    assert worse({}, {}, {figure: worst}) == []  # one run of three may be an outlier
+    assert worse({figure: 0.0}, {figure: 0.0}, {}) == []
+
+
+def test_what_was_never_committed_is_not_judged() -> None:
+    other = Run(spot="node-one-4k", guard="memguard", clock="virtual", repeat=0, code="", figures=FIGURES)
+    assert list(quick.gated(groups([other]), committed())) == []
+
+
+def test_the_committed_report_has_every_cell_of_the_gate() -> None:
+    report = quick.COMMITTED.read_text(encoding="utf-8")
+    assert all(f'"cell": "{cell}"' in report for cell in quick.CELLS)
