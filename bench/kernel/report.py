@@ -62,6 +62,10 @@ class Group(NamedTuple):
         """Of one figure."""
         return interval(run.figures[name] for run in self.runs if name in run.figures)
 
+    def whole(self, name: str) -> Interval | None:
+        """The same, where every run has the figure."""
+        return self.interval(name) if all(name in run.figures for run in self.runs) else None
+
     @property
     def good(self) -> int:
         """Runs without a failure."""
@@ -93,10 +97,16 @@ def overall(found: list[Group]) -> list[dict[str, Any]]:
 
     `late`, `reaction` and stalls are those of the cells where containers share what runs dry.
     """
-    virtual = [group for group in found if group.clock == "virtual" and not group.variant]
-    common = set.intersection(*({g.spot for g in virtual if g.guard == label} for label in {g.guard for g in virtual}))
-    return [_overall(label, [run for g in virtual if g.guard == label and g.spot in common for run in g.runs])
-            for label in dict.fromkeys(g.guard for g in virtual)]  # fmt: skip
+    raced: dict[str, dict[str, Group]] = {}
+    for group in found:
+        if group.clock == "virtual" and not group.variant:
+            raced.setdefault(group.guard, {})[group.spot] = group
+    return [
+        _overall(
+            label, [run for spot in mine if all(spot in each for each in raced.values()) for run in mine[spot].runs]
+        )
+        for label, mine in raced.items()
+    ]
 
 
 def _overall(label: str, runs: list[Run]) -> dict[str, Any]:
@@ -130,11 +140,14 @@ def _cell(group: Group, found: list[Group]) -> dict[str, Any]:
 
 
 def ratios(group: Group, found: list[Group], names: Iterable[str]) -> dict[str, float]:
-    """memguard's figures over the best peer's in the same cell, medians of the runs; {} where not comparable."""
+    """memguard's figures over the best peer's in the same cell, medians of the runs; {} where not comparable.
+
+    A peer counts that has the figure in every run: whose innocents died has no stalls of theirs to show.
+    """
     if group.guard != "memguard" or group.clock != "virtual":
         return {}
     peers = [g for g in found if (g.spot, g.clock) == (group.spot, group.clock) and g.guard in PEERS]
-    pairs = {name: (group.interval(name), [i.mid for g in peers if (i := g.interval(name))]) for name in names}
+    pairs = {name: (group.interval(name), [i.mid for g in peers if (i := g.whole(name))]) for name in names}
     return {name: _ratio(ours.mid, min(theirs)) for name, (ours, theirs) in pairs.items() if ours and theirs}
 
 

@@ -11,7 +11,7 @@ from bench.kernel.cells import DOMAINS, FILLS, NAMED, SHAPES, Spot, by_name, mat
 from bench.kernel.docs import filled
 from bench.kernel.guards import LABELS, config, guard
 from bench.kernel.journal import read_journal
-from bench.kernel.report import Group, claims, groups, interval, ratios, summary, table
+from bench.kernel.report import Group, claims, groups, interval, overall, ratios, summary, table
 from bench.kernel.runs import Run, Store, all_runs, measure, read_runs
 from bench.kernel.verdict import failures
 from tests.machine.guest.peers import PEERS
@@ -202,6 +202,21 @@ class TestReport:
         found = groups([run(p99Ms=11, worstMs=20), *peers, run(repeat=1, p99Ms=11, worstMs=20)])
         assert ratios(found[0], found, ("p99Ms", "worstMs")) == {"p99Ms": 1.1, "worstMs": 0.5}
         assert ratios(found[1], found, ("p99Ms", "worstMs")) == {}
+
+    def test_who_lost_innocents_has_no_stalls_to_be_compared_with(self) -> None:
+        found = groups([run(p99Ms=11), run("oomd", p99Ms=1), run("oomd", repeat=1), run("nohang", p99Ms=10)])
+        assert ratios(found[0], found, ("p99Ms",)) == {"p99Ms": 1.1}
+
+    def test_guards_are_told_over_the_cells_that_all_of_them_ran(self) -> None:
+        alone = Run(spot=SYSTEM.name, guard="memguard", clock="virtual", repeat=0, code="c")
+        real = Run(spot=ONE.name, guard="memguard", clock="real", repeat=0, code="c")
+        bad = run("oomd", failures=("x",), kernelOomKills=2, overshootMs=9)
+        told = overall(groups([run(overshootMs=1), run(repeat=1, overshootMs=3), alone, real, bad]))
+        assert [(one["guard"], one["runs"], one["good"], one["kernelFirst"]) for one in told] == [
+            ("memguard", 2, 2, 0), ("oomd", 1, 0, 1),
+        ]  # fmt: skip
+        assert told[0]["figures"]["overshootMs"] == (1, 2, 3)
+        assert overall([]) == []
 
     def test_a_ratio_to_nothing_is_none_or_endless(self) -> None:
         found = groups([run(overshootMs=0, reactionMs=1), run("oomd", overshootMs=0, reactionMs=0)])
