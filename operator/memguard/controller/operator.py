@@ -243,7 +243,7 @@ class Operator:
         if case is None:
             return
         if report is not None and report.status.level != "Calm":
-            self._advisor.tell(case, report, now)
+            self._advisor.tell(case.census, report, now)
         self._taint(case, node, report, weary=bool(self._archive.tired(name, now.timestamp())))
 
     def _case(self, name: str) -> Case:
