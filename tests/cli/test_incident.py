@@ -13,7 +13,7 @@ from memguard.cli.incident import words
 from memguard.cli.incident.bars import factor_bars, rows
 from memguard.cli.incident.facts import facts, tiles
 from memguard.cli.incident.incident import LONGEST_NAME, Incident, short
-from memguard.cli.incident.moments import crossing, moments, reaction, spans
+from memguard.cli.incident.moments import moments, reaction, spans
 from memguard.cli.incident.view import sparkline, view
 from memguard.cli.incident.words import around
 from memguard.cli.words import duration
@@ -152,23 +152,6 @@ def test_a_step_that_this_version_does_not_know_is_called_by_its_name() -> None:
     assert "weighed" in [moment.words for moment in moments(later)]
     assert [span.name for span in spans(later)] == ["hold", "read", "weighed", "rank", "act", "confirmed"]
     assert reaction(later) == "1.3 ms", "what came after the action is no part of it"
-
-
-@pytest.mark.parametrize(
-    ("points", "level", "at"),
-    [
-        (((-2.0, 10), (-1.0, 4)), 7, -1.5),
-        (((-2.0, 10), (-1.0, 8)), 7, None),
-        (((-4.0, 9), (-3.0, 5), (-2.0, 9), (-1.0, 5)), 7, -1.5),
-        (((-1.0, 9), (1.0, 5)), 7, None),
-        (((-1.0, 5), (0.0, 3)), 7, None),
-        ((), 7, None),
-    ],
-)
-def test_a_crossing_is_the_last_one_before_the_action(
-    points: tuple[tuple[float, int], ...], level: int, at: float | None
-) -> None:
-    assert crossing(points, level) == at
 
 
 @pytest.mark.parametrize(

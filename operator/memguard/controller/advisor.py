@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 
 from memguard.api.wire import body
-from memguard.controller.case import Case
+from memguard.controller.census import Census
 from memguard.controller.deeds import Deeds
 from memguard.controller.experience import Learner
 from memguard.controller.lender import Lender
@@ -21,14 +21,14 @@ class Advisor:
     def __init__(self, deeds: Deeds, learner: Learner, lender: Lender) -> None:
         self._deeds, self._learner, self._lender = deeds, learner, lender
 
-    def tell(self, case: Case, reported: ReportedNode, now: datetime) -> None:
+    def tell(self, census: Census, reported: ReportedNode, now: datetime) -> None:
         """Raises KubeError; ConflictError where somebody else wrote it meanwhile.
 
         A disruption is lent only to whom it may be of use: a node that enforces.
         """
         spec, enforces = reported.spec, reported.status.mode == "Enforce"
-        points = self._learner.points(case.workloads, now.timestamp())
-        loans = self._lender.loans(case.name, case.identities, spec.disruptions, now) if enforces else {}
+        points = self._learner.points(census.workloads, now.timestamp())
+        loans = self._lender.loans(census.name, census.identities.values(), spec.disruptions, now) if enforces else {}
         self._write(reported, busiest(points, MOST_ENTRIES), dict(islice(loans.items(), MOST_ENTRIES)))
 
     def forget(self, reported: ReportedNode) -> None:

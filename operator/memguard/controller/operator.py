@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections import Counter, deque
-from contextlib import suppress
+from collections import Counter
 from typing import Any
 
 from memguard import __version__
 from memguard.controller.advisor import Advisor
 from memguard.controller.archive import Archive, Keep
-from memguard.controller.case import Case
 from memguard.controller.deeds import Deeds
-from memguard.controller.desk import Desk
 from memguard.controller.edge import Edge
 from memguard.controller.experience import Learner
 from memguard.controller.fleet import Fleet
+from memguard.controller.herald import Herald
 from memguard.controller.lender import Lender
 from memguard.controller.main import Arguments
 from memguard.controller.metrics import Metrics, View
 from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_clerk import PolicyClerk
-from memguard.controller.reports import silent
-from memguard.controller.resources import RecordedDecision, ReportedNode
+from memguard.controller.resources import RecordedDecision
+from memguard.controller.rounds import CARING_HANDS, HANDS, Rounds
 from memguard.controller.taints import Taints, present
-from memguard.core.decision import Decision
 from memguard.core.fairness import fairness
 from memguard.core.feedback import bias, busiest
-from memguard.core.notes import title_of
 from memguard.core.scorecard import Tally, together
 from memguard.errors import KubeError
 from memguard.kube.client import Client
 from memguard.kube.connection import Connection
-from memguard.kube.events import Notice, Recorder
+from memguard.kube.events import Recorder
 from memguard.kube.lease import Elector
-from memguard.kube.objects import Node, ObjectReference
 from memguard.kube.wire import Wire
 from memguard.service.crew import PARTING_SECONDS, Crew
 from memguard.service.journal import Journal, utc_now
-from memguard.service.notices import decided
-from memguard.service.resources import CLUSTER_POLICIES, LEASE, POLICIES, reference
+from memguard.service.resources import LEASE
 from memguard.service.web import Web
 
-#: An eviction waits 0.1 s for the API server, which has its list of budgets confirmed by etcd; one that conflicts, ten.
-#: The last of a hundred nodes is seen to after 2.5 s with 8 hands, 1.2 with 16, 0.9 with 24 and with 32, 1.0 with 48.
-HANDS, CARING_HANDS = 32, 2
-#: Loans, points, taints and Events wait so long at most until all others had their turn: the API server's time is what
-#: a hundred nodes in trouble at once lack.
-CARE_SECONDS = 1.0
 #: Nodes in trouble are looked at this often even if they say nothing: who is on its way may be gone.
 LOOK_SECONDS = 2.0
 #: Who stands by looks more often whether it is its turn.
@@ -86,10 +73,20 @@ class Operator:
         self._fleet = Fleet(self._client, troubled=self._troubled, doubted=self._doubted, now=utc_now)
         self._learner = Learner(self._client, wanted.namespace, journal.trouble)
         self._lender = Lender(self._client, lambda: self._fleet.lent_to)
-        self._advisor = Advisor(self._deeds, self._learner, self._lender)
-        self._taints = Taints(self._deeds, time.monotonic)
-        self._desk = Desk(self._attend, self._failed, random=random.random)
-        self._aftercare = Desk(self._care, self._failed, random=random.random)
+        self._herald = Herald(self._metrics, journal, self._recorder, self._book)
+        self._rounds = Rounds(
+            self._book,
+            self._archive,
+            self._deeds,
+            self._lender,
+            self._fleet,
+            advisor=Advisor(self._deeds, self._learner, self._lender),
+            taints=Taints(self._deeds, time.monotonic),
+            herald=self._herald,
+            metrics=self._metrics,
+            acts=self._acts,
+            failed=self._failed,
+        )
         self._clerk = PolicyClerk(
             self._client,
             self._book,
@@ -99,9 +96,6 @@ class Operator:
             now=utc_now,
             trouble=journal.trouble,
         )
-        self._cases: dict[str, Case] = {}
-        self._heard: dict[str, float] = {}
-        self._notices: deque[Notice] = deque()
         self._stopped = threading.Event()
         self._led = False
 
@@ -124,22 +118,18 @@ class Operator:
         self._crew.start("events", self._recorder.run)
         self._crew.start("policy status", self._clerk.run)
         self._crew.start("chores", self._do_chores)
-        for number in range(HANDS):
-            self._crew.start(f"hand {number}", self._desk.run)
-        for number in range(CARING_HANDS):
-            self._crew.start(f"caring hand {number}", self._aftercare.run)
+        for name, work in self._rounds.hands:
+            self._crew.start(name, work)
 
     def stop(self) -> None:
         """In good order: the lease is given back, so that another need not wait, once nobody here does anything."""
         self._stopped.set()
         self._crew.leave()
-        self._announce()
-        desks = (self._desk, self._aftercare)
-        for part in (*desks, self._clerk, self._recorder, self._edge, self._book, *self._watchers.values(), self.web):
+        self._herald.announce()
+        parts = (self._rounds, self._clerk, self._recorder, self._edge, self._book)
+        for part in (*parts, *self._watchers.values(), self.web):
             part.stop()
-        deadline = time.monotonic() + PARTING_SECONDS
-        for desk in desks:
-            desk.rest(max(0.0, deadline - time.monotonic()))
+        self._rounds.rest(PARTING_SECONDS)
         self._elector.stop()
         hanging = self._crew.part()
         self._client.close()
@@ -171,7 +161,6 @@ class Operator:
     def _stale(self) -> tuple[str, ...]:
         return tuple(name for name, watcher in self._watchers.items() if watcher.fresh_seconds() > FRESH_SECONDS)
 
-    @property
     def _acts(self) -> bool:
         """Only who leads, and only on what is known to be so."""
         return self._led and self._elector.leading() and not self._stale and self._book.fresh
@@ -182,8 +171,7 @@ class Operator:
         self._clerk.poke()
 
     def _troubled(self, name: str) -> None:
-        self._heard[name] = time.monotonic()
-        self._desk.noticed(name)
+        self._rounds.troubled(name)
 
     def _doubted(self, name: str, reason: str) -> None:
         self._metrics.doubted(reason)
@@ -193,99 +181,11 @@ class Operator:
         self._learner.teach(record)
         ours = record.spec.mode == "Enforce" and record.spec.action in ("kill", "terminate")
         if ours and record.status.phase in ("Acted", "Done"):
-            self._desk.noticed(record.spec.node)
+            self._rounds.noticed(record.spec.node)
 
     def _failed(self, name: str, error: KubeError) -> None:
         self._metrics.failed(type(error).__name__.removesuffix("Error").lower())
         self._journal.trouble(f"node {name}: {error}")
-
-    # --- what is done
-
-    def _attend(self, name: str) -> None:
-        """One node's turn: what cannot wait."""
-        if not self._acts:
-            return
-        try:
-            self._see_to(name)
-        finally:
-            self._aftercare.noticed(name)
-
-    def _see_to(self, name: str) -> None:
-        node, reported = self._fleet.node(name), self._fleet.report(name)
-        heard, now = self._heard.get(name), utc_now()
-        case = self._cases.setdefault(name, self._case(name))
-        tired = self._archive.tired(name, now.timestamp())
-        report = None if node is None or reported is None or silent(reported.status, now) else reported
-        case.follow(report.status if report else None, now)
-        if node is not None and report is not None:
-            case.attend(report, node, now)
-            for record in tired:
-                case.relocate(record, report, node, now)
-        if heard is not None:  # also where it took more than one turn
-            self._metrics.reacted(time.monotonic() - heard)
-            if self._heard.get(name) == heard:
-                self._heard.pop(name, None)
-        tainted = node is not None and present(node) is not None
-        if case.idle and not tainted and (report is None or report.status.level == "Calm"):
-            self._fleet.settled(name)
-            self._cases.pop(name, None)
-
-    def _care(self, name: str) -> None:
-        """What can, until all nodes have had their turn: what the node's own reflex is to know, and its taint."""
-        self._desk.clear(CARE_SECONDS)
-        self._announce()
-        case, node, reported, now = self._cases.get(name), self._fleet.node(name), self._fleet.report(name), utc_now()
-        report = None if reported is None or silent(reported.status, now) else reported
-        if not self._acts or node is None:
-            return
-        if report is not None and report.status.level == "Calm":
-            self._advisor.forget(report)
-        if case is None:
-            return
-        if report is not None and report.status.level != "Calm":
-            self._advisor.tell(case, report, now)
-        self._taint(case, node, report, weary=bool(self._archive.tired(name, now.timestamp())))
-
-    def _case(self, name: str) -> Case:
-        return Case(
-            name,
-            self._book,
-            self._archive,
-            self._deeds,
-            self._lender,
-            decided=self._decided,
-            ended=self._metrics.ended,
-            refused=self._metrics.refused,
-            acts=lambda: self._acts,
-        )
-
-    def _taint(self, case: Case, node: Node, report: ReportedNode | None, *, weary: bool) -> None:
-        compiled = case.compiled or self._book.plan(node.metadata.labels, ())
-        if compiled is None:
-            return
-        # Where nothing may be ended nobody is kept away either: who only observes changes nothing.
-        idle = report is not None and (report.spec.emergency_stop or report.status.mode == "Observe")
-        allowed = "Never" if idle else compiled.taint
-        self._taints.settle(node, report.status if report else None, allowed, weary=weary)
-
-    def _decided(self, decision: Decision, policy: str) -> None:
-        self._metrics.decided(decision)
-        self._journal.write("decision", decision=decision, policy=policy)
-        self._notices.extend(decided(decision, self._reference(policy)))
-
-    def _announce(self) -> None:
-        """Hand over the Events that are due."""
-        with suppress(IndexError):
-            while True:
-                self._recorder.emit(self._notices.popleft())
-
-    def _reference(self, title: str) -> ObjectReference | None:
-        """The object of a policy; None for the one that is compiled in."""
-        for resource, items in ((POLICIES, self._book.tenants()), (CLUSTER_POLICIES, self._book.clusters())):
-            for one in items:
-                if title_of(one.namespace, one.name) == title:
-                    return reference(resource, one)
-        return None
 
     # --- from time to time
 
@@ -305,8 +205,7 @@ class Operator:
                     self._expire()
             except KubeError as error:
                 self._failed("(chores)", error)
-            for name in self._fleet.in_trouble | set(self._cases):
-                self._desk.noticed(name)
+            self._rounds.look_at_all()
 
     def _take_over(self) -> None:
         """Go on with what another began: all that it was doing stands in the cluster."""
@@ -315,12 +214,9 @@ class Operator:
         self._learner.recall()
         for record in self._archive.all():
             self._learner.teach(record)
-        self._cases.clear()
-        for record in self._archive.evictions_under_way():
-            case = self._cases.setdefault(record.spec.node, self._case(record.spec.node))
-            case.resume(record, utc_now())
+        self._rounds.take_over(self._archive.evictions_under_way())
         self._led = True
-        self._journal.write("leading", resumed=len(self._cases))
+        self._journal.write("leading", resumed=self._rounds.attended)
         self._clerk.poke()
 
     def _expire(self) -> None:
@@ -338,7 +234,7 @@ class Operator:
         return View(
             leading=self._elector.leading(),
             levels=Counter(one.status.level for one in reports),
-            attended=len(self._cases),
+            attended=self._rounds.attended,
             decisions=len(self._archive.all()),
             tainted=sum(present(node) is not None for node in self._fleet.nodes.objects().values()),
             tally=_total(reports),

@@ -12,9 +12,10 @@ from typing import Literal
 
 import msgspec
 
+from memguard.cli.incident.curves import Curve, available, victims, within
 from memguard.cli.incident.incident import Incident, short
 from memguard.cli.incident.marks import AXIS, BADGES, Badge, Tick, badges, time_ticks, unit
-from memguard.cli.incident.moments import Curve, available, spans, victims
+from memguard.cli.incident.moments import spans
 from memguard.cli.incident.words import around, place
 from memguard.cli.view.plot import Frame, binary_step, ticks
 from memguard.core.explain import size
@@ -193,8 +194,8 @@ def _view(incident: Incident, measures: Iterable[_Measure], time: Time, place: P
 
 
 def _plot(measure: _Measure, frame: Frame, *, named: bool) -> Plot:
-    series = _within(measure.series, frame)
-    points = [(frame.px(t), frame.py(v)) for t, v in series]
+    readings = within(measure.series, frame.from_t, frame.to_t)
+    points = [(frame.px(t), frame.py(v)) for t, v in readings]
     curve = _path(points)
     area = _path([(points[0][0], frame.bottom), *points, (points[-1][0], frame.bottom)]) if len(points) > 1 else ""
     return Plot(
@@ -218,24 +219,6 @@ def _dots(readings: Iterable[tuple[float, int]], frame: Frame) -> Iterator[Dot]:
         if frame.px(t) - last >= DOT_GAP:
             last = frame.px(t)
             yield Dot(last, frame.py(v), f"{around(t)}: {size(v)}")
-
-
-def _within(series: Curve, frame: Frame) -> Curve:
-    """The readings within the frame's time, and where the curve enters and leaves it."""
-    inside = tuple(point for point in series if frame.shows(point[0]))
-    edges = tuple((t, _between(series, t)) for t in (frame.from_t, frame.to_t) if _covers(series, t))
-    return tuple(sorted({*inside, *edges}))
-
-
-def _covers(series: Curve, t: float) -> bool:
-    return series[0][0] < t < series[-1][0]
-
-
-def _between(series: Curve, t: float) -> int:
-    """The value at a time between two readings, in proportion."""
-    before = max((point for point in series if point[0] <= t), key=lambda point: point[0])
-    after = min((point for point in series if point[0] > t), key=lambda point: point[0])
-    return round(before[1] + (t - before[0]) / (after[0] - before[0]) * (after[1] - before[1]))
 
 
 def _beyond(measure: _Measure, frame: Frame) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal
 
 import msgspec
 
+from memguard.cli.incident.curves import available, crossing
 from memguard.cli.incident.incident import Incident
 from memguard.cli.incident.words import deed, trigger_words
 from memguard.cli.words import duration
 from memguard.core.explain import size
 
 MomentKind = Literal["before", "step", "deed", "end"]
-#: (seconds, bytes)
-Curve = tuple[tuple[float, int], ...]
-
 #: The guard's steps by the names that it gives them, and what the time until each is called.
 STEPS = {
     "held": ("hold", "the fastest growers were held still"),
@@ -51,17 +49,6 @@ def spans(incident: Incident) -> tuple[Span, ...]:
     """The guard's steps, from the wake-up to the action; none for what the operator did."""
     steps = _steps(incident)
     return tuple(Span(STEPS.get(name, (name, ""))[0], begin, end) for (_, begin), (name, end) in pairwise(steps))
-
-
-def available(incident: Incident) -> Curve:
-    """What was left within the boundary; of an old record the one figure that it has."""
-    points = tuple((point.seconds, point.available_bytes) for point in incident.timeline)
-    return points or ((0.0, incident.decision.spec.available_bytes),)
-
-
-def victims(incident: Incident) -> Curve:
-    """The victim's memory, where it was read."""
-    return tuple((p.seconds, p.victim_bytes) for p in incident.timeline if p.victim_bytes is not None)
 
 
 def _moments(incident: Incident) -> Iterator[Moment]:
@@ -109,15 +96,6 @@ def _steps(incident: Incident) -> list[tuple[str, float]]:
         return []
     acted = timing.get("acted", max(timing.values()))
     return [("woken", -acted), *sorted(((name, at - acted) for name, at in timing.items()), key=lambda step: step[1])]
-
-
-def crossing(points: Iterable[tuple[float, float]], level: float) -> float | None:
-    """When the values last fell to `level` before the action, between two readings in proportion; None if never."""
-    pairs = [(a, b) for a, b in pairwise(points) if a[1] > level >= b[1] and b[0] <= 0]
-    if not pairs:
-        return None
-    (t, v), (next_t, next_v) = pairs[-1]
-    return t + (v - level) / (v - next_v) * (next_t - t)
 
 
 def reaction(incident: Incident) -> str | None:

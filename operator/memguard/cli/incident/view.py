@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from memguard.cli.incident.curves import Curve, available, victims
 from memguard.cli.incident.facts import tiles
 from memguard.cli.incident.incident import Happening, Incident, PodNow, explained
-from memguard.cli.incident.moments import Curve, available, moments, victims
+from memguard.cli.incident.moments import moments
 from memguard.cli.incident.words import Tone, around, headline, remark, verdict
 from memguard.cli.view.explanation import explanation_view
 from memguard.cli.view.table import BAD, GOOD, QUIET, WARNING, cell, table
