@@ -1,10 +1,9 @@
-"""`python -m bench docs`: the latest report into docs/benchmarks.md's tables, and beside them for machines."""
+"""`python -m bench docs`: the latest report into the tables of docs/, and beside them for machines."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from bench.kernel.report import COLUMNS, REPORT, Interval
 from bench.kernel.runs import ROOT
 from tests.machine.guest.peers import PEERS
 
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGES = [ROOT / "docs" / name for name in ("benchmarks.md", "comparison.md")]
 #: The report that is committed, with the commit that it measured.
 COMMITTED = Path(__file__).with_name("report.json")
 #: What the page tells of the half hour with real programs.
@@ -42,12 +41,14 @@ _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def document() -> int:
-    """Fill the page. Exit code 1 without a report."""
+    """Fill the pages. Exit code 1 without a report."""
     if not REPORT.exists():
         return 1
     report = json.loads(REPORT.read_text())
-    PAGE.write_text(filled(PAGE.read_text(), report))
-    shutil.copy(REPORT, COMMITTED)
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), report))
+    known = json.loads(COMMITTED.read_text()) | report
+    COMMITTED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     return 0
 
 
@@ -67,7 +68,7 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
             ("guard", "its configuration, and by whose word"), ((name, p.source) for name, p in PEERS.items())
         )
         return
-    section = report.get({"claims": "kernel", "guards": "kernel", "matrix": "kernel"}.get(name, name))
+    section = report.get(dict.fromkeys(("claims", "guards", "saved", "matrix"), "kernel").get(name, name))
     if section is None:
         return
     yield f"Measured at commit {section['commit']}, {section.get('at', '')}.\n".replace(", .", ".")
@@ -75,6 +76,8 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
         yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
     elif name == "guards":
         yield from _table(("guard", *SHARES.values(), *OVERALL.values()), map(_overall, section["guards"]))
+    elif name == "saved":
+        yield from _table(("guard", *SHARES.values()), ((g["guard"], *_shares(g)) for g in section["guards"]))
     elif name == "tests":
         figures = {name: value for name, value in section["figures"].items() if not name.startswith("named ")}
         yield from _table(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
@@ -94,9 +97,12 @@ def _place(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> str:
 
 
 def _overall(guard: dict[str, Any]) -> tuple[str, ...]:
-    shares = (f"{guard[name]}/{guard['runs']}" for name in SHARES)
     figures = (guard["figures"].get(name) for name in OVERALL)
-    return guard["guard"], *shares, *(str(Interval(*figure)) if figure else "" for figure in figures)
+    return guard["guard"], *_shares(guard), *(str(Interval(*figure)) if figure else "" for figure in figures)
+
+
+def _shares(guard: dict[str, Any]) -> Iterator[str]:
+    return (f"{guard[name]}/{guard['runs']}" for name in SHARES)
 
 
 def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
