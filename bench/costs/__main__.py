@@ -15,7 +15,7 @@ def costs(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     names = options.part or list(parts.QUICK if options.quick else parts.PARTS)
     if not options.report_only:
-        parts.measure(names, quick=options.quick, resume=options.resume, say=_say)
+        parts.measure(names, quick=options.quick, resume=options.resume, jobs=options.jobs, say=_say)
     content = report.section(quick=options.quick)
     report.write(content)
     found = report.figures_of(content)
@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", nargs="*", choices=[*parts.PARTS, []], metavar="PART", help=f"{', '.join(parts.PARTS)}")
     parser.add_argument("--quick", action="store_true", help=f"{', '.join(parts.QUICK)} with 10 and 250 containers")
     parser.add_argument("--resume", action="store_true", help="only what was not measured of this code")
+    parser.add_argument("--jobs", type=int, default=2, help="machines at a time (each uses a core; default: 2)")
     parser.add_argument("--report-only", action="store_true", help="measure nothing, tell what is there")
     return parser
 
