@@ -1,11 +1,13 @@
-"""`python -m bench [kernel | ablation | benign | victims | scale]`: every figure that memguard claims; without a
-word, all."""
+"""`python -m bench [kernel | ablation | benign | victims | costs | scale]`: every figure that memguard claims;
+without a word, all."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
+from bench.costs import docs as costs_docs
+from bench.costs.__main__ import costs
 from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
 from bench.kernel.docs import document
@@ -15,8 +17,8 @@ from bench.victims.__main__ import main as victims
 
 
 def all_of_them(argv: list[str]) -> int:
-    """The matrix, the ablations, the real programs and the victims, one after the other; 1 when any of them fails."""
-    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), benign([]), _judge()]
+    """The matrix, the ablations, the real programs, the victims and the costs, in turn; 1 when any of them fails."""
+    codes = [kernel(["--resume", *argv]), ablations(["--resume", *argv]), benign([]), _judge(), costs(["--resume"])]
     return max(codes)
 
 
@@ -28,6 +30,7 @@ def _document() -> int:
     victims_docs.document()
     if document():
         print("python -m bench docs: no build/bench-report.json, so the tables of the real kernel stay as they are")
+    costs_docs.document()
     return 0
 
 
@@ -36,6 +39,7 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
     "ablation": ablations,
     "benign": benign,
     "victims": victims,
+    "costs": costs,
     "scale": scale,
     "docs": lambda _: _document(),
 }

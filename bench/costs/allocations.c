@@ -3,8 +3,8 @@
  *     install()            from now on
  *     told(unsigned long found[2])
  *
- * Python's allocators are wrapped, as PyMem_SetAllocator(3) documents it. Built with gcc -O2 -shared -nostdlib: the
- * functions that it calls are the interpreter's own.
+ * Python's allocators are wrapped, as PyMem_SetAllocator is documented; for a process with one thread. Built with
+ * gcc -O2 -shared -nostdlib: the functions that it calls are the interpreter's own.
  */
 #include <stddef.h>
 
@@ -23,8 +23,12 @@ enum { DOMAINS = 3 };
 
 static PyMemAllocatorEx inner[DOMAINS];
 static unsigned long requests, bytes;
+/* What is too large for the object allocator it asks the raw one for: that is no second request. */
+static int asking;
 
 static void count(size_t size) {
+    if (asking)
+        return;
     requests++;
     bytes += size;
 }
@@ -32,19 +36,28 @@ static void count(size_t size) {
 static void *counted_malloc(void *ctx, size_t size) {
     PyMemAllocatorEx *in = ctx;
     count(size);
-    return in->malloc(in->ctx, size);
+    asking++;
+    void *found = in->malloc(in->ctx, size);
+    asking--;
+    return found;
 }
 
 static void *counted_calloc(void *ctx, size_t number, size_t size) {
     PyMemAllocatorEx *in = ctx;
     count(number * size);
-    return in->calloc(in->ctx, number, size);
+    asking++;
+    void *found = in->calloc(in->ctx, number, size);
+    asking--;
+    return found;
 }
 
 static void *counted_realloc(void *ctx, void *pointer, size_t size) {
     PyMemAllocatorEx *in = ctx;
     count(size);
-    return in->realloc(in->ctx, pointer, size);
+    asking++;
+    void *found = in->realloc(in->ctx, pointer, size);
+    asking--;
+    return found;
 }
 
 static void counted_free(void *ctx, void *pointer) {

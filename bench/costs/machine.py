@@ -66,7 +66,7 @@ def _told(memory_mb: int, *scenarios: str) -> list[Any]:
     result = Boot(
         scenarios=scenarios,
         scenario_seconds=LONGEST_SECONDS,
-        files=(("allocations.so", _allocations()),),
+        files=(("allocations.so", allocations()),),
         memory_mb=memory_mb,
         seconds=PATIENCE_SECONDS,
     ).run()
@@ -76,7 +76,7 @@ def _told(memory_mb: int, *scenarios: str) -> list[Any]:
     return [json.loads(command.stdout) for command in result.commands()]
 
 
-def _allocations() -> Path:
+def allocations() -> Path:
     return compiled(Path(__file__).with_name("allocations.c"), "-shared", "-fPIC", "-nostdlib")
 
 

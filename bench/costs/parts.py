@@ -19,8 +19,9 @@ KEPT = FOLDER / "costs"
 #: What figures depend on, and what they are measured with: the guard's, and those of the cluster's programs.
 OF_THE_GUARD = (
     "operator/memguard/core", "operator/memguard/kernel", "operator/memguard/guard", "tests/kernel/inside",
-    "tests/machine/guest", "bench/costs/machine.py", "bench/costs/allocations.c", "bench/kernel/scan.c",
+    "tests/machine/guest", "bench/costs/machine.py",
 )  # fmt: skip
+PROGRAMS = {"pass": "bench/kernel/scan.c", "kill": "bench/costs/allocations.c"}
 OF_THE_CLUSTER = ("operator/memguard", "bench/costs/cluster.py")
 COUNTS, QUICK_COUNTS = (10, 50, 110, 250, 500, 1000), (10, 250)
 SOME_COUNTS = (10, 250, 1000)
@@ -86,7 +87,9 @@ def _is_current(name: str, path: Path) -> bool:
 
 
 def _measured(name: str) -> tuple[str, ...]:
-    return OF_THE_CLUSTER if name in REAL else OF_THE_GUARD
+    if name in REAL:
+        return OF_THE_CLUSTER
+    return (*OF_THE_GUARD, PROGRAMS[name]) if name in PROGRAMS else OF_THE_GUARD
 
 
 def _measure(name: str, *, quick: bool, say: Callable[[str], None]) -> None:

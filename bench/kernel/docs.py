@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,13 @@ _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def document() -> int:
-    """Fill the page. Exit code 1 without a report."""
+    """Fill the page, and keep what was measured anew. Exit code 1 without a report."""
     if not REPORT.exists():
         return 1
     report = json.loads(REPORT.read_text())
     PAGE.write_text(filled(PAGE.read_text(), report))
-    shutil.copy(REPORT, COMMITTED)
+    kept = json.loads(COMMITTED.read_text())
+    COMMITTED.write_text(f"{json.dumps(kept | report, indent=1, sort_keys=True)}\n")
     return 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.pictures import concepts, measured, rankings
+from tools.pictures import concepts, costs, measured, rankings
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 DRAWN = (
     concepts.parts, concepts.line, concepts.ladder, concepts.modes, concepts.icon,
-    measured.threshold, measured.score, measured.horizons, rankings.victims,
+    measured.threshold, measured.score, measured.horizons, rankings.victims, costs.costs,
 )  # fmt: skip
 
 
