@@ -1,7 +1,7 @@
-"""`python -m bench [quick | full | kernel | ablation | benign | victims | scale]`: every figure that memguard claims.
+"""`python -m bench [quick | full | kernel | ablation | benign | victims | costs | scale]`: all that memguard claims.
 
-Without a word: the named cells against all peers, and the victims; less than an hour. `full` takes hours, and goes on
-where it was interrupted. Everything is told in build/bench-report.json.
+Without a word: the named cells against all peers, the costs and the victims; less than an hour. `full` takes hours, and
+goes on where it was interrupted. Everything is told in build/bench-report.json.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import sys
 from collections.abc import Callable
 
+from bench.costs import docs as costs_docs
+from bench.costs.__main__ import costs
 from bench.kernel import report
 from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
@@ -22,14 +24,14 @@ from bench.victims.report import COMMITTED as VICTIMS
 
 
 def representative(argv: list[str]) -> int:
-    """The named cells against the peers, three runs each, and the victims; 1 when any of them fails."""
-    return max(kernel(["--named", "--runs", "3", "--resume", *argv]), _victims())
+    """The named cells against the peers, three runs each, the costs and the victims; 1 when any of them fails."""
+    return max(kernel(["--named", "--runs", "3", "--resume", *argv]), costs(["--resume"]), _victims())
 
 
 def full(argv: list[str]) -> int:
     """Everything, the peers in every cell with an unlimited hog included; 1 when any of it fails."""
     raced = kernel(["--named", "--resume", *argv]), kernel(["--unlimited", "--peers", "--resume", *argv])
-    return max(*raced, ablations(["--resume", *argv]), benign([]), _victims(), scale([]))
+    return max(*raced, ablations(["--resume", *argv]), benign([]), costs(["--resume"]), _victims(), scale([]))
 
 
 def _victims() -> int:
@@ -42,6 +44,7 @@ def _document() -> int:
     victims_docs.document()
     if document():
         print("python -m bench docs: no build/bench-report.json, so the tables of the real kernel stay as they are")
+    costs_docs.document()
     return 0
 
 
@@ -52,6 +55,7 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
     "ablation": ablations,
     "benign": benign,
     "victims": victims,
+    "costs": costs,
     "scale": scale,
     "docs": lambda _: _document(),
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -103,7 +102,7 @@ def _measured(size: int, quiet_seconds: float, *, hour: bool) -> dict[str, float
         figures |= _trouble(operator, cluster)
         if hour:
             figures |= _hour(operator, cluster)
-        return figures | {"rss_peak_mib": _mib(operator, "VmHWM")}
+        return figures | {"rss_peak_mib": operator.memory_mib("VmHWM")}
 
 
 @contextmanager
@@ -316,24 +315,30 @@ def _entry(name: str, place: int, key: str, footprint: int) -> dict[str, Any]:
 # --- what is measured
 
 
-def _quiet(operator: OperatorProcess, cluster: Cluster, plane: ControlPlane, seconds: float) -> dict[str, float]:
-    """All nodes report in turn, and nothing is to be done."""
-    time.sleep(5)
-    cpu, writes, began = _cpu_seconds(operator), _writes(plane), time.monotonic()
-    sent = 0
+def report_calmly(cluster: Cluster, seconds: float) -> int:
+    """All nodes report in turn, each as often as agents do, for so long; how many did."""
+    sent, began = 0, time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         due = int(passed / CALM_SECONDS * len(cluster.names))
         for number in range(sent, due):
             cluster.calm(cluster.names[number % len(cluster.names)])
         sent = max(sent, due)
         time.sleep(0.05)
+    return sent
+
+
+def _quiet(operator: OperatorProcess, cluster: Cluster, plane: ControlPlane, seconds: float) -> dict[str, float]:
+    """All nodes report in turn, and nothing is to be done."""
+    time.sleep(5)
+    cpu, writes, began = operator.cpu_seconds(), _writes(plane), time.monotonic()
+    sent = report_calmly(cluster, seconds)
     passed = time.monotonic() - began
     all_writes = _writes(plane) - writes
     return {
-        "quiet_cpu_ratio": round((_cpu_seconds(operator) - cpu) / passed, 4),
+        "quiet_cpu_ratio": round((operator.cpu_seconds() - cpu) / passed, 4),
         "quiet_writes_per_second": round((all_writes) / passed, 2),
         "quiet_operator_writes_per_second": round((all_writes - sent) / passed, 2),
-        "rss_quiet_mib": _mib(operator, "VmRSS"),
+        "rss_quiet_mib": operator.memory_mib("VmRSS"),
     }
 
 
@@ -341,7 +346,7 @@ def _trouble(operator: OperatorProcess, cluster: Cluster) -> dict[str, float]:
     """From the report to the eviction that it led to, for each node in trouble."""
     sent: dict[tuple[str, int], float] = {}
     written: dict[tuple[str, int], float] = {}
-    cpu = _cpu_seconds(operator)
+    cpu = operator.cpu_seconds()
     with cluster.evictions() as seen:
         for look in range(ROUNDS):
             began, at = time.monotonic(), datetime.now(UTC)
@@ -370,8 +375,8 @@ def _trouble(operator: OperatorProcess, cluster: Cluster) -> dict[str, float]:
         "reaction_p99_seconds": round(_quantile(seconds, 0.99), 3),
         "request_p50_seconds": round(_quantile(cluster.request_seconds(), 0.5), 4),
         "report_write_p99_seconds": round(_quantile(sorted(written.values()), 0.99), 3),
-        "trouble_cpu_seconds": round(_cpu_seconds(operator) - cpu, 2),
-        "rss_trouble_mib": _mib(operator, "VmRSS"),
+        "trouble_cpu_seconds": round(operator.cpu_seconds() - cpu, 2),
+        "rss_trouble_mib": operator.memory_mib("VmRSS"),
     }
 
 
@@ -380,22 +385,12 @@ def _hour(operator: OperatorProcess, cluster: Cluster) -> dict[str, float]:
     after: list[float] = []
     for _ in range(12):
         cluster.each(cluster.calm, cluster.names)
-        after.append(_mib(operator, "VmRSS"))
+        after.append(operator.memory_mib("VmRSS"))
     return {"rss_quarter_hour_mib": after[2], "rss_hour_mib": after[-1]}
 
 
 def _quantile(values: list[float], ratio: float) -> float:
     return values[min(len(values) - 1, int(ratio * len(values)))] if values else float("inf")
-
-
-def _mib(operator: OperatorProcess, field: str) -> float:
-    lines = Path(f"/proc/{operator.pid}/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024, 1)
-
-
-def _cpu_seconds(operator: OperatorProcess) -> float:
-    fields = Path(f"/proc/{operator.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _writes(plane: ControlPlane) -> int:

@@ -12,7 +12,8 @@ from bench.kernel.report import COLUMNS, REPORT, Interval
 from bench.kernel.runs import ROOT
 from tests.machine.guest.peers import PEERS
 
-PAGES = [ROOT / "docs" / name for name in ("benchmarks.md", "comparison.md")]
+PAGE = ROOT / "docs" / "benchmarks.md"
+PAGES = (PAGE, PAGE.with_name("comparison.md"))
 #: The report that is committed, with the commit that it measured.
 COMMITTED = Path(__file__).with_name("report.json")
 #: What the page tells of the half hour with real programs.

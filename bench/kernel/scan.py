@@ -13,10 +13,15 @@ SOURCE = Path(__file__).with_name("scan.c")
 
 def scan_program() -> Path:
     """The static program. Raises CalledProcessError when gcc refuses."""
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    program = FOLDER / f"scan-{digest}"
-    if not program.exists():
+    return compiled(SOURCE, "-static")
+
+
+def compiled(source: Path, *flags: str) -> Path:
+    """What gcc makes of a file of C. Raises CalledProcessError when it refuses."""
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    target = FOLDER / f"{source.stem}-{digest}"
+    if not target.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        flags = ("-O2", "-static", "-Wall", "-Wextra", "-Werror")
-        subprocess.run(("gcc", *flags, "-o", str(program), str(SOURCE)), check=True)
-    return program
+        warnings = ("-Wall", "-Wextra", "-Werror")
+        subprocess.run(("gcc", "-O2", *warnings, *flags, "-o", str(target), str(source)), check=True)
+    return target

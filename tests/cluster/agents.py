@@ -17,9 +17,13 @@ from typing import Any
 
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard
+from tests.agent.pods import running
 from tests.chart import manifests
 from tests.cluster.clients import wait_until
 from tests.cluster.kinds import ROOT, SYSTEM_NAMESPACE, install
+
+from memguard.kube.client import Client
+from memguard.kube.resources import PODS
 
 ACCOUNT = "memguard-agent"
 DEADLINE_SECONDS = 30.0
@@ -185,6 +189,20 @@ class AgentProcess:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def memory_mib(self, field: str = "VmRSS") -> float:
+        """Of its status: VmRSS, or VmHWM for the most that it ever had."""
+        return round(_number(Path(f"/proc/{self.pid}/status"), field) / 1024, 1)
+
+    def cpu_seconds(self) -> float:
+        """So far, of all its threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wake_ups(self) -> int:
+        """How often any of its threads was woken so far."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(_number(task / "status", "voluntary_ctxt_switches") for task in tasks)
+
     def stop(self) -> int:
         """As kubelet does; its exit code."""
         self._process.send_signal(signal.SIGTERM)
@@ -207,6 +225,27 @@ class AgentProcess:
         with self._process.stdout as lines:
             for line in lines:
                 self.log.append(json.loads(line))
+
+
+def _number(path: Path, field: str) -> int:
+    """Of a file of lines like `VmRSS:  1234 kB`."""
+    return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(f"{field}:"))
+
+
+def crowd(administrator: Client, node: str, namespace: str, number: int) -> None:
+    """One of many pods: two containers that run, and eight labels."""
+    labels = {f"app.kubernetes.io/label-{index}": f"value-{index}-of-{number}" for index in range(8)}
+    name, containers = f"pod-{number}", ("app", "side")
+    spec = {
+        "nodeName": node,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": one, "image": "pause"} for one in containers],
+    }
+    administrator.create(PODS, {"metadata": {"name": name, "labels": labels}, "spec": spec}, namespace)
+    statuses = [
+        running(one, "a", containerID=f"containerd://{number:063x}{index}") for index, one in enumerate(containers)
+    ]
+    administrator.merge_patch(PODS, name, {"status": {"containerStatuses": statuses}}, namespace, subresource="status")
 
 
 def figure(name: str, value: float) -> None:

@@ -18,14 +18,12 @@ from e2e.lab.control_plane import ControlPlane
 from e2e.lab.errors import LabError
 from tests.agent.guards import ScriptedGuard, answer, decision, kernel_kill, observed, outcome, standing, victim
 from tests.agent.pods import described, ended, key, running, waiting
-from tests.cluster.agents import Site, deploy, figure, seconds_until, withdraw
+from tests.cluster.agents import Site, crowd, deploy, figure, seconds_until, withdraw
 from tests.cluster.clients import client_of, connect, proxy_of, wait_until
 from tests.cluster.kinds import install, thing
 from tests.cluster.proxy import Refuse
 
 from memguard.core.model import Owner, unread
-from memguard.kube.client import Client
-from memguard.kube.resources import PODS
 from memguard.service.resources import POLICIES
 
 _numbers = itertools.count(1)
@@ -464,22 +462,6 @@ def test_a_full_node_costs_little(site: Site) -> None:
         figure("agent_resident_mib_at_110_pods", agent.resident_bytes() / (1 << 20))
         figure("agent_cpu_seconds_of_110_pods_appearing", agent.value("process_cpu_seconds_total") or 0.0)
         assert agent.resident_bytes() <= MOST_RESIDENT_BYTES
-
-
-def crowd(administrator: Client, node: str, namespace: str, number: int) -> None:
-    """One of many pods: two containers that run, and eight labels."""
-    labels = {f"app.kubernetes.io/label-{index}": f"value-{index}-of-{number}" for index in range(8)}
-    name, containers = f"pod-{number}", ("app", "side")
-    spec = {
-        "nodeName": node,
-        "tolerations": [{"operator": "Exists"}],
-        "containers": [{"name": one, "image": "pause"} for one in containers],
-    }
-    administrator.create(PODS, {"metadata": {"name": name, "labels": labels}, "spec": spec}, namespace)
-    statuses = [
-        running(one, "a", containerID=f"containerd://{number:063x}{index}") for index, one in enumerate(containers)
-    ]
-    administrator.merge_patch(PODS, name, {"status": {"containerStatuses": statuses}}, namespace, subresource="status")
 
 
 def test_a_port_that_another_has_is_said(site: Site) -> None:

@@ -6,45 +6,18 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bench.kernel import report
 from bench.kernel.journal import Journal, read_journal
 from bench.kernel.runs import FOLDER, commit
-from bench.kernel.scan import scan_program
+from tests.kernel.boots import Boot
 from tests.machine.guest.result import CellResult
-from tests.machine.guest.spec import Cell, Command, Job
-from tests.machine.machine import Machine, Result
-from tests.machine.qemu import Clock
+from tests.machine.machine import Result
 
 MACHINES = 2
-INSIDE = Path(__file__).parent / "inside"
 RECORDS = FOLDER / "tests"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Boot:
-    """What one machine runs. A module's `BOOTS` are its boots; `seconds` is when to give up on a slow host."""
-
-    cells: tuple[Cell, ...] = ()
-    scenarios: tuple[str, ...] = ()  # modules of inside/
-    clock: Clock = "virtual"
-    cpus: int = 4
-    memory_mb: int = 1024
-    seconds: float = 1800
-
-    def run(self) -> Result:
-        """Boot it."""
-        commands = tuple(
-            Command(name=name, script=f"python3 -m inside.{name}", timeout_seconds=600) for name in self.scenarios
-        )
-        machine = Machine(extra_files=(("inside", INSIDE), ("scan", scan_program())))
-        return machine.run(
-            Job(cells=self.cells, commands=commands), clock=self.clock, cpus=self.cpus, memory_mb=self.memory_mb,
-            timeout_s=self.seconds,
-        )  # fmt: skip
 
 
 #: Every boot of the session.

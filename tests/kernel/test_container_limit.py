@@ -6,7 +6,8 @@ import pytest
 from bench.kernel.cells import Spot
 from bench.kernel.guards import Guard, config, memguard
 from bench.kernel.verdict import clean_guard, failures, right_victim
-from tests.kernel.conftest import Boot, Booted, Figures
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted, Figures
 from tests.machine.guest.spec import MIB, Cell
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]

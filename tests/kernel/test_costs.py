@@ -6,7 +6,8 @@ import pytest
 from bench.kernel.cells import Spot
 from bench.kernel.guards import config, memguard
 from bench.kernel.verdict import failures
-from tests.kernel.conftest import Boot, Booted, Figures
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted, Figures
 from tests.machine.guest.spec import MIB
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
@@ -14,7 +15,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 MANY = 250
 ONE = Spot(domain="node", shape="one", fill="4k")
 INCIDENT = ONE.cell(memguard(config(idle=True)), "250", idle_containers=MANY, sandboxes=False)
-BOOTS = (Boot(cells=(INCIDENT,), scenarios=("costs", "reads", "scoring")),)
+IDLE, COUNTED, SCORED = f"idle 10,{MANY} memguard nohang", f"incident counted {MANY}", f"scoring {MANY}"
+BOOTS = (Boot(cells=(INCIDENT,), scenarios=(IDLE, COUNTED, SCORED)),)
 
 MEMORY_BYTES = 24 * MIB
 PAGE_BYTES = 4096
@@ -42,10 +44,9 @@ def test_it_is_fully_locked_and_faults_nothing_in(booted: Booted) -> None:
 
 @pytest.mark.row("A4", "G4")
 def test_idle_costs_the_same_however_many_there_are(booted: Booted, figures: Figures) -> None:
-    costs = booted.scenario("costs")
-    few, many, nohang = (costs[name]["cpuMs"] for name in ("few", "many", "nohang"))
+    cpu_ms = {(one["guard"], one["containers"]): one["cpuMs"] for one in booted.scenario(IDLE)}
+    few, many, nohang = cpu_ms["memguard", 10], cpu_ms["memguard", MANY], cpu_ms["nohang", MANY]
     figures.note("CPU ms in 60 s of idleness: 10, 250 containers, nohang with 250", [few, many, nohang])
-    assert (costs["few"]["containers"], costs["many"]["containers"]) == (10, MANY)
     assert many <= IDLE_RATIO * few
     assert many < nohang
 
@@ -60,7 +61,7 @@ def test_a_decision_takes_a_millisecond(booted: Booted, figures: Figures) -> Non
 
 @pytest.mark.row("G4")
 def test_a_decision_reads_few_memory_stats(booted: Booted, figures: Figures) -> None:
-    told = booted.scenario("reads")
+    [told] = booted.scenario(COUNTED)
     reads = [timing["statReads after acted"] for timing in told["timings"]]
     figures.note("memory.stat reads of a decision with 250 containers", reads)
     assert told["gone"]
@@ -70,7 +71,7 @@ def test_a_decision_reads_few_memory_stats(booted: Booted, figures: Figures) -> 
 
 @pytest.mark.row("G4")
 def test_a_full_pass_costs_twice_a_c_program_that_reads_the_same(booted: Booted, figures: Figures) -> None:
-    told = booted.scenario("scoring")
+    [told] = booted.scenario(SCORED)
     c, read, score, judge = (min(told[name]) for name in ("cMs", "readMs", "scoreMs", "judgeMs"))
     figures.note("full pass over 250, ms: C, reading, scoring, choosing, too", [c, read, score, judge])
     assert told["containers"] == MANY

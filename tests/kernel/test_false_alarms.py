@@ -7,7 +7,8 @@ from bench.kernel.benign import SLOWER_AT_MOST
 from bench.kernel.cells import COARSE, churning
 from bench.kernel.guards import memguard
 from bench.kernel.verdict import clean_guard, survived
-from tests.kernel.conftest import Boot, Booted, Figures
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted, Figures
 from tests.machine.guest.spec import MIB, Cell, Guard
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.kernel.conftest import Boot, Booted, Figures
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted, Figures
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 

@@ -7,7 +7,8 @@ from bench.kernel.cells import NAMED, Spot, by_name
 from bench.kernel.guards import memguard
 from bench.kernel.runs import measure
 from bench.kernel.verdict import failures
-from tests.kernel.conftest import Boot, Booted, Figures
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted, Figures
 from tests.machine.guest.spec import MIB
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]

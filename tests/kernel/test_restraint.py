@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from bench.kernel.guards import config, memguard
 from bench.kernel.verdict import clean_guard
-from tests.kernel.conftest import Boot, Booted
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted
 from tests.machine.guest.result import CellResult
 from tests.machine.guest.spec import Cell, Domain, Guard
 

@@ -9,7 +9,8 @@ import pytest
 from bench.kernel.cells import Spot
 from bench.kernel.guards import memguard
 from bench.kernel.verdict import failures
-from tests.kernel.conftest import Boot, Booted
+from tests.kernel.boots import Boot
+from tests.kernel.conftest import Booted
 from tests.machine.guest.spec import Action, Cell
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.pictures import concepts, measured, race, rankings
+from tools.pictures import concepts, costs, measured, race, rankings
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 DRAWN = (
     concepts.parts, concepts.line, concepts.ladder, concepts.modes, concepts.icon,
     measured.threshold, measured.score, measured.horizons, rankings.victims, race.race,
+    costs.costs,
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""A full scoring pass over 250 containers, beside a C program that reads the same files in the same machine."""
+"""A full pass over many containers, beside a C program that reads the same files in the same machine.
+
+python3 -m inside.scoring 10,250
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from inside.costs import MANY
-from inside.stage import EVERYBODY, KUBEPODS, ROOT, Stage, stage, tell
+from inside.crowd import arguments, counts, fill
+from inside.stage import EVERYBODY, KUBEPODS, ROOT, stage, tell
 from memguard.core.cases import Cases
 from memguard.core.domain import domains
 from memguard.core.history import History
@@ -55,7 +58,7 @@ class Pass:
     def score(self) -> None:
         """Read all and score all, factor by factor."""
         scores = list(Cases(self.history, self.snapshot(), self.plan, self.domain).scored())
-        if len(scores) != MANY:
+        if len(scores) != len(self.watch):
             raise RuntimeError(f"{len(scores)} containers were scored")
 
     def judge(self) -> None:
@@ -87,26 +90,31 @@ def c_program(paths: list[Path]) -> list[float]:
     return list(json.loads(done.stdout))
 
 
-def fill(scene: Stage) -> None:
-    """So many containers with a little memory each: their counters are not all zero."""
-    for index in range(MANY):
-        scene.load(scene.container(f"idle{index}"), "hog", "rate=0", f"max={index % 3}")
-    time.sleep(3)
+def passes(count: int) -> dict[str, object]:
+    """Both, twice in turns, over all containers that there are."""
+    full = Pass()
+    if len(full.watch) != count:
+        raise RuntimeError(f"{len(full.watch)} containers were found, not {count}")
+    paths = [ROOT / path for path in full.watch.wards]
+    gc.collect()
+    c_first = c_program(paths)
+    judged, read, scored = timed(full.judge), timed(full.read), timed(full.score)
+    c = [*c_first, *c_program(paths)]
+    full.watch.close()
+    return {"containers": count, "cMs": c, "readMs": read, "scoreMs": scored, "judgeMs": judged}
 
 
 def main() -> None:
-    """Both, twice in turns."""
+    """The counts, each with those before it."""
+    found, there = [], 0
     with stage() as scene:
         raise_open_files()
-        fill(scene)
-        full = Pass()
-        gc.collect()
         gc.disable()
-        paths = [ROOT / path for path in full.watch.wards]
-        c_first = c_program(paths)
-        judged, read, scored = timed(full.judge), timed(full.read), timed(full.score)
-        c = [*c_first, *c_program(paths)]
-        tell({"cMs": c, "readMs": read, "scoreMs": scored, "judgeMs": judged, "containers": len(paths)})
+        for count in sorted(counts(arguments()[0])):
+            fill(scene, there, count)
+            found.append(passes(count))
+            there = count
+    tell(found)
 
 
 if __name__ == "__main__":

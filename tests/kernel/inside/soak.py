@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 
 from guest import cgroups
 from guest.cgroups import Names
@@ -56,14 +55,9 @@ def sample(guard: Guard) -> dict[str, int]:
     return {
         "descriptors": guard.descriptors,
         "cgroupBytes": guard.cgroup_bytes,
-        "rssKib": _rss(guard.child.pid),
+        "rssKib": guard.rss_kib,
         **{name: stat[name] for name in ("anon", "kernel", "slab_reclaimable", "slab_unreclaimable")},
     }
-
-
-def _rss(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 if __name__ == "__main__":

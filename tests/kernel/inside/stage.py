@@ -109,6 +109,12 @@ class Guard:
         return len(os.listdir(f"/proc/{self.child.pid}/fd"))
 
     @property
+    def rss_kib(self) -> int:
+        """Resident memory of its main process."""
+        lines = Path(f"/proc/{self.child.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+    @property
     def cgroup_bytes(self) -> int:
         """memory.current of its cgroup."""
         return cgroups.number(self.cgroup / "memory.current") or 0
