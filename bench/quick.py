@@ -1,7 +1,7 @@
 """`python -m bench quick`: a regression gate on virtual-time figures, in minutes.
 
-memguard alone runs a few of the named cells, three times each, and the costs with few and many containers. Every run
-must be good, and no median may be worse than the one in the committed report by more than runs of the same code differ.
+memguard alone runs a few of the named cells, three times each, and its pass over 10 and 250 containers. Every run must
+be good, and no figure may be worse than the one in the committed report by more than runs of the same code differ.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench.costs import docs as costs_docs
+from bench.costs import parts as costs
+from bench.costs.figures import Pass
+from bench.costs.figures import figures as figures_of
 from bench.kernel.cells import by_name
 from bench.kernel.docs import COMMITTED
 from bench.kernel.guards import memguard
@@ -25,6 +29,7 @@ CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepod
 RUNS = 3
 #: By how much the median of three runs may be worse than the committed one.
 TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.1}
+PASS_TOLERANCE = 1.1
 #: A median of zero knows no ratio: so many milliseconds more are within what runs differ.
 LATE_MS = 5.0
 
@@ -52,7 +57,12 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     runs = _raced(options.jobs)
     committed = json.loads(COMMITTED.read_text(encoding="utf-8"))["kernel"]["cells"]
-    figures = list(gated(groups(runs), committed))
+    costs.measure(["pass"], quick=True, resume=False, jobs=1, say=print)
+    passes = figures_of(costs.kept(quick=True)["figures"]).passes
+    figures = [
+        *gated(groups(runs), committed),
+        *passes_gated(passes, figures_of(costs_docs.committed()["figures"]).passes),
+    ]
     for found in figures:
         print(f"{'holds' if found.holds else 'WORSE':6} {found.cell:24} {found.figure:14} {found.measured:8.3f}, "
               f"committed {found.committed:8.3f}, at most {found.most:.3f}")  # fmt: skip
@@ -86,3 +96,13 @@ def gated(found: list[Group], committed: list[dict[str, Any]]) -> Iterator[Gated
                 middle = figures[name][1]
                 most = middle * TOLERANCES[name] if name in TOLERANCES else middle + LATE_MS
                 yield Gated(cell=group.spot, figure=name, committed=middle, measured=measured.mid, most=most)
+
+
+def passes_gated(found: Iterable[Pass], committed: Iterable[Pass]) -> Iterator[Gated]:
+    """The guard's pass over the C program's, for each number of containers that the committed report has as well."""
+    before = {one.containers: one.ratio for one in committed}
+    for one in found:
+        if one.containers in before:
+            ratio = before[one.containers]
+            yield Gated(cell=f"{one.containers} containers", figure="pass x C", committed=ratio, measured=one.ratio,
+                        most=ratio * PASS_TOLERANCE)  # fmt: skip

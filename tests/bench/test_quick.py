@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bench.costs.figures import Pass
 from bench.kernel.report import groups
 from bench.kernel.runs import Run
 
@@ -45,3 +46,13 @@ def test_what_was_never_committed_is_not_judged() -> None:
 def test_the_committed_report_has_every_cell_of_the_gate() -> None:
     report = quick.COMMITTED.read_text(encoding="utf-8")
     assert all(f'"cell": "{cell}"' in report for cell in quick.CELLS)
+
+
+def test_a_pass_that_got_slower_than_the_c_program_is_named() -> None:
+    def a_pass(containers: int, judge_ms: float) -> Pass:
+        return Pass(containers=containers, c_ms=(1.0,), read_ms=(1.0,), score_ms=(1.5,), judge_ms=(judge_ms,))
+
+    before = [a_pass(250, 2.0)]
+    holds = [one.holds for one in quick.passes_gated([a_pass(250, 2.1), a_pass(10, 9.0)], before)]
+    assert holds == [True]
+    assert not next(quick.passes_gated([a_pass(250, 2.3)], before)).holds
