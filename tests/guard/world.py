@@ -85,7 +85,10 @@ class Load:
         self.alive, self.killed_by = True, ""
         self.throttled_seconds = 0.0
         self.pids: list[int] = []
-        self._frozen, self._high = False, UNLIMITED
+        #: of `world.pods`, the one that is charged for it
+        self.pod: Pod | None = None
+        self.high = UNLIMITED
+        self._frozen = False
         self._rings = self._oom_kills = 0
 
     @property
@@ -100,8 +103,7 @@ class Load:
 
     def heed(self) -> None:
         """What the guard did to it while it was awake; nobody else writes."""
-        high = self.content("memory.high")
-        self._frozen, self._high = self.content("cgroup.freeze") == "1", UNLIMITED if high == "max" else int(high)
+        self._frozen, self.high = self.content("cgroup.freeze") == "1", _size(self.content("memory.high"))
         if self.alive and (self.directory / "cgroup.kill").exists() and self.content("cgroup.kill") == "1":
             self.die("cgroup.kill")
         elif self.alive and self.pids and not any(_runs(pid) for pid in self.pids):
@@ -111,11 +113,12 @@ class Load:
         if not self.alive or not self.rate or self._frozen:
             return
         wanted = int(self.rate * seconds)
-        if self.current + wanted > self._high:
-            self._ring(seconds, wanted)
-            held = self.current > self._high * UNTHROTTLED
-            self.throttled_seconds += seconds * held
-            wanted = int(wanted * THROTTLED) if held else wanted
+        crossed = [at for at in (self, self.pod) if at and at.current + wanted > at.high]
+        for at in crossed:
+            at.ring(wanted)
+        if any(at.current > at.high * UNTHROTTLED for at in crossed):
+            self.throttled_seconds += seconds
+            wanted = int(wanted * THROTTLED)
         self.anon += wanted
         if self.hides:
             self.cache = max(0, self.cache - wanted)
@@ -125,7 +128,7 @@ class Load:
         if self.limit is not None and self.anon > self.limit:
             self.die("the kernel")
 
-    def _ring(self, seconds: float, wanted: int) -> None:
+    def ring(self, wanted: int) -> None:
         """memory.high was crossed: its cache goes first."""
         self.cache = max(0, self.cache - wanted)
         self._rings += 1
@@ -159,6 +162,50 @@ class Load:
         self.world.forget(self.directory)
 
 
+class Pod:
+    """A pod's slice with a limit: charged for its containers, which its memory.high throttles."""
+
+    def __init__(self, world: World, number: int, limit: int) -> None:
+        self.world, self.path, self.limit = world, pod_path(number), limit
+        self.directory = world.cgroup(self.path, memory__max=f"{limit}\n", memory__events__local=EVENTS.format(0, 0))
+        self.high = UNLIMITED
+        self._rings = 0
+        self.charge()
+
+    @property
+    def loads(self) -> list[Load]:
+        return [load for load in self.world.loads if load.pod is self]
+
+    @property
+    def current(self) -> int:
+        return sum(load.current for load in self.loads)
+
+    def heed(self) -> None:
+        """What the guard wrote."""
+        self.high = _size((self.directory / "memory.high").read_text().strip())
+
+    def charge(self) -> None:
+        """What its containers hold; above its limit their cache goes, and then the largest."""
+        anon, cache = (sum(getattr(load, kind) for load in self.loads) for kind in ("anon", "cache"))
+        if anon + cache > self.limit:
+            for load in self.loads:
+                load.cache = 0
+                load.show()
+            cache = 0
+        if anon > self.limit:
+            max(self.loads, key=lambda load: (load.alive, load.anon)).die("the kernel")
+            anon = self.current
+        self.world.write(self.directory / "memory.current", f"{anon + cache}\n")
+        self.world.write(self.directory / "memory.stat", stat_text(anon, cache))
+
+    def ring(self, wanted: int) -> None:
+        """memory.high was crossed: cache goes first."""
+        for load in self.loads:
+            load.cache = max(0, load.cache - wanted)
+        self._rings += 1
+        self.world.write(self.directory / "memory.events.local", EVENTS.format(self._rings, 0))
+
+
 class World:
     """One machine: 2 GiB without swap, of which the system itself uses 400 MiB."""
 
@@ -168,6 +215,8 @@ class World:
         #: as a booted machine's clock: long past 0
         self.time = 1000.0
         self.loads: list[Load] = []
+        #: those that are charged for what their containers hold
+        self.pods: list[Pod] = []
         #: all that this kernel wrote: whatever else stands in the tree, somebody else wrote
         self.written: dict[Path, str] = {}
         self.kernel_kills = 0
@@ -209,9 +258,15 @@ class World:
             memory__events__local=EVENTS.format(0, 0),
         )
         load.rate = rate
+        load.pod = next((pod for pod in self.pods if path.startswith(f"{pod.path}/")), None)
         self.loads.append(load)
         self.meminfo()
         return load
+
+    def charged_pod(self, number: int, limit: int) -> Pod:
+        """A pod whose own limit counts; before its containers."""
+        self.pods.append(Pod(self, number, limit))
+        return self.pods[-1]
 
     @property
     def available(self) -> int:
@@ -249,8 +304,15 @@ class World:
         before = self.available
         for load in list(self.loads):
             load.heed()
+        for pod in self.pods:
+            pod.heed()
         if self.available != before:
+            self._charge()
             self.meminfo()
+
+    def _charge(self) -> None:
+        for pod in self.pods:
+            pod.charge()
 
     def advance(self, seconds: float) -> None:
         """Time passes."""
@@ -260,6 +322,8 @@ class World:
         before = self.available, self.kernel_kills
         for load in self.loads:
             load.grow(seconds)
+        if any(load.rate for load in self.loads):
+            self._charge()
         if self.available == 0:
             max(self.loads, key=lambda load: load.anon).die("the kernel")
         self.kernel_kills = sum(load.killed_by == "the kernel" for load in self.loads)
@@ -284,6 +348,10 @@ class World:
                     found[str(path.relative_to(base))] = path.read_text()
                 found |= {f"{path.relative_to(base)}#{name}": "" for name in os.listxattr(path, follow_symlinks=False)}
         return found
+
+
+def _size(text: str) -> int:
+    return UNLIMITED if text == "max" else int(text)
 
 
 def _runs(pid: int) -> bool:
@@ -428,7 +496,12 @@ def configuration(world: World, text: str) -> Config:
 
 def identity(load: Load, namespace: str, pod: str, name: str = "app", **facts: object) -> str:
     """A [[containers]] table."""
-    known = {"cgroup": load.path, "namespace": namespace, "pod": pod, "name": name} | facts
+    return named(load.path, namespace, pod, name, **facts)
+
+
+def named(cgroup: str, namespace: str, pod: str, name: str, **facts: object) -> str:
+    """A [[containers]] table for a glob of cgroup paths."""
+    known = {"cgroup": cgroup, "namespace": namespace, "pod": pod, "name": name} | facts
     rows = [f"{key} = {json.dumps(value)}" for key, value in known.items()]
     return "\n".join(("[[containers]]", *rows, ""))
 

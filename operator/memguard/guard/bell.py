@@ -7,6 +7,7 @@ endless crawl.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from memguard.core.domain import margin
@@ -40,10 +41,21 @@ State = Literal["off", "armed", "probation", "braking", "resting"]
 
 
 class Bell:
-    """The line under one limit. `due` is when it wants to be looked at; `state` what it is doing."""
+    """The line under one limit. `due` is when it wants to be looked at; `state` what it is doing.
+
+    `may_stand`: may the line, which was lifted, be put up again?
+    """
 
     def __init__(
-        self, cgroup: Cgroup, domain: str, limit_bytes: int, records: Records, *, settings: Settings, tuning: Tuning
+        self,
+        cgroup: Cgroup,
+        domain: str,
+        limit_bytes: int,
+        records: Records,
+        *,
+        settings: Settings,
+        tuning: Tuning,
+        may_stand: Callable[[], bool] = lambda: True,
     ) -> None:
         self.cgroup = cgroup
         self.domain = domain
@@ -52,7 +64,7 @@ class Bell:
         self.state: State = "off"
         self.due = NEVER
         self.probation_seconds = PROBATION_SECONDS
-        self._tuning = tuning
+        self._tuning, self._may_stand = tuning, may_stand
         self._line = Line(cgroup, records)
         self._until = self._judged_at = 0.0
         self._looks = 0
@@ -148,7 +160,9 @@ class Bell:
         return self._line.lift()
 
     def _stranger(self) -> Outcome:
-        """While our line rests, whatever stands there is somebody else's."""
+        """While our line rests, whatever stands there is somebody else's; or ours, which could not be lifted."""
+        if self._line.armed:
+            return self._line.lift()
         high = self.cgroup.high()
         if high is None or high == UNLIMITED:
             return Outcome("unchanged")
@@ -163,4 +177,4 @@ class Bell:
 
     def _rearmed(self) -> bool:
         """The line can stand again once memory.current is below it: the write itself must not reclaim."""
-        return (self.cgroup.current() or UNLIMITED) < self.line_bytes and self.arm().ok
+        return (self.cgroup.current() or UNLIMITED) < self.line_bytes and self._may_stand() and self.arm().ok

@@ -150,9 +150,12 @@ class Court:
         snapshot = self._scene.snapshot(self._clock.now(), containers, (), with_vmstat=False)
         return rank_node(self.history, snapshot, self._plan)
 
-    def pending_bytes(self, now: float) -> int:
-        """What the victims are still expected to free."""
-        return sum(course.pending_bytes(now) for course in self.courses.values())
+    def pending_bytes(self, now: float, wards: Iterable[Ward] | None = None) -> int:
+        """What the victims, or those of them that are among `wards`, are still expected to free."""
+        courses = self.courses
+        if courses and wards is not None:
+            courses = {ward.id: courses[ward.id] for ward in wards if ward.id in courses}
+        return sum(course.pending_bytes(now) for course in courses.values())
 
     def advance(self, now: float) -> list[Course]:
         """Follow the victims; those that are over are returned, reported and forgotten."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
+from memguard.core.ladder import relief_is_coming
 from memguard.core.policy import SMALLEST_GUARDED_LIMIT
 from memguard.errors import KernelFileError, MemguardError
 from memguard.guard.bell import LOOK_SECONDS, NEVER, PROBATION_WITH_SWAP_SECONDS, Bell
@@ -82,13 +84,16 @@ class Limits:
         """A cgroup is gone, or no longer ours to guard."""
         self._next_due = None
         self._unarmed.pop(path, None)
-        bell = self.bells.pop(path, None)
-        if bell is not None:
-            self._deafen(path)
-            self._past_brake_seconds += bell.held_seconds(self._clock.monotonic())
-            bell.lift()
-            if bell.domain.startswith("pod:"):
-                bell.cgroup.close()  # a container's belongs to its ward
+        bell = self.bells.get(path)
+        if bell is None:
+            return
+        self._deafen(path)
+        if bell.lift().verdict == "refused":
+            return  # nobody else knows of the line: it is tried again with each check
+        del self.bells[path]
+        self._past_brake_seconds += bell.held_seconds(self._clock.monotonic())
+        if bell.domain.startswith("pod:"):
+            bell.cgroup.close()  # a container's belongs to its ward
 
     def forget_all(self, *, but_brakes: bool = False) -> None:
         """Nothing of ours is left standing; `but_brakes` leaves what holds somebody during a stop signal's grace."""
@@ -132,12 +137,11 @@ class Limits:
         if not self._heir.present:
             self.forget_all()
         for path, bell in list(self.bells.items()):
-            if bell.state == "braking":
-                continue
-            limit = _limit(bell.cgroup)
-            inside = self._watch.inside(path)
-            if limit != bell.limit_bytes or not any(map(self._wanted, inside)) or _spared(inside):
-                self.forget(path)
+            if bell.state != "braking":
+                if _limit(bell.cgroup) != bell.limit_bytes or not self._may_stand(path):
+                    self.forget(path)
+            elif _spared(self._watch.inside(path)):
+                bell.rest(self._clock.monotonic())
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward)
@@ -182,6 +186,11 @@ class Limits:
         rule = ward.rule
         return rule.guard_limit and rule.allows("brake") and self._court.may_act(ward)
 
+    def _may_stand(self, path: str) -> bool:
+        """Is a line wanted there, with nobody in its way?"""
+        inside = self._watch.inside(path)
+        return any(map(self._wanted, inside)) and not _spared(inside)
+
     def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
         self._next_due = None
         limit = _limit(cgroup)
@@ -190,7 +199,15 @@ class Limits:
         if _spared(self._watch.inside(cgroup.path)):
             self._cannot_arm(cgroup, domain, NOT_ALONE)
             return
-        bell = Bell(cgroup, domain, limit, self._records, settings=self._watch.terms.plan.settings, tuning=self.tuning)
+        bell = Bell(
+            cgroup,
+            domain,
+            limit,
+            self._records,
+            settings=self._watch.terms.plan.settings,
+            tuning=self.tuning,
+            may_stand=partial(self._may_stand, cgroup.path),
+        )
         if self._watch.swap:
             bell.probation_seconds = PROBATION_WITH_SWAP_SECONDS
         if (cgroup.current() or 0) >= bell.line_bytes:
@@ -223,13 +240,17 @@ class Limits:
         self._listen(bell)
 
     def _judge(self, bell: Bell, now: float) -> None:
-        """A container's or pod's own limit: only those inside it are asked."""
+        """A container's or pod's own limit: only those inside it are asked, unless what they give back will do."""
         inside = self._watch.inside(bell.cgroup.path)
-        pod = None if bell.domain.startswith("container:") else boundary(bell.cgroup)
-        trigger = Trigger("line", self._clock.monotonic)
-        self._court.decide(inside, trigger, pods=(pod,) if pod else (), within=bell.domain)
+        pending = self._court.pending_bytes(now, inside)
+        deficit = (bell.cgroup.unreclaimable() or 0) - bell.line_bytes if pending else 0
+        if not relief_is_coming(pending, deficit, bell.limit_bytes - bell.line_bytes):
+            pod = None if bell.domain.startswith("container:") else boundary(bell.cgroup)
+            trigger, enough = Trigger("line", self._clock.monotonic), 0 < deficit <= pending
+            pods = (pod,) if pod else ()
+            self._court.decide(inside, trigger, pods=pods, within=bell.domain, guilty_only=enough)
         stages = [self._court.courses[ward.id].stage for ward in inside if ward.id in self._court.courses]
-        if "terminating" in stages:
+        if "terminating" in stages and not _spared(inside):
             bell.brake(now)
         elif stages:
             bell.rest(now)
