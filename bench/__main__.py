@@ -1,11 +1,14 @@
-"""`python -m bench [kernel | ablation | benign | victims | scale]`: every figure that memguard claims; without a
-word, all."""
+"""`python -m bench [kernel | ablation | benign | victims | cluster | scale]`: every figure that memguard claims.
+
+Without a word: all that needs no cluster.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
+from bench.cluster.__main__ import main as cluster
 from bench.kernel.__main__ import ablations, kernel
 from bench.kernel.benign import benign
 from bench.kernel.docs import document
@@ -36,6 +39,7 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
     "ablation": ablations,
     "benign": benign,
     "victims": victims,
+    "cluster": cluster,
     "scale": scale,
     "docs": lambda _: _document(),
 }
