@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,16 @@ BYTES_PER_NUMBER = 8
 def conduct(order: dict[str, Any]) -> dict[str, Any]:
     """One run. Raises RuntimeError where it cannot begin."""
     _until(lambda: _steady(order["steady"]), f"these did not get so large: {order['steady']}")
-    watch = _watch(order)
-    await_look()
-    time.sleep(order["phaseSeconds"])
+    with _watched(order):
+        if order["phaseSeconds"] is not None:
+            await_look()
+            time.sleep(order["phaseSeconds"])
+        told = happen(order)
+    return {**told, "rows": packed(ROWS.read_bytes())}
+
+
+def happen(order: dict[str, Any]) -> dict[str, Any]:
+    """The incident from the first gate to a while after the last leak, and what can only be read here."""
     hush(order["innocent"], order["latencyReport"])
     kills, highs = kernel_kills(), [_text(f"{cgroup}/memory.high") for cgroup in order["culprits"]]
     held = {name: _number(f"{cgroup}/memory.stat", "anon") for name, cgroup in order["innocents"].items()}
@@ -45,7 +52,7 @@ def conduct(order: dict[str, Any]) -> dict[str, Any]:
         open_gate(gate)
     await_end(order)
     time.sleep(order["aftermathSeconds"])
-    told = {
+    return {
         "beganNs": began,
         "kernelKills": kernel_kills() - kills,
         "memoryHigh": highs,
@@ -53,9 +60,6 @@ def conduct(order: dict[str, Any]) -> dict[str, Any]:
         "latency": hush(order["innocent"], order["latencyReport"]),
         "guardRssBytes": resident(order["guard"]) if order["guard"] else None,
     }
-    watch.terminate()
-    watch.wait()
-    return {**told, "rows": packed(ROWS.read_bytes())}
 
 
 def await_look() -> None:
@@ -100,18 +104,19 @@ def hush(cgroup: str, report: str) -> dict[str, Any] | None:
     """End the innocent's measurement, which begins anew at once, and return it; None where it did not come."""
     file = Path(report)
     file.unlink(missing_ok=True)
-    for pid in _text(f"{cgroup}/cgroup.procs").split():
-        if _text(f"/proc/{pid}/comm").strip() == "lat":
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+    measuring = [pid for pid in _text(f"{cgroup}/cgroup.procs").split() if _text(f"/proc/{pid}/comm").strip() == "lat"]
+    for pid in measuring:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGTERM)
     found: dict[str, Any] = {}
 
-    def written() -> bool:
+    def ended() -> bool:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
             found.update(json.loads(file.read_text()))
-        return bool(found) or not alive(cgroup)
+        gone = not any(Path(f"/proc/{pid}").exists() for pid in measuring)
+        return gone and (bool(found) or not alive(cgroup))
 
-    _until(written, f"the innocent does not write {report}")
+    _until(ended, f"the innocent does not write {report}")
     return found or None
 
 
@@ -133,14 +138,19 @@ def packed(rows: bytes) -> str:
     return base64.b64encode(zlib.compress(rows[: (done + 1) * width * BYTES_PER_NUMBER])).decode()
 
 
-def _watch(order: dict[str, Any]) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def _watched(order: dict[str, Any]) -> Iterator[None]:
+    """The columns are written into ROWS meanwhile. No process is left behind: the guest agent would wait for it."""
     ROWS.unlink(missing_ok=True)
     seconds = order["seconds"] + order["aftermathSeconds"] + LOOK_SECONDS + 2 * PATIENCE_SECONDS
-    rows = int(seconds * 1000 / INTERVAL_MS)
+    room, files = f"rows={int(seconds * 1000 / INTERVAL_MS)}", f"files={','.join(order['columns'])}"
     program = str(next(SNAPSHOTS.glob("*/fs/loads")))
-    files = ",".join(order["columns"])
-    return subprocess.Popen((program, "watch", f"out={ROWS}", f"interval_us={INTERVAL_MS * 1000}", f"rows={rows}",
-                             f"files={files}"))  # fmt: skip
+    command = (program, "watch", f"out={ROWS}", f"interval_us={INTERVAL_MS * 1000}", room, files)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as watch:
+        try:
+            yield
+        finally:
+            watch.terminate()
 
 
 def _steady(least: dict[str, int]) -> bool:

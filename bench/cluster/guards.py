@@ -27,6 +27,11 @@ class Guard:
     kubelet: Mapping[str, Any] = field(default_factory=lambda: {"evictionHard": DISKS})
     memguard: bool = False
 
+    @property
+    def evicts(self) -> bool:
+        """Whether kubelet looks at memory, so that the moment of its look matters."""
+        return MEMORY in self.kubelet["evictionHard"]
+
     def configuration(self, spec: NodeSpec) -> dict[str, Any]:
         """The KubeletConfiguration of a node that is guarded so."""
         return configuration(msgspec.structs.replace(spec, kubelet={**spec.kubelet, **TELLING, **self.kubelet}))

@@ -96,12 +96,17 @@ class Stage:
         try:
             pods = self._pods()
             watched = self._watched(incident, pods)
-            told = self._conducted(incident, watched, pods, PHASES_SECONDS[repeat % len(PHASES_SECONDS)])
+            told = self._conducted(incident, watched, pods, self._phase(repeat))
             rows = unpacked(told.pop("rows"), watched.columns, told["beganNs"])
             seen = Seen(incident=incident, watched=watched, rows=rows, told=told)
             return replace(seen, replaced=self._replaced(seen, pods))
         finally:
             self._close(incident)
+
+    def _phase(self, repeat: int) -> float | None:
+        """Seconds after a look of kubelet's; None where it does not matter."""
+        evicts = self._guard is not None and self._guard.evicts
+        return PHASES_SECONDS[repeat % len(PHASES_SECONDS)] if evicts else None
 
     def _configure(self, node: LabNode, guard: Guard) -> None:
         wanted = guard.configuration(node.spec)
@@ -152,7 +157,7 @@ class Stage:
         culprits = tuple(map(of, incident.culprits))
         return Watched(culprits=culprits, innocents={name: of(name) for name in INNOCENTS}, guard=guard)
 
-    def _conducted(self, incident: Incident, watched: Watched, pods: Pods, phase: float) -> dict[str, Any]:
+    def _conducted(self, incident: Incident, watched: Watched, pods: Pods, phase: float | None) -> dict[str, Any]:
         """What the conductor told."""
         order = {
             "steady": {
