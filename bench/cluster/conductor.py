@@ -22,7 +22,7 @@ from typing import Any
 
 ROWS = Path("/run/race.rows")
 SNAPSHOTS = Path("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots")
-#: kubelet at verbosity 3, each time it looks.
+#: kubelet, each time it looks.
 LOOK = "Eviction manager: synchronize housekeeping"
 #: It looks every 10 s, and after an eviction waits up to 30 s for the pod to be gone.
 LOOK_SECONDS = 45

@@ -54,7 +54,7 @@ class Incident:
         grow = f"exec /loads hog rate={self.rate_mib_s:g} max={ENDLESS_MIB} term_ms=0"
         first = f"/loads warm max={self.first_mib} period_ms=3600000 & " if self.first_mib else ""
         limit = f"{self.limit_mib}Mi" if self.limit_mib else ""
-        return _shell("leak", f"{_GATE} {first}{grow}", request=f"{self.request_mib}Mi", limit=limit)
+        return _shell("leak", f"{_GATE} {first}{grow}", request=f"{self.request_mib}Mi", limit=limit, cpu="500m")
 
 
 #: Blocked in open(2) until the conductor comes: no CPU, and no delay.
@@ -125,10 +125,10 @@ def deployment(name: str, node: NodeSpec, one: Manifest) -> Manifest:
     }
 
 
-def _shell(name: str, script: str, *, request: str, limit: str = "", cpu: str = "") -> Manifest:
+def _shell(name: str, script: str, *, request: str, cpu: str, limit: str = "") -> Manifest:
+    """`cpu`: without a request of its own it would hardly run beside the others."""
     one = container(name, request=request, limit=limit)
     one["command"] = ["sh", "-c", script]
     one["volumeMounts"] = [{"name": "state", "mountPath": "/state"}]
-    if cpu:
-        one["resources"]["requests"]["cpu"] = cpu
+    one["resources"]["requests"]["cpu"] = cpu
     return one

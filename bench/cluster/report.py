@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -24,23 +25,25 @@ def ordered(runs: Iterable[Run]) -> list[Run]:
 
 
 def section(runs: list[Run]) -> dict[str, Any]:
-    """What build/bench-report.json has of them."""
+    """What build/bench-report.json has of them; "kernelOom": the runs in which the kernel's OOM killer struck."""
     ran = {(run.spot, run.guard) for run in runs}
+    killed = Counter((run.spot, run.guard) for run in runs if run.figures["kernelOomKills"])
+    cells = summary(ordered(runs))["cells"]
     return {
-        "cells": summary(ordered(runs))["cells"],
+        "cells": [{**cell, "kernelOom": killed[cell["cell"], cell["guard"]]} for cell in cells],
         "notRun": [f"{name}/{label}" for name in NAMES for label in LABELS if (name, label) not in ran],
     }
 
 
 def table(section: dict[str, Any]) -> Iterator[str]:
     """Markdown, which a terminal shows as well; the last column says what went wrong in any of the runs."""
-    head = ("incident", "guard", "good", "kernel OOM kills", *(title for title, _ in COLUMNS), "what went wrong")
+    head = ("incident", "guard", "good", "kernel OOM", *(title for title, _ in COLUMNS), "what went wrong")
     yield _row(head)
     yield "|---" * len(head) + "|"
     for cell in section["cells"]:
-        figures = [_told(cell["figures"].get(name)) for _, name in COLUMNS]
-        good, killed = f"{cell['good']}/{cell['runs']}", _told(cell["figures"].get("kernelOomKills"))
-        yield _row((cell["cell"], cell["guard"], good, killed, *figures, "; ".join(cell["failures"])))
+        figures = (_told(cell["figures"].get(name)) for _, name in COLUMNS)
+        shares = (f"{cell[name]}/{cell['runs']}" for name in ("good", "kernelOom"))
+        yield _row((cell["cell"], cell["guard"], *shares, *figures, "; ".join(cell["failures"])))
     if section["notRun"]:
         yield f"\nNot run: {', '.join(section['notRun'])}."
 

@@ -117,9 +117,8 @@ def figures(seen: Seen) -> dict[str, float]:
 
 def failures(seen: Seen) -> list[str]:
     """Everything that went wrong, whoever guarded the node."""
-    kills = seen.told["kernelKills"]
     told = (
-        (kills, f"the kernel's OOM killer took {kills} processes"),
+        (seen.told["kernelKills"], "the kernel's OOM killer struck"),
         (seen.victims, f"touched: {', '.join(seen.victims)}"),
         (seen.survivors, f"still alive: {', '.join(seen.survivors)}"),
     )

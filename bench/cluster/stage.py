@@ -117,8 +117,8 @@ class Stage:
                 has = json.loads(node.kubelet("/configz"))["kubeletconfig"]
             except LabError:
                 return False
-            told = ("evictionHard", "evictionSoft", "featureGates", "logging")
-            return all((wanted.get(name) or {}).items() <= (has.get(name) or {}).items() for name in told)
+            told = ("evictionHard", "evictionSoft", "featureGates")
+            return all((wanted.get(name) or {}) == (has.get(name) or {}) for name in told)
 
         eventually(has_it, f"{node.name}'s kubelet has the configuration of {guard.label}", START_SECONDS)
 

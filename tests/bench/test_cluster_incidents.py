@@ -60,7 +60,7 @@ def test_a_leak_is_what_its_name_says() -> None:
     [leak] = by_name("limit-50").manifests()
     [one] = leak["spec"]["template"]["spec"]["containers"]
     assert "hog rate=50 " in one["command"][-1]
-    assert one["resources"] == {"requests": {"memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    assert one["resources"] == {"requests": {"memory": "64Mi", "cpu": "500m"}, "limits": {"memory": "256Mi"}}
     assert len(by_name("two-fast").manifests()) == 2
     assert by_name("calm").manifests() == []
     assert by_name("swap-200").node.swap_mib
