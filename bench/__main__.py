@@ -1,7 +1,8 @@
-"""`python -m bench [quick | full | kernel | ablation | benign | victims | costs | scale]`: all that memguard claims.
+"""`python -m bench [quick | full | NAME]`: all that memguard claims.
 
 Without a word: the named cells against all peers, the costs and the victims; less than an hour. `full` takes hours, and
-goes on where it was interrupted. Everything is told in build/bench-report.json.
+goes on where it was interrupted. Single ones: kernel, ablation, benign, victims, costs, cluster, scale. Everything is
+told in build/bench-report.json.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from bench.cluster.__main__ import main as cluster
 from bench.costs import docs as costs_docs
 from bench.costs.__main__ import costs
 from bench.kernel import report
@@ -56,6 +58,7 @@ BENCHES: dict[str, Callable[[list[str]], int]] = {
     "benign": benign,
     "victims": victims,
     "costs": costs,
+    "cluster": cluster,
     "scale": scale,
     "docs": lambda _: _document(),
 }

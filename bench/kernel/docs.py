@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.cluster import report as on_cluster
+from bench.cluster.guards import GUARDS
 from bench.kernel.report import COLUMNS, REPORT, Interval
 from bench.kernel.runs import ROOT
 from tests.machine.guest.peers import PEERS
@@ -36,6 +38,11 @@ OVERALL = {
     "worstMs": "worst ms", "workLostMs": "work lost ms", "overFreedMib": "over-freed MiB", "guardCpuMs": "CPU ms",
     "guardRssMib": "RSS MiB",
 }  # fmt: skip
+#: Blocks that need no measurement.
+_SOURCES = {
+    "peers": [(name, peer.source) for name, peer in PEERS.items()],
+    "cluster_guards": [(guard.label, guard.source) for guard in GUARDS],
+}
 _BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FOUR_DIGITS = 10_000
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
@@ -64,10 +71,8 @@ def filled(page: str, report: dict[str, Any]) -> str:
 
 
 def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
-    if name == "peers":
-        yield from _table(
-            ("guard", "its configuration, and by whose word"), ((name, p.source) for name, p in PEERS.items())
-        )
+    if name in _SOURCES:
+        yield from _table(("guard", "its configuration, and by whose word"), _SOURCES[name])
         return
     section = report.get(dict.fromkeys(("claims", "guards", "saved", "matrix"), "kernel").get(name, name))
     if section is None:
@@ -82,6 +87,8 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     elif name == "tests":
         figures = {name: value for name, value in section["figures"].items() if not name.startswith("named ")}
         yield from _table(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
+    elif name == "cluster":
+        yield from on_cluster.table(section)
     elif name == "benign":
         yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:

@@ -135,10 +135,10 @@ def _lost(result: CellResult) -> list[ContainerResult]:
     return [container for container in result.containers if container.touched and not container.culprit]
 
 
-def fingerprint(root: Path = ROOT) -> str:
+def fingerprint(root: Path = ROOT, folders: Iterable[str] = MEASURED, files: Iterable[str] = MEASURED_FILES) -> str:
     """A digest of all that figures depend on: runs of the same code go on where they stopped."""
     digest = hashlib.sha256()
-    for path in _measured(root):
+    for path in _measured(root, folders, files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -150,9 +150,9 @@ def commit(root: Path = ROOT, measured: Iterable[str] = (*MEASURED, *MEASURED_FI
     return f"{head}{'+' if changed else ''}" if head else "unknown"
 
 
-def _measured(root: Path) -> Iterable[Path]:
-    folders = (path for name in MEASURED for path in sorted((root / name).rglob("*.py")))
-    return (*folders, *(root / name for name in MEASURED_FILES))
+def _measured(root: Path, folders: Iterable[str], files: Iterable[str]) -> Iterable[Path]:
+    inside = (path for name in folders for path in sorted((root / name).rglob("*.py")))
+    return (*inside, *(root / name for name in files))
 
 
 def _git(root: Path, *words: str) -> str:
