@@ -29,7 +29,8 @@ CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepod
 RUNS = 3
 #: By how much the median of three runs may be worse than the committed one.
 TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.1}
-PASS_TOLERANCE = 1.1
+#: The best of several passes repeats to 0.1 % with the same interpreter; Debian's changes now and then.
+PASS_TOLERANCE = 1.05
 #: A median of zero knows no ratio: so many milliseconds more are within what runs differ.
 LATE_MS = 5.0
 
