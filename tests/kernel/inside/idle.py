@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import memguard
 from guest import cgroups, node, spec
 from guest.daemons import MEMGUARD_READY, Daemon, line_words
 
+import memguard
 from inside.crowd import arguments, counts, populate
 from inside.stage import LOADS, MIB, ROOT, RUN, Stage, stage, tell
 
