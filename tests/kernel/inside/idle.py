@@ -6,6 +6,8 @@ python3 -m inside.idle 10,250 memguard nohang
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 from guest import cgroups, node, spec
 from guest.daemons import MEMGUARD_READY, Daemon, line_words
 
+import memguard
 from inside.crowd import arguments, counts, populate
 from inside.stage import LOADS, MIB, ROOT, RUN, Stage, stage, tell
 
@@ -109,9 +112,16 @@ def beside(count: int, kinds: list[str]) -> Iterator[dict[str, Any]]:
             yield {**found, "containers": int(said[1]) if said else count}
 
 
+def compile_all() -> None:
+    """As in the image: whoever compiles first keeps the memory that it took, 0.7 MiB."""
+    place = Path(memguard.__file__).parents[1]
+    subprocess.run((sys.executable, "-m", "compileall", "-q", str(place)), check=True)
+
+
 def main() -> None:
     """The counts, then the guards."""
     how_many, *kinds = arguments()
+    compile_all()
     tell([found for count in counts(how_many) for found in beside(count, kinds)])
 
 
