@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from memguard.core.model import UNREADABLE
+
 T = TypeVar("T")
 
 #: What a write that was cut short leaves behind.
@@ -49,6 +51,6 @@ def read_back(path: str, decoder: msgspec.json.Decoder[T], trouble: Callable[[st
         return None
     try:
         return decoder.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         trouble(f"{path} is broken and ignored: {error}")
         return None

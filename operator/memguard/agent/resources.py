@@ -8,7 +8,7 @@ from memguard.api.definitions import DECISION, NODE_MEMORY
 from memguard.api.meta import Condition, ObjectMeta
 from memguard.api.node_memory import NodeScorecard, OrderAnswer
 from memguard.core.advice import NO_ADVICE, Advice
-from memguard.core.model import Record
+from memguard.core.model import UNREADABLE, Record
 from memguard.service.resources import resource_of
 
 
@@ -42,5 +42,5 @@ def written(object_: OwnNodeMemory) -> Written:
     """What stands in the status; nothing where another version wrote what we do not understand."""
     try:
         return msgspec.json.decode(object_.status, type=Written)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Written()

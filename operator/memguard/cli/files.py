@@ -16,8 +16,8 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from memguard.core.model import LARGEST
-from memguard.core.trace import UNREADABLE, Line, Reading, decode_line, decode_snapshot
+from memguard.core.model import LARGEST, UNREADABLE
+from memguard.core.trace import Line, Reading, decode_line, decode_snapshot
 from memguard.errors import InputError
 
 STDIN = "-"

@@ -21,9 +21,9 @@ from memguard.cli.explanation import (
 from memguard.cli.files import begins_object
 from memguard.cli.reports import FactorReport
 from memguard.core.explain import WORDS
-from memguard.core.model import Container, Record, titled, unread
+from memguard.core.model import UNREADABLE, Container, Record, titled, unread
 from memguard.core.score import Points
-from memguard.core.trace import UNREADABLE, input_error
+from memguard.core.trace import input_error
 from memguard.errors import InputError
 
 REMEDY = "Give a guard's log from the time of a decision (docs/guard.md says what is in it)."

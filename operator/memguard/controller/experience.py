@@ -16,7 +16,7 @@ import msgspec
 from memguard.controller.main import MOST_DECISIONS
 from memguard.controller.resources import RecordedDecision
 from memguard.core.feedback import Experience, Result, bias_points, learn, reset
-from memguard.core.model import Record
+from memguard.core.model import UNREADABLE, Record
 from memguard.core.select import YOUTH_FORFEIT
 from memguard.errors import NotFoundError
 from memguard.kube.client import Client
@@ -109,7 +109,7 @@ class Learner:
     def _read(self, kept: ConfigMap) -> Memory:
         try:
             return _decoder.decode(kept.data.get("memory.json", "{}"))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self._trouble(f"{self._namespace}/{NAME} is not understood, and begun anew: {error}")
             return Memory()
 

@@ -24,7 +24,7 @@ from memguard.controller.policy_book import PolicyBook
 from memguard.controller.policy_status import Known, clusters_status, tenants_status
 from memguard.controller.resources import RecordedDecision
 from memguard.core.compile import DEFAULT, Compiled, compile_plan
-from memguard.core.model import Record, unread
+from memguard.core.model import UNREADABLE, Record, unread
 from memguard.core.notes import Note, title_of
 from memguard.core.policy import Plan
 from memguard.core.scorecard import Tally, together
@@ -205,7 +205,7 @@ class PolicyClerk:
         kept = self._client.get(_with_status(resource), item.name, item.namespace or None)
         try:
             return msgspec.json.decode(kept.status, type=_Status).conditions
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return ()
 
 

@@ -16,7 +16,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from memguard.core.decision import Alarm, Answer, Decision, KernelKill, Outcome, Victim
-from memguard.core.model import Bytes, Count, Identity, Level, Moment, Number, Record, Seconds, Stall
+from memguard.core.model import UNREADABLE, Bytes, Count, Identity, Level, Moment, Number, Record, Seconds, Stall
 from memguard.core.policy import Mode, Plan
 from memguard.errors import LinkError
 
@@ -203,6 +203,6 @@ class Inbox(Generic[M]):
             del self._buffer[:end]
             try:
                 message = self._decoder.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 raise LinkError(f"a message is not understood: {error}") from None
             yield message

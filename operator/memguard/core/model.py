@@ -22,6 +22,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Number = Annotated[int, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Cores = Annotated[float, msgspec.Meta(ge=0)]
+#: What msgspec raises for bytes that are no such record; RecursionError: nested thousands deep.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 #: A moment without its time zone would mean another moment on another machine.
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 

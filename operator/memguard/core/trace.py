@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from memguard.core.model import Record, Snapshot
+from memguard.core.model import UNREADABLE, Record, Snapshot
 from memguard.core.policy import Plan
 from memguard.errors import InputError, problem_and_field
 
@@ -74,10 +74,6 @@ class _Probe(msgspec.Struct):
 _probe = msgspec.json.Decoder(_Probe)
 _line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _snapshot = msgspec.json.Decoder(Snapshot)
-
-
-#: What msgspec raises for bytes that are no such record; RecursionError: nested thousands deep.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode_line(line: bytes, source: str = "<trace>", number: int | None = None) -> Line:

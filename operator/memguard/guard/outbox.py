@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from memguard.core.link import LENGTH_BYTES, News, encode
+from memguard.core.model import UNREADABLE
 from memguard.errors import LinkError, UnfitError
 
 #: A decision with 12 candidates and its timeline is 6 KiB: room for some 80.
@@ -99,7 +100,7 @@ class Outbox:
 def _head(line: bytes) -> _Head | None:
     try:
         return msgspec.json.decode(line, type=_Head)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None  # a new file, or not ours: nothing in it can be told
 
 
@@ -110,7 +111,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = at + LENGTH_BYTES + length
         try:
             number = msgspec.json.decode(data[at + LENGTH_BYTES : end], type=_Numbered).number
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return
         yield number, data[at:end]
         at = end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from memguard.core.model import UNREADABLE
 from memguard.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -96,7 +97,7 @@ def _said(answer: Answer) -> Status:
     """The server's words; something in between may have answered in its own."""
     try:
         status = msgspec.json.decode(answer.body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Status(message=" ".join(answer.body[:_LONGEST_WORDS].decode("utf-8", "replace").split()))
     return status if status.kind == "Status" else Status()
 

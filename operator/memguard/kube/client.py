@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
+from memguard.core.model import UNREADABLE
 from memguard.errors import GoneError, KubeError, TooLargeError
 from memguard.kube.answers import Request, stream_refusal
 from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listing, encode
@@ -184,7 +183,7 @@ class Client:
         answer = self._wire.send(request)
         try:
             return self.codec(resource).object(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _not_understood(request, error) from None
 
     def _pages(self, selection: Selection[T], limit: int) -> Listing[T]:
@@ -209,7 +208,7 @@ class Client:
         answer = self._wire.send(request)
         try:
             return self.codec(selection.resource).listing(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _not_understood(request, error) from None
 
 
@@ -241,7 +240,7 @@ class Watch(Generic[T]):
     def _event(self, line: bytes) -> Happening[T] | Bookmark | Status:
         try:
             return self._codec.event(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _not_understood(self._request, error) from None
 
 

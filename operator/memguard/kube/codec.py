@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from memguard.core.model import UNREADABLE
 from memguard.kube.objects import KubeObject, ListMeta, Status
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ _making = threading.Lock()
 
 
 class Codec(Generic[T]):
-    """Decodes what is told about objects of one type. Everything raises msgspec.DecodeError or UnicodeDecodeError."""
+    """Decodes what is told about objects of one type. Everything raises what is UNREADABLE."""
 
     def __init__(self, kind: type[T]) -> None:
         with _making:
@@ -151,7 +152,7 @@ class Codec(Generic[T]):
         }
         try:
             return Found(object=self._decoder.decode(raw), **who)
-        except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Broken(problem=str(error), **who)
 
 

@@ -92,7 +92,7 @@ def _load(path: str) -> _Kubeconfig:
     try:
         with open(path, encoding="utf-8") as file:
             return msgspec.convert(yaml.safe_load(file), _Kubeconfig)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # a day that is none is a ValueError
         text = " ".join(str(error).split())
         raise ConfigError(path, f"cannot be read ({text})", remedy="Give the path of a kubeconfig.") from None
     except msgspec.ValidationError as error:

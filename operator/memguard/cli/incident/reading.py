@@ -13,7 +13,7 @@ import msgspec
 from memguard.api.decision import MemoryGuardDecision
 from memguard.cli.files import name_of, read_yaml
 from memguard.cli.incident.incident import Incident, explained
-from memguard.core.trace import UNREADABLE
+from memguard.core.model import UNREADABLE
 from memguard.errors import InputError, problem_and_field
 
 REMEDY = "Give what `kubectl get memoryguarddecision NAME -o yaml` prints, or the JSON of a report."
