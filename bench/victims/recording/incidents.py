@@ -18,6 +18,7 @@ from bench.victims.scene import PRIORITIES, Scene
 from bench.victims.story import Plan, culprit
 from bench.victims.workload import KINDS, MIB, Container
 
+SEEDS = range(4)
 #: Machines by seed, in MiB.
 SIZES_MIB = (1024, 1536, 2048, 1024)
 #: What is left of them to the programs on them, about.

@@ -27,7 +27,6 @@ from memguard.core.trace import Header, Reading, decode_line, encode_line
 INSIDE = Path(__file__).parent / "inside"
 #: What a recording depends on.
 RECORDING = ("bench/victims/recording", "bench/victims/*.py", "operator/memguard/kernel", "tests/machine")
-SEEDS = range(4)
 INCIDENT_SECONDS = 240.0
 FEWEST_SNAPSHOTS, MOST_SNAPSHOTS = 12, 60
 #: What stands beside a snapshot, one for each of its containers.

@@ -17,25 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from guest import cgroups, node
-from recorder.beside import Beside
+from recorder.watch import ROOT, watch
 
-from memguard.cli.beats import beats
-from memguard.cli.machine import Machine
-from memguard.core.footprint import unreclaimable
-from memguard.core.model import Snapshot
-from memguard.core.trace import Reading, encode_line
-from memguard.guard.config import Config
 from memguard.kernel.selfguard import lock_memory
 
 MIB = 1 << 20
-ROOT = Path(os.environ["MG_CGROUP"])
 RUN = Path(os.environ["MG_RUN"]) / "recorder"
 LOADS = os.environ["MG_LOADS"]
 SCRIPTS = Path("scripts.json")
-#: As danger.py has it for simulated machines.
-EXHAUSTED, SWAP_GONE = 0.01, 0.02
 #: How long the kernel may take, after that, to kill somebody.
-KERNEL_SECONDS = 10.0
+KERNEL_SECONDS = 3.0
 DISKS = 5
 #: Much more than any machine has: it never stops.
 ENDLESS_MIB = 1 << 16
@@ -49,6 +40,7 @@ def main(name: str) -> None:
     Path("/proc/self/oom_score_adj").write_text("-1000")
     node.drop_caches()
     RUN.mkdir(parents=True, exist_ok=True)
+    clear(script)  # of one that did not end
     with ExitStack() as over:
         over.enter_context(node.Swap(script["swap"]))
         over.enter_context(tmpfs(RUN / "shm"))
@@ -65,6 +57,12 @@ def say(words: str) -> None:
     print(f"{time.monotonic():.1f} {words}", file=sys.stderr, flush=True)
 
 
+def clear(script: Script) -> None:
+    """Nobody of it lives on."""
+    for relative in ("kubepods.slice", *(p["cgroup"] for p in script["places"] if not _in_pod(p))):
+        cgroups.remove(ROOT / relative)
+
+
 class Play:
     """The cgroups and loads of one script; none of them remains."""
 
@@ -74,18 +72,13 @@ class Play:
         self.waiting: list[tuple[float, Script, Script]] = []  # story loads that have not begun: when, where, what
 
     def __enter__(self) -> Play:
-        self._clear()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._clear()
+        clear(self.script)
         for child in self.children:
             child.kill()
             child.wait()
-
-    def _clear(self) -> None:
-        for relative in ("kubepods.slice", *(p["cgroup"] for p in self.script["places"] if not _in_pod(p))):
-            cgroups.remove(ROOT / relative)
 
     def set_up(self) -> None:
         """Everybody holds what he usually holds, and the page cache is full."""
@@ -134,27 +127,15 @@ class Play:
     # -- the story -----------------------------------------------------------------------------------------------
     def record(self) -> dict[str, Any]:
         """The story, with a snapshot at each beat, until it is over or memory is exhausted."""
-        kills, room = node.vmstat()["oom_kill"], self._room()
-        beside, lines, began, over = Beside(ROOT), [], time.monotonic(), False
-        with Machine(Config()) as machine:
-            for _ in beats(self.script["interval"], None, self.script["seconds"]):
-                self._go_on(time.monotonic() - began, room)
-                snapshot = machine.snapshot()
-                beside.read(snapshot)
-                lines.append(encode_line(Reading(snapshot=snapshot)).decode())
-                over = self._exhausted(snapshot) or node.vmstat()["oom_kill"] > kills
-                if over:
-                    break
-        say(f"over after {len(lines)} snapshots: exhausted {over}")
-        if self.script["ends_exhausted"]:
-            node.wait_for(lambda: node.vmstat()["oom_kill"] > kills, KERNEL_SECONDS, 0.05)
+        room, script = self._room(), self.script
+        found = watch(script["interval"], script["seconds"], script["domain"], lambda now: self._go_on(now, room))
+        say(f"over after {len(found['lines'])} snapshots: exhausted {found['exhausted']}")
+        if script["ends_exhausted"]:
+            node.wait_for(lambda: node.vmstat()["oom_kill"] > found["kills"], KERNEL_SECONDS, 0.05)
         return {
-            "name": self.script["name"],
-            "lines": lines,
-            "beside": beside.rows,
-            "exhausted": over,
+            **found,
+            "name": script["name"],
             "killed": sorted(self._killed()),
-            "kernelKills": node.vmstat()["oom_kill"] - kills,
             "roomMib": room // MIB,
             "early": sorted({str(c.args) for c in self.children if c.poll() in {2, 3}}),
         }
@@ -180,29 +161,11 @@ class Play:
             _, place, load = due
             self._start(place, load["role"], *load["options"], *_sized(load["growth"], room))
 
-    def _exhausted(self, snapshot: Snapshot) -> bool:
-        """Less than 1 % left of what breaks, and no swap."""
-        memory, domain = snapshot.node.memory, self.script["domain"]
-        if (memory.swap_free_bytes or 0) > SWAP_GONE * (memory.swap_total_bytes or 0):
-            return False
-        if domain == "node":
-            return memory.available_bytes < EXHAUSTED * memory.total_bytes
-        kind, _, name = domain.partition("/")
-        if kind == "container":
-            found = next((c for c in snapshot.containers if c.id == name), None)
-            return found is not None and _gone(found.limit_bytes, unreclaimable(found.memory))
-        path = name or "kubepods.slice"
-        return any(_gone(c.max_bytes, c.unreclaimable_bytes or 0) for c in snapshot.cgroups if c.path == path)
-
     def _killed(self) -> Iterator[str]:
         """The containers that the kernel has taken somebody from."""
         for place in self.script["places"]:
             if cgroups.keyed(ROOT / place["cgroup"] / "memory.events").get("oom_kill", 0):
                 yield place["cgroup"]
-
-
-def _gone(limit: int | None, used: int) -> bool:
-    return limit is not None and limit - used < EXHAUSTED * limit
 
 
 def _used(cgroup: Path) -> int:
@@ -255,7 +218,9 @@ def null_disks() -> Iterator[list[Path]]:
         subprocess.run(("mount", "-t", "configfs", "configfs", str(top)), check=True)
     made = [top / "nullb" / f"reader{index}" for index in range(DISKS)]
     for disk in made:
-        disk.mkdir(exist_ok=True)
+        if disk.exists():
+            disk.rmdir()
+        disk.mkdir()
         for name, value in (("size", 16384), ("irqmode", 2), ("completion_nsec", 100_000), ("power", 1)):
             (disk / name).write_text(str(value))
     paths = [Path("/dev") / _device(disk) for disk in made]
