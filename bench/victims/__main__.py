@@ -117,16 +117,14 @@ def _record(options: argparse.Namespace) -> int:
     if options.cluster:
         from bench.victims.recording.cluster import record_cluster
 
-        told = record_cluster(options.kinds)
-    else:
-        from bench.victims.recording.record import cases, record
+        return 0 if record_cluster(options.kinds, _say) else 1
+    from bench.victims.recording.record import cases, record
 
-        told = record(cases(options.kinds, options.seeds), options.timeout)
-    failed = False
-    for line in told:
-        print(line, flush=True)
-        failed |= "not filed" in line
-    return int(failed)
+    return 0 if record(cases(options.kinds, options.seeds), options.timeout, _say) else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _recorded(options: argparse.Namespace) -> int:

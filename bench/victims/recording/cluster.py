@@ -9,7 +9,7 @@ import json
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,8 +120,8 @@ def incidents(room_mib: int, total_mib: int) -> dict[str, Incident]:
     }  # fmt: skip
 
 
-def record_cluster(kinds: Sequence[str], folder: Path = FOLDER) -> Iterator[str]:
-    """Records these, or all, in the cluster that runs or in one of its own."""
+def record_cluster(kinds: Sequence[str], tell: Callable[[str], None], folder: Path = FOLDER) -> bool:
+    """Records these, or all, in the cluster that runs or in one of its own; were all filed?"""
     cluster = ours()
     stays = cluster.is_up()
     cluster.up(tuple(build_images().values()))
@@ -129,8 +129,8 @@ def record_cluster(kinds: Sequence[str], folder: Path = FOLDER) -> Iterator[str]
         Deployment(cluster).install("observe")
         _install(cluster)
         measured = commit(ROOT, (*RECORDING, "e2e"))
-        for kind in kinds or incidents(1, 1):
-            yield _recorded(cluster, kind, measured, folder)
+        wanted = list(kinds or incidents(1, 1))
+        return sum(_recorded(cluster, kind, measured, folder, tell) for kind in wanted) == len(wanted)
     finally:
         if not stays:
             cluster.down()
@@ -150,7 +150,7 @@ def _install(cluster: Cluster) -> None:
     node.run(f"base64 -d {PLACE}/packed | tar -xz -C {PLACE}; rm {PLACE}/packed")
 
 
-def _recorded(cluster: Cluster, kind: str, measured: str, folder: Path) -> str:
+def _recorded(cluster: Cluster, kind: str, measured: str, folder: Path, tell: Callable[[str], None]) -> bool:
     memory = _meminfo(cluster)
     extra = 520 * MIB if kind == "cluster-best-effort" else 120 * MIB  # what the steady pods will hold beside
     held = 360 * MIB + extra
@@ -162,7 +162,8 @@ def _recorded(cluster: Cluster, kind: str, measured: str, folder: Path) -> str:
         answer = _watched(cluster)
         names = _names(shop) | names  # a container that the kernel ended has another id by now
     if len(answer["lines"]) < FEWEST_SNAPSHOTS or answer["exhausted"] != bool(found.culprit):
-        return f"{kind}: not filed: {len(answer['lines'])} snapshots, exhausted {answer['exhausted']}"
+        tell(f"{kind}: not filed: {len(answer['lines'])} snapshots, exhausted {answer['exhausted']}")
+        return False
     readings, rows = recorded(answer | {"name": kind}, names, Plan())
     last = readings[-1].snapshot.taken_at
     truth = _truth(kind, found, names, stamp(last) if found.culprit else None)

@@ -1,7 +1,7 @@
 """Has incidents happen in the machine, gives the recorded containers their names, and files the recordings."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +13,8 @@ from bench.victims.recording.incidents import INCIDENTS, memory_mib, script, tol
 from bench.victims.snapshot import stamp
 from bench.victims.workload import Container
 from msgspec.structs import replace
-from tests.machine.guest.result import CommandResult
 from tests.machine.guest.spec import Command, Job
+from tests.machine.image import MachineError
 from tests.machine.machine import Machine
 from tests.machine.qemu import Record
 
@@ -35,16 +35,26 @@ LISTS = ("worst", "scanned")
 Case = tuple[str, int]
 
 
-def record(cases: Sequence[Case], timeout_seconds: float, folder: Path = FOLDER) -> Iterator[str]:
-    """Records these, one boot for each size of machine; yields what to tell. What went wrong is told and not filed."""
-    measured = commit(ROOT, RECORDING)
+def record(cases: Sequence[Case], timeout_seconds: float, tell: Callable[[str], None], folder: Path = FOLDER) -> bool:
+    """Records these, one boot for each size of machine, and files each as soon as it is there; were all filed?"""
+    measured, filed = commit(ROOT, RECORDING), 0
+
+    def take(found: Record) -> None:
+        nonlocal filed
+        if found["kind"] in ("command", "error"):
+            line, whole = _filed(_answer(found), measured, folder)
+            filed += whole
+            tell(line)
+
     for size in dict.fromkeys(memory_mib(seed) for _, seed in cases):
-        mine = [case for case in cases if memory_mib(case[1]) == size]
-        for answer in _boot(mine, size, timeout_seconds):
-            yield _filed(answer, measured, folder)
+        try:
+            _boot([case for case in cases if memory_mib(case[1]) == size], size, timeout_seconds, take)
+        except MachineError as error:
+            tell(str(error).partition(". ")[0])
+    return filed == len(cases)
 
 
-def _boot(cases: Sequence[Case], size: int, timeout_seconds: float) -> Iterator[dict[str, Any]]:
+def _boot(cases: Sequence[Case], size: int, timeout_seconds: float, take: Callable[[Record], None]) -> None:
     scripts = {one.name: json.loads(one.encode()) for one in (script(*case) for case in cases)}
     commands = tuple(
         Command(name=name, script=f"python3 -m recorder {name}", timeout_seconds=INCIDENT_SECONDS) for name in scripts
@@ -53,37 +63,31 @@ def _boot(cases: Sequence[Case], size: int, timeout_seconds: float) -> Iterator[
         path = Path(directory, "scripts.json")
         path.write_text(json.dumps(scripts), encoding="utf-8")
         machine = Machine(extra_files=(("recorder", INSIDE), ("scripts.json", path)))
-        result = machine.run(
-            Job(commands=commands), clock="virtual", memory_mb=size, timeout_s=timeout_seconds, on_record=_tell
-        )
-    for command in result.commands():
-        yield _answer(command)
-    yield from ({"name": error.partition(":")[0], "problem": error} for error in result.errors())
+        job = Job(commands=commands)
+        machine.run(job, clock="virtual", memory_mb=size, timeout_s=timeout_seconds, on_record=take)
 
 
-def _tell(found: Record) -> None:
-    if found["kind"] == "command":
-        print(f"  {found['name']}: {found['result']['seconds']:.1f} virtual seconds", flush=True)
+def _answer(found: Record) -> dict[str, Any]:
+    if found["kind"] == "error":
+        return {"name": found["name"], "problem": found["error"]}
+    command = found["result"]
+    if command["exit_code"]:
+        return {"name": command["name"], "problem": command["stderr"][-1500:]}
+    return dict(json.loads(command["stdout"]))
 
 
-def _answer(command: CommandResult) -> dict[str, Any]:
-    if command.exit_code:
-        return {"name": command.name, "problem": command.stderr[-1500:]}
-    return dict(json.loads(command.stdout))
-
-
-def _filed(answer: dict[str, Any], measured: str, folder: Path) -> str:
+def _filed(answer: dict[str, Any], measured: str, folder: Path) -> tuple[str, bool]:
+    """What to tell, and whether it was filed."""
     name = answer["name"]
     problem = answer.get("problem") or _wrong(answer)
     if problem:
-        return f"{name}: not filed: {problem}"
+        return f"{name}: not filed: {problem}", False
     kind, _, seed = name.rpartition("-")
     found = recording(kind, int(seed), answer, measured)
     size = keep(found, folder)
     killed = [found.truth.roles.get(who, "a unit of the system") for who in found.killed]
-    return f"{name}: {len(answer['lines'])} snapshots, {size / 1024:.0f} KiB, room {answer['roomMib']} MiB" + (
-        f", the kernel took {', '.join(killed)}" if killed else ""
-    )
+    words = f"{name}: {len(answer['lines'])} snapshots, {size / 1024:.0f} KiB, room {answer['roomMib']} MiB"
+    return words + (f", the kernel took {', '.join(killed)}" if killed else ""), True
 
 
 def _wrong(answer: dict[str, Any]) -> str:
