@@ -83,7 +83,10 @@ def _filed(answer: dict[str, Any], measured: str, folder: Path) -> tuple[str, bo
     if problem:
         return f"{name}: not filed: {problem}", False
     kind, _, seed = name.rpartition("-")
-    found = recording(kind, int(seed), answer, measured)
+    try:
+        found = recording(kind, int(seed), answer, measured)
+    except ValueError as error:
+        return f"{name}: not filed: {error}", False
     size = keep(found, folder)
     killed = [found.truth.roles.get(who, "a unit of the system") for who in found.killed]
     words = f"{name}: {len(answer['lines'])} snapshots, {size / 1024:.0f} KiB, room {answer['roomMib']} MiB"
