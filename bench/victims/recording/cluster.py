@@ -19,6 +19,7 @@ import msgspec
 from bench.kernel.runs import ROOT, commit
 from bench.victims.corpus import Truth
 from bench.victims.recording.archive import FOLDER, Recording, keep
+from bench.victims.recording.incidents import CLUSTER_KINDS
 from bench.victims.recording.record import FEWEST_SNAPSHOTS, INSIDE, RECORDING, recorded
 from bench.victims.snapshot import stamp
 from bench.victims.workload import KINDS, MIB
@@ -129,7 +130,7 @@ def record_cluster(kinds: Sequence[str], tell: Callable[[str], None], folder: Pa
         Deployment(cluster).install("observe")
         _install(cluster)
         measured = commit(ROOT, (*RECORDING, "e2e"))
-        wanted = list(kinds or incidents(1, 1))
+        wanted = list(kinds or CLUSTER_KINDS)
         return sum(_recorded(cluster, kind, measured, folder, tell) for kind in wanted) == len(wanted)
     finally:
         if not stays:

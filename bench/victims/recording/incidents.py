@@ -349,3 +349,5 @@ INCIDENTS: dict[str, Incident] = {
     "batch-ends": batch_ends,
     "spike-recovers": spike_recovers,
 }
+#: Those of the test cluster stand in cluster.py, with what they need of it.
+CLUSTER_KINDS = ("cluster-leak", "cluster-sidecar", "cluster-best-effort", "cluster-job")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from bench.victims.peers import PEERS
+from bench.victims.recording.incidents import CLUSTER_KINDS, INCIDENTS
 from bench.victims.recording.judged import COMMITTED
 from bench.victims.report import ITSELF, RANKING, US, YARDSTICKS, best_peer, pick, share, told
 from bench.victims.triggers import DAEMONS
@@ -34,8 +35,15 @@ def _from(report: Report) -> str:
         f"Recorded by {', '.join(report['recordedBy'])}: {where['machine']} incidents in the machine, "
         f"{where['cluster']} in the cluster. Judged at commit {report['commit']}, {report['at']}. Left to itself, the "
         f"kernel killed in {kernel['killed']} of those that need a victim, a right one first in {kernel['right']}; the "
-        f"rule that stands for it in the table names who really died in {kernel['foretold']}."
+        f"rule that stands for it in the table names who really died in {kernel['foretold']}.{_missing(report)}"
     )
+
+
+def _missing(report: Report) -> str:
+    """Stories that were told and never recorded."""
+    recorded = {row["kind"] for row in report["rows"]}
+    missing = [kind for kind in (*INCIDENTS, *CLUSTER_KINDS) if kind not in recorded]
+    return f" Not recorded yet: {', '.join(missing)}." if missing else ""
 
 
 def _named(guard: str) -> str:
@@ -43,7 +51,7 @@ def _named(guard: str) -> str:
 
 
 def _row(report: Report, part: str, guard: str, kind: str = "all") -> Report:
-    found: Report = pick(report["rows"], part=part, guard=guard, kind=kind)[0]
+    found: Report = next(iter(pick(report["rows"], part=part, guard=guard, kind=kind)), {})
     return found
 
 
