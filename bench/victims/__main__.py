@@ -1,4 +1,4 @@
-"""`python -m bench.victims measure | generate | judge`: see --help."""
+"""`python -m bench.victims measure | generate | judge | record | recorded`: see --help."""
 
 import argparse
 import json
@@ -12,6 +12,8 @@ from bench.victims import judge as judging
 from bench.victims import report
 from bench.victims.corpus import KINDS, TEST_SEED, TRAIN_SEED, write_corpus
 from bench.victims.peers import PEERS
+from bench.victims.recording import judged
+from bench.victims.recording.incidents import SEEDS
 
 FOLDER = Path("build/victims")
 PER_KIND = 30
@@ -55,7 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--misses", action="store_true", help="list the incidents that went wrong")
     judge.add_argument("--gate", action="store_true", help="exit 1 unless the issue's bounds hold")
     judge.set_defaults(run=_judge)
+    _add_recorded(commands)
     return parser
+
+
+def _add_recorded(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    record = commands.add_parser("record", help="have incidents happen on a real kernel, and file what was recorded")
+    record.add_argument("--cluster", action="store_true", help="in the test cluster, and not in the machine")
+    record.add_argument("--kinds", nargs="*", default=[], metavar="KIND", help="default: all")
+    record.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS), metavar="SEED")
+    record.add_argument("--timeout", type=float, default=7200, metavar="SECONDS", help="of each boot")
+    record.set_defaults(run=_record)
+
+    recorded = commands.add_parser("recorded", help="everybody on the recorded incidents: recorded.json, in seconds")
+    recorded.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    recorded.add_argument("--out", type=Path, default=judged.COMMITTED)
+    recorded.set_defaults(run=_recorded)
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -92,6 +109,27 @@ def _judge(options: argparse.Namespace) -> int:
     if options.gate and not all(held.values()):
         print(f"not held: {', '.join(name for name, ok in held.items() if not ok)}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _record(options: argparse.Namespace) -> int:
+    """The machine and the cluster are imported when they are wanted: they need programs that a judge does not."""
+    if options.cluster:
+        from bench.victims.recording.cluster import record_cluster
+
+        return 0 if record_cluster(options.kinds, _say) else 1
+    from bench.victims.recording.record import cases, record
+
+    return 0 if record(cases(options.kinds, options.seeds), options.timeout, _say) else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _recorded(options: argparse.Namespace) -> int:
+    found = judged.measure(options.jobs, options.out)
+    print(f"{sum(found['where'].values())} recorded incidents, written to {options.out}")
     return 0
 
 

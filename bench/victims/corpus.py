@@ -116,7 +116,7 @@ def _tell_once(kind: str, seed: int, plan: Plan, rng: random.Random, *, complete
     lines, shares = lines[-(plan.last or 0) :], shares[-(plan.last or 0) :]
     if not _as_planned(plan, shares, over=over):
         return None
-    return Incident(lines, _truth(kind, seed, plan, stamp(at) if over else None))
+    return Incident(lines, truth_of(kind, seed, plan, stamp(at) if over else None))
 
 
 def _as_planned(plan: Plan, shares: list[float], *, over: bool) -> bool:
@@ -129,7 +129,8 @@ def _as_planned(plan: Plan, shares: list[float], *, over: bool) -> bool:
     return not over and plan.low[0] <= min(shares) <= plan.low[1]
 
 
-def _truth(kind: str, seed: int, plan: Plan, exhausted_at: str | None) -> Truth:
+def truth_of(kind: str, seed: int, plan: Plan, exhausted_at: str | None) -> Truth:
+    """What follows from the plan."""
     visible = [c for c in plan.scene.containers if not c.hidden]
     culprits = {c.id for c in plan.culprits}
     forbidden = {c.id for c in visible if _outage(c)} | {c.id for c in plan.forbidden}

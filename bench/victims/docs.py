@@ -9,6 +9,7 @@ from typing import Any
 from bench.kernel.runs import ROOT
 from bench.victims import ablation
 from bench.victims.peers import PEERS
+from bench.victims.recording import tables
 from bench.victims.report import COMMITTED, ITSELF, RANKING, UNKNOWN, US, YARDSTICKS, best_peer, pick, share, told
 from bench.victims.triggers import DAEMONS
 from tools.markdown import filled, table
@@ -37,12 +38,14 @@ def document() -> None:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """The pages as they should be."""
-    report = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    report, recorded = json.loads(COMMITTED.read_text(encoding="utf-8")), tables.parts()
     for page in PAGES:
-        yield page, filled(page.read_text(encoding="utf-8"), "victims", partial(_part, report))
+        yield page, filled(page.read_text(encoding="utf-8"), "victims", partial(_part, report, recorded))
 
 
-def _part(report: Report, name: str) -> str:
+def _part(report: Report, recorded: dict[str, str], name: str) -> str:
+    if name in recorded:
+        return recorded[name]
     parts = {
         "claims": _claims, "ranking": _ranking, "daemons": _daemons, "kinds": _kinds, "calm": _calm, "short": _short,
         "factors": partial(_factors, part=ITSELF), "blind_factors": partial(_factors, part=UNKNOWN),

@@ -15,11 +15,11 @@ from memguard.core.domain import Domain, domains
 from memguard.core.history import Gauge, History, after_victim, stall_ratio
 from memguard.core.ladder import choose_action
 from memguard.core.model import Container, Snapshot
-from memguard.core.policy import Plan, Settings
+from memguard.core.policy import Plan
 from memguard.core.pressure import assess
 from memguard.core.replay import Replayer, without
 from memguard.core.select import Ranking, rank
-from memguard.core.trace import Reading, decode_lines
+from memguard.core.trace import Header, Reading, decode_lines
 
 Weights = Mapping[str, float]
 DOCUMENTED: Weights = {}
@@ -28,18 +28,20 @@ DOCUMENTED: Weights = {}
 class Ours:
     """memguard on one incident: `lines` as its guard would read them, with readings missing; `trace` for the books.
 
-    Without `requests` it knows nobody's: as on a machine without Kubernetes.
+    Without `requests` it knows nobody's: as on a machine without Kubernetes. The plan is the trace's, where it has one.
     """
 
     def __init__(self, lines: Iterable[bytes], trace: Trace, *, requests: bool = True) -> None:
         self._trace = trace
-        readings = (line for line in decode_lines(lines) if isinstance(line, Reading))
+        known = list(decode_lines(lines))
+        self._documented = next((line.plan for line in known if isinstance(line, Header)), Plan())
+        readings = (line for line in known if isinstance(line, Reading))
         self._readings = [reading if requests else _without_requests(reading) for reading in readings]
-        self._histories = list(_observed(self._readings))
+        self._histories = list(_observed(self._readings, self._documented))
 
     def by_itself(self, weights: Weights = DOCUMENTED) -> list[Decision]:
         """The decisions of `memguard replay` under these weights."""
-        replayer = Replayer(_plan(weights))
+        replayer = Replayer(self._plan(weights))
         start = next((n for n, (_, calm) in enumerate(self._histories) if not calm), len(self._readings))
         if start > 0:
             replayer.history = self._histories[start - 1][0]
@@ -75,7 +77,7 @@ class Ours:
         return self._ends(snapshot, history, player, weights)
 
     def _ends(self, snapshot: Snapshot, history: History, player: Player, weights: Weights) -> Decision | None:
-        plan, wanted = _plan(weights), self._trace.truth.domain
+        plan, wanted = self._plan(weights), self._trace.truth.domain
         domain = next(d for d in domains(snapshot, plan) if d.key.replace(":", "/").startswith(wanted))
         ranking = _ranked(history, snapshot, plan, domain)
         best = ranking.best
@@ -83,6 +85,10 @@ class Ours:
             return None
         action = choose_action(ranking, best, plan.rule_for(best.container))
         return player.dies(Decision(snapshot.taken_at, best.container.id, action))
+
+    def _plan(self, weights: Weights) -> Plan:
+        settings = msgspec.structs.replace(self._documented.settings, weights=dict(weights))
+        return msgspec.structs.replace(self._documented, settings=settings)
 
 
 def _grown(container: Container, by: int) -> Container:
@@ -98,9 +104,9 @@ def _without_requests(reading: Reading) -> Reading:
     return msgspec.structs.replace(reading, snapshot=msgspec.structs.replace(reading.snapshot, containers=containers))
 
 
-def _observed(readings: Sequence[Reading]) -> Iterable[tuple[History, bool]]:
+def _observed(readings: Sequence[Reading], plan: Plan) -> Iterable[tuple[History, bool]]:
     """The history after each reading with nobody dead, and whether nobody could have been chosen at it."""
-    replayer = Replayer(victims_go="none")
+    replayer = Replayer(plan, victims_go="none")
     for reading in readings:
         replayer.feed(reading)
         ranking = replayer.ranking
@@ -113,7 +119,3 @@ def _ranked(history: History, snapshot: Snapshot, plan: Plan, domain: Domain) ->
     gauge = history.gauges.get(domain.key, Gauge())
     pressure = assess(domain, gauge, stall, plan.settings)
     return rank(history, snapshot, plan, domain, msgspec.structs.replace(pressure, threshold_score=0.0))
-
-
-def _plan(weights: Weights) -> Plan:
-    return Plan(settings=Settings(weights=dict(weights)))

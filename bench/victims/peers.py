@@ -58,9 +58,9 @@ def nohang(view: View) -> str | None:
 
 
 def _worst(view: View, share: Callable[[Record], float]) -> str | None:
-    """Not the unkillable; where a NUMA node runs dry, only who uses it (oom_cpuset_eligible()); under kubepods' limit
-    adj is of that limit (oom_badness()'s totalpages)."""
-    whole = view.cgroups[0]["maxBytes"] if view.domain == "kubepods" else _ram_and_swap(view)
+    """Not the unkillable; where a NUMA node runs dry, only who uses it (oom_cpuset_eligible()); under a limit only who
+    is under it, and adj is of that limit (oom_badness()'s totalpages)."""
+    whole = _ram_and_swap(view) if view.domain.startswith(("node", "numa/")) else view.size
     able = [c for c in view.containers if c["oomScoreAdj"] != -1000 and local(c, view.domain) > 0.01]
     return max(able, key=lambda c: _badness(c, share(c), whole), default={}).get("id")
 
@@ -130,10 +130,15 @@ def systemd_swap(view: View) -> str | None:
 def systemd_pgscan(view: View) -> str | None:
     """systemd-oomd, oomd_kill_by_pgscan_rate(): most pages scanned since the last look, then memory.current.
 
-    A container's scans are not in a snapshot. Global reclaim scans a cgroup's lists in proportion to their size, less
-    what is protected (mm/vmscan.c, get_scan_count()): inactive file, and anonymous memory while swap is free.
+    Where they were not recorded: global reclaim scans a cgroup's lists in proportion to their size, less what is
+    protected (mm/vmscan.c, get_scan_count()): inactive file, and anonymous memory while swap is free.
     """
     swapping = view.node["memory"]["swapFreeBytes"] > 0
+    real = view.remembers.scanned
+    if real:
+        return max(view.containers, key=lambda c: (real.get(c["id"], 0), c["memory"]["currentBytes"]), default={}).get(
+            "id"
+        )
 
     def scanned(c: Record) -> tuple[float, int]:
         memory = c["memory"]
@@ -195,12 +200,20 @@ def katalyst(view: View) -> str | None:
 def talos(view: View) -> str | None:
     """Talos, OOM controller: BestEffort before Burstable, by memory.current; never a pod whose cgroup has a limit."""
     order = {"BestEffort": 0, "Burstable": 1}
-    free = [pod for pod in _pods(view) if pod[0]["qos"] in order and not all(c["limitBytes"] for c in pod)]
+    free = [pod for pod in _pods(view) if pod[0]["qos"] in order and not _limited(view, pod)]
 
     def held(pod: Pod) -> int:
         return sum(int(c["memory"]["currentBytes"]) for c in pod)
 
     return _biggest(min(free, key=lambda pod: (order[pod[0]["qos"]], -held(pod)), default=[]))
+
+
+def _limited(view: View, pod: Pod) -> bool:
+    """kubelet gives a pod's cgroup the sum of its containers' limits, where each has one, or the pod's own."""
+    own = any(
+        c["kind"] == "pod" and c["maxBytes"] and pod[0]["cgroup"].startswith(c["path"] + "/") for c in view.cgroups
+    )
+    return own or all(c["limitBytes"] for c in pod)
 
 
 def _pods(view: View) -> list[Pod]:

@@ -102,15 +102,16 @@ def follow(trace: Trace, decisions: Sequence[Decision], ask: Next) -> list[Decis
     """Who dies after the trace's end, until a right one has.
 
     The trace stops where memory was exhausted, but what was wrong goes on: those who grew take what a wrong victim
-    freed, and the guard is asked again. Where it came too late, or knows nobody, the kernel chooses.
+    freed, and the guard is asked again. Where it came too late, or knows nobody, the kernel chooses; and always under
+    a pod's or a container's own limit, at which nobody else's end gives the kernel pause.
     """
     truth, player = trace.truth, Player(trace, {})
-    early = in_time(truth, decisions)
+    early, ours = in_time(truth, decisions), not truth.domain.startswith(("pod/", "container/"))
     for decision in early:
         player.dies(decision)
     found: list[Decision] = []
     while truth.needs_victim and not player.dead.keys() & set(truth.culprits) and len(found) < MOST_VICTIMS:
-        decision = (ask(player) if early else None) or player.ends_after(PEERS["kernel"], by_kernel=True)
+        decision = (ask(player) if early and ours else None) or player.ends_after(PEERS["kernel"], by_kernel=True)
         if decision is None:
             break
         found.append(decision)

@@ -101,12 +101,14 @@ def figures(cases: Sequence[Case], verdicts: Sequence[Verdicts]) -> dict[str, An
     for corpus in dict.fromkeys(case.corpus for case in cases):
         mine = [(case, found) for case, found in zip(cases, verdicts, strict=True) if case.corpus == corpus]
         guards = [key for key in mine[0][1] if key[0] in (RANKING, ITSELF)]
-        rows += [row for key in guards for row in _rows(corpus, key, [(case.kind, found[key]) for case, found in mine])]
+        rows += [
+            row for key in guards for row in rows_of(corpus, key, [(case.kind, found[key]) for case, found in mine])
+        ]
         changed += _ablation(corpus, [found for _, found in mine])
     return {"rows": rows, "ablation": changed, "claims": claims(rows)}
 
 
-def _rows(corpus: str, key: tuple[str, str], verdicts: Sequence[tuple[str, Verdict]]) -> Iterator[Row]:
+def rows_of(corpus: str, key: tuple[str, str], verdicts: Sequence[tuple[str, Verdict]]) -> Iterator[Row]:
     part, guard = key
     for kind in ("all", *dict.fromkeys(kind for kind, _ in verdicts)):
         summary = summarise(kind, [verdict for other, verdict in verdicts if kind in ("all", other)])

@@ -201,8 +201,8 @@ class Scene:
             c.age, c.restarts = -begin, 0
 
     # -- the whole -----------------------------------------------------------------------------------------------
-    def ready(self, *, cache_full: float, hot: float) -> Node:
-        """Closes the books: requests within what the scheduler allows, QoS, hot caches; returns the settled node."""
+    def close(self) -> None:
+        """Nobody comes any more: requests within what the scheduler allows, QoS, oom_score_adj, and a chance order."""
         self._fit_requests()
         groups: dict[str, list[Container]] = {}
         for c in self.containers:
@@ -210,6 +210,10 @@ class Scene:
         for group in groups.values():
             settle_pod(group, self.machine.total)
         self.rng.shuffle(self.containers)
+
+    def ready(self, *, cache_full: float, hot: float) -> Node:
+        """The closed scene with its hot caches, as a node that has settled."""
+        self.close()
         self._system()
         asked = sum(c.hot for c in self.containers)
         scale = min(1.0, hot / asked) if asked else 0.0

@@ -4,8 +4,8 @@ A peer reads the machine itself, so its traces lack nothing (`tell(..., complete
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -25,21 +25,44 @@ Dead = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What peers read and a snapshot does not hold, where it was recorded; by container id.
+
+    `largest`: bytes of the process that the kernel would take; `scanned`: pages so far; the rest are seconds of `full`.
+    """
+
+    anon_bytes: int
+    largest: Mapping[str, int]
+    scanned: Mapping[str, int]
+    pods_full: float
+    system_full: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """What daemons remember. `sizes`: oomd's means, bytes; stalls: the kernel's averages of `full`, 0..1."""
+    """What daemons remember. `sizes`: oomd's means, bytes; stalls: the kernel's averages of `full`, 0..1.
+
+    Not recorded: the node's stalls stand in for all pods', the system's own are none, and page scans are not known.
+    `system_rate`: seconds per second between the last two looks.
+    """
 
     sizes: Mapping[str, float]
     stalls: Mapping[str, tuple[float, float]]
     node_stall: float
     scanned_at: float
+    pods_stall: float
+    system_stall: float = 0.0
+    system_rate: float = 0.0
+    scanned: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """One moment: the living, and the node's memory with what the dead gave back.
 
-    `left`: the share of the domain in trouble that is available. `largest_process`: the share of a container's memory
-    that its biggest process holds, from the truth, since no snapshot tells it.
+    `size` and `left`: of the domain in trouble, its bytes and the share that is available. `largest_process`: the share
+    of a container's memory that its biggest process holds: recorded beside the snapshot, or from the truth.
+    `anon_bytes`: the node's AnonPages, where they were recorded.
     """
 
     seconds: float
@@ -47,10 +70,12 @@ class View:
     containers: list[Record]
     cgroups: list[Record]
     domain: str
+    size: int
     left: float
     largest_process: Mapping[str, float]
     remembers: Memory
     bereaved: bool = False
+    anon_bytes: int | None = None
 
 
 def footprint(c: Record) -> int:
@@ -60,24 +85,31 @@ def footprint(c: Record) -> int:
 
 
 def local(c: Record, domain: str) -> float:
-    """The share of a container's memory that lives in the domain: all of it, except on a NUMA node."""
-    if not domain.startswith("numa/"):
-        return 1.0
-    return float(c["numaBytes"][domain[5:]] / max(c["memory"]["currentBytes"], 1))
+    """The share of a container's memory that lives in the domain: some on a NUMA node, all or none under a limit."""
+    kind, _, name = domain.partition("/")
+    match kind:
+        case "numa":
+            return float(c["numaBytes"][name] / max(c["memory"]["currentBytes"], 1))
+        case "container":
+            return float(c["id"] == name)
+        case "pod":
+            return float(c["cgroup"].startswith(f"{name}/"))
+        case _:
+            return 1.0
 
 
 class Trace:
     """All moments of one incident."""
 
-    def __init__(self, lines: list[bytes], truth: Truth) -> None:
-        self.truth = truth
-        self.snapshots: list[Record] = [msgspec.json.decode(line) for line in lines]
+    def __init__(self, lines: list[bytes], truth: Truth, beside: Sequence[Beside] = ()) -> None:
+        self.truth, self.beside = truth, beside
+        self.snapshots: list[Record] = [_bare(msgspec.json.decode(line)) for line in lines]
         self.at = [datetime.fromisoformat(snapshot["takenAt"]) for snapshot in self.snapshots]
 
     @cached_property
     def memories(self) -> list[Memory]:
         """What is remembered at each snapshot."""
-        return list(_remembered(self.snapshots, [self.seconds(n) for n in range(len(self.snapshots))]))
+        return list(_remembered(self.snapshots, [self.seconds(n) for n in range(len(self.snapshots))], self.beside))
 
     def seconds(self, index: int) -> float:
         """Since the trace began."""
@@ -120,11 +152,25 @@ class Trace:
             containers=[c for c in snapshot["containers"] if c["id"] not in dead],
             cgroups=snapshot["cgroups"],
             domain=self.truth.domain,
+            size=size(snapshot, self.truth),
             left=remaining(snapshot, dead, self.truth),
-            largest_process=self.truth.largest_process_share,
+            largest_process=self._largest(index),
             remembers=self.memories[index],
             bereaved=bool(dead),
+            anon_bytes=self._anon(index, dead),
         )
+
+    def _largest(self, index: int) -> Mapping[str, float]:
+        if not self.beside:
+            return self.truth.largest_process_share
+        held = {c["id"]: max(footprint(c), 1) for c in self.snapshots[index]["containers"]}
+        return {who: size / held[who] for who, size in self.beside[index].largest.items()}
+
+    def _anon(self, index: int, dead: Dead) -> int | None:
+        if not self.beside:
+            return None
+        gone = (c["memory"]["anonBytes"] for c in self.snapshots[index]["containers"] if c["id"] in dead)
+        return self.beside[index].anon_bytes - sum(gone)
 
     def freed_ratio(self, decision: Decision) -> float:
         """What a decision's victims gave back at its moment, as a share of the domain."""
@@ -146,12 +192,19 @@ def _grown(c: Record, by: int) -> Record:
     return {**c, "memory": {**memory, **grown}} if by else c
 
 
-def _remembered(snapshots: list[Record], seconds: list[float]) -> Iterator[Memory]:
+def _bare(line: Record) -> Record:
+    """`memguard record` wraps each snapshot."""
+    found: Record = line.get("snapshot", line)
+    return found
+
+
+def _remembered(snapshots: list[Record], seconds: list[float], beside: Sequence[Beside]) -> Iterator[Memory]:
     """Daemons that have run for long know the sizes from before: their means begin at the first reading."""
     sizes: dict[str, float] = {}
     stalls: dict[str, tuple[float, float]] = {}
     node_stall, ticked, scanned_at, before, then = 0.0, -math.inf, -math.inf, snapshots[0], seconds[0]
-    for snapshot, now in zip(snapshots, seconds, strict=True):
+    slices = list(_slices(seconds, beside)) if beside else None
+    for index, (snapshot, now) in enumerate(zip(snapshots, seconds, strict=True)):
         passed = now - then
         was = {c["id"]: _full(c) for c in before["containers"]}
         shares = {c["id"]: _share(_full(c) - was.get(c["id"], _full(c)), passed) for c in snapshot["containers"]}
@@ -159,11 +212,28 @@ def _remembered(snapshots: list[Record], seconds: list[float]) -> Iterator[Memor
         node_stall = _average(node_stall, _share(_full(snapshot["node"]) - _full(before["node"]), passed), passed, 10)
         if _scanned(snapshot) > _scanned(before):
             scanned_at = now
-        yield Memory(sizes, stalls, node_stall, scanned_at)
+        yield Memory(sizes, stalls, node_stall, scanned_at, *(slices[index] if slices else (node_stall,)))
         if now - ticked >= OOMD_TICK_SECONDS:
             ticked, current = now, {c["id"]: c["memory"]["currentBytes"] for c in snapshot["containers"]}
             sizes = {who: 0.75 * sizes.get(who, held) + 0.25 * held for who, held in current.items()}
         before, then = snapshot, now
+
+
+#: systemd-oomd compares page scans with those of its last look.
+SCAN_SECONDS = 1.0
+
+
+def _slices(seconds: list[float], beside: Sequence[Beside]) -> Iterator[tuple[float, float, float, Mapping[str, int]]]:
+    """At each snapshot: how all pods and the system's own slice stall, and the pages scanned since a second ago."""
+    pods, system, before, then = 0.0, 0.0, beside[0], seconds[0]
+    for row, now in zip(beside, seconds, strict=True):
+        passed = now - then
+        rate = _share(row.system_full - before.system_full, passed)
+        pods = _average(pods, _share(row.pods_full - before.pods_full, passed), passed, 10)
+        system = _average(system, rate, passed, 10)
+        ago = max((n for n, at in enumerate(seconds) if at <= now - SCAN_SECONDS), default=0)
+        yield pods, system, rate, {who: pages - beside[ago].scanned.get(who, 0) for who, pages in row.scanned.items()}
+        before, then = row, now
 
 
 def _full(record: Record) -> float:
@@ -190,11 +260,24 @@ def _average(before: float, share: float, passed: float, window: float) -> float
 # -- the books ---------------------------------------------------------------------------------------------------
 def size(snapshot: Record, truth: Truth) -> int:
     """The domain's bytes."""
-    if truth.domain == "kubepods":
-        return int(snapshot["cgroups"][0]["maxBytes"])
-    if truth.domain.startswith("numa/"):
-        return int(snapshot["node"]["numa"][int(truth.domain[5:])]["totalBytes"])
-    return int(snapshot["node"]["memory"]["totalBytes"])
+    kind, _, name = truth.domain.partition("/")
+    if kind == "numa":
+        return int(snapshot["node"]["numa"][int(name)]["totalBytes"])
+    if kind == "container":
+        return int(_container(snapshot, name)["limitBytes"])
+    if kind == "node":
+        return int(snapshot["node"]["memory"]["totalBytes"])
+    return limit(snapshot["cgroups"], snapshot["node"], name)
+
+
+def limit(cgroups: Sequence[Record], node: Record, path: str = "") -> int:
+    """memory.max of a pod's slice, or of kubepods without a path; the node's memory where there is none."""
+    found = (c["maxBytes"] for c in cgroups if (c["path"] == path if path else c["kind"] == "kubepods"))
+    return int(next(found, None) or node["memory"]["totalBytes"])
+
+
+def _container(snapshot: Record, who: str) -> Record:
+    return next(c for c in snapshot["containers"] if c["id"] == who)
 
 
 def remaining(snapshot: Record, dead: Dead, truth: Truth) -> float:
@@ -204,20 +287,30 @@ def remaining(snapshot: Record, dead: Dead, truth: Truth) -> float:
 
 
 def _available(snapshot: Record, truth: Truth) -> float:
-    if truth.domain == "kubepods":
-        limits = snapshot["cgroups"][0]
-        return float(limits["maxBytes"] - limits["unreclaimableBytes"])
-    if truth.domain.startswith("numa/"):
+    kind, _, name = truth.domain.partition("/")
+    if kind == "node":
+        return float(snapshot["node"]["memory"]["availableBytes"])
+    if kind == "container":
+        return size(snapshot, truth) - _unreclaimable(_container(snapshot, name))
+    if kind == "numa":
         cache = sum(
             local(c, truth.domain) * (c["memory"]["fileBytes"] - c["memory"]["shmemBytes"])
             for c in snapshot["containers"]
         )
-        return float(snapshot["node"]["numa"][int(truth.domain[5:])]["freeBytes"] + 0.9 * cache)
-    return float(snapshot["node"]["memory"]["availableBytes"])
+        return float(snapshot["node"]["numa"][int(name)]["freeBytes"] + 0.9 * cache)
+    slices = snapshot["cgroups"]
+    used = next(c["unreclaimableBytes"] for c in slices if (c["path"] == name if name else c["kind"] == "kubepods"))
+    return float(size(snapshot, truth) - used)
+
+
+def _unreclaimable(c: Record) -> float:
+    memory = c["memory"]
+    return float(memory["anonBytes"] + memory["shmemBytes"] + memory["kernelBytes"] - memory["slabReclaimableBytes"])
 
 
 def freed(c: Record, action: str, domain: str) -> float:
-    """A kill frees no file in an emptyDir; on a NUMA node only what lives there counts."""
+    """A kill frees no file in an emptyDir; only what lives in the domain counts."""
     memory = c["memory"]
-    kept = 0 if action == "evict" else sum(volume["bytes"] for volume in c.get("memoryVolumes") or [])
+    volumes = [] if action == "evict" else c.get("memoryVolumes") or []
+    kept = sum(memory["shmemBytes"] if (held := volume["bytes"]) is None else held for volume in volumes)
     return float((memory["anonBytes"] + memory["shmemBytes"] - kept + memory["kernelBytes"]) * local(c, domain))

@@ -2,9 +2,9 @@
 
 Defaults, except that systemd-oomd is told to watch all pods and koordlet is switched on: by default neither does
 anything. kubelet's 100 MiB are less than what is left at exhaustion on nodes over 10 GiB, so it stands here with 5 % as
-well, the example of Kubernetes' documentation (node-pressure eviction: 95 % utilisation). Not here: Katalyst (its
-watermarks are of /proc/zoneinfo's zones, and most of its rules spare whoever is not of its class `reclaimed`) and
-Talos' first branch (stalls of system.slice alone); neither is in a snapshot.
+well, the example of Kubernetes' documentation (node-pressure eviction: 95 % utilisation). Not here: Katalyst. It adds
+256 MiB and 1 GiB to the watermarks of a NUMA node's zone, so that a machine of 1 or 2 GiB is always below them; its
+stalls must last 45 s before anybody dies who is not of its class `reclaimed`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from functools import partial
 from math import inf
 
 from bench.victims.peers import working_set
-from bench.victims.trace import View
+from bench.victims.trace import View, limit
 
 MIB = 1 << 20
 #: Where what the dead gave back leaves more than this, the stalls of the trace are not those that there would be.
@@ -26,17 +26,20 @@ Trigger = Callable[[View], bool]
 def earlyoom() -> Trigger:
     """main.c and meminfo.c: MemAvailable at most 10 % of itself and AnonPages, and SwapFree at most 10 % (or no swap).
 
-    AnonPages: the containers' anonymous memory and what system.slice cannot give back.
+    AnonPages, where they were not recorded: the containers' anonymous memory and what system.slice cannot give back.
     """
 
     def due(view: View) -> bool:
-        memory = view.node["memory"]
-        anon = sum(c["memory"]["anonBytes"] for c in view.containers)
-        anon += sum(cgroup["unreclaimableBytes"] for cgroup in view.cgroups if cgroup["kind"] == "other")
-        available = memory["availableBytes"]
+        available = view.node["memory"]["availableBytes"]
+        anon = _anon(view) if view.anon_bytes is None else view.anon_bytes
         return bool(available <= 0.10 * (available + anon) and _swap_free(view) <= 0.10)
 
     return due
+
+
+def _anon(view: View) -> int:
+    pods = sum(c["memory"]["anonBytes"] for c in view.containers)
+    return int(pods + sum(cgroup["unreclaimableBytes"] for cgroup in view.cgroups if cgroup["kind"] == "other"))
 
 
 def nohang() -> Trigger:
@@ -44,21 +47,36 @@ def nohang() -> Trigger:
     return lambda view: _available(view) <= 0.05 and _swap_free(view) <= 0.10
 
 
-def stalled(limit: float, seconds: float, reclaim_seconds: float) -> Callable[[], Trigger]:
-    """full avg10 above the limit for so long, and reclaim moved lately. The node's stalls stand in for all pods'."""
+def stalled(most: float, seconds: float, reclaim_seconds: float) -> Callable[[], Trigger]:
+    """full avg10 of all pods above that for so long, and reclaim moved lately."""
 
     def fresh() -> Trigger:
         since = inf
 
         def due(view: View) -> bool:
             nonlocal since
-            since = min(since, view.seconds) if _node_stall(view) > limit else inf
+            since = min(since, view.seconds) if _calmed(view, view.remembers.pods_stall) > most else inf
             scanned = view.seconds - view.remembers.scanned_at <= reclaim_seconds
             return view.seconds - since >= seconds and scanned
 
         return due
 
     return fresh
+
+
+def talos() -> Trigger:
+    """OOMConfig's triggerExpression (v1.13): the system's own stalls rise by 375 us/s and their avg10 is over 5 %, or
+    the node's is over 75 %. Its class Podruntime, which counts half, is in system.slice here.
+
+    The system's stalls are none where they were not recorded.
+    """
+
+    def due(view: View) -> bool:
+        memory = view.remembers
+        system = 8 * _calmed(view, memory.system_rate) > 0.003 and _calmed(view, memory.system_stall) > 0.05
+        return system or _calmed(view, memory.node_stall) > 0.75
+
+    return due
 
 
 def swap_short() -> Trigger:
@@ -78,7 +96,7 @@ def kubelet(ratio: float = 0.0) -> Trigger:
         memory = view.node["memory"]
         inactive = sum(c["memory"]["inactiveFileBytes"] for c in view.containers)
         pods = sum(working_set(c) for c in view.containers)
-        allocatable = next(cgroup["maxBytes"] for cgroup in view.cgroups if cgroup["kind"] == "kubepods")
+        allocatable = limit(view.cgroups, view.node)
         least = ratio * memory["totalBytes"] or 100 * MIB
         return bool(min(memory["freeBytes"] + inactive, allocatable - pods) < least)
 
@@ -111,8 +129,8 @@ def _swap_free(view: View) -> float:
     return float(memory["swapFreeBytes"] / memory["swapTotalBytes"]) if _has_swap(view) else 0.0
 
 
-def _node_stall(view: View) -> float:
-    return 0.0 if view.bereaved and view.left > CALM else view.remembers.node_stall
+def _calmed(view: View, stall: float) -> float:
+    return 0.0 if view.bereaved and view.left > CALM else stall
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +156,7 @@ DAEMONS = {
         Habit("systemd-oomd-pgscan", stalled(0.60, 30, 30), poll_seconds=1, hold_seconds=15),
         Habit("systemd-oomd-swap", swap_and_memory_short),
     ),
-    "talos": (Habit("talos", stalled(0.75, 0, inf), poll_seconds=0.5, hold_seconds=10),),
+    "talos": (Habit("talos", talos, poll_seconds=0.5, hold_seconds=10),),
     "kubelet": (Habit("kubelet", kubelet, poll_seconds=10),),
     "kubelet-5%": (Habit("kubelet", partial(kubelet, 0.05), poll_seconds=10),),
     "koordlet": (Habit("koordlet", koordlet, poll_seconds=1, hold_seconds=4, burst=True),),

@@ -12,7 +12,7 @@ from bench.victims.trace import Memory, View
 from bench.victims.triggers import DAEMONS
 from bench.victims.workload import GIB, MIB
 
-NOTHING = Memory({}, {}, 0.0, -inf)
+NOTHING = Memory({}, {}, 0.0, -inf, 0.0)
 MEMORY = {"minBytes": 0, "lowBytes": 0, "shmemBytes": 0, "swapBytes": 0, "inactiveFileBytes": 0, "kernelBytes": 0}
 
 
@@ -36,7 +36,7 @@ def view(*containers: dict[str, Any], swap: int = 0, **other: Any) -> View:
     memory |= {"swapTotalBytes": swap, "swapFreeBytes": swap // 2}
     kubepods = {"kind": "kubepods", "maxBytes": 16 * GIB, "unreclaimableBytes": 15 * GIB}
     system = {"kind": "other", "maxBytes": None, "unreclaimableBytes": GIB // 2}
-    given = View(0.0, {"memory": memory}, list(containers), [kubepods, system], "node", 0.01, {}, NOTHING)
+    given = View(0.0, {"memory": memory}, list(containers), [kubepods, system], "node", 16 * GIB, 0.01, {}, NOTHING)
     return replace(given, **other)
 
 
@@ -77,6 +77,15 @@ def test_the_kernel_looks_only_at_those_on_the_numa_node_that_runs_dry() -> None
     there = container("there", 5000, numaBytes={"0": 0, "1": 5000 * MIB})
     assert chosen("kernel", view(here, there, domain="numa/0")) == "here"
     assert chosen("katalyst", view(here, there, domain="numa/0")) == "here"
+
+
+def test_the_kernel_looks_only_at_those_under_the_limit() -> None:
+    inside, sibling = (container(name, mib, cgroup=f"kubepods/pod/{name}") for name, mib in (("in", 100), ("by", 200)))
+    outside = container("out", 5000, cgroup="kubepods/pod-other/out", oomScoreAdj=900)
+    seen = view(inside, sibling, outside, size=400 * MIB)
+    assert chosen("kernel", replace(seen, domain="container/in")) == "in"
+    assert chosen("kernel", replace(seen, domain="pod/kubepods/pod")) == "by"
+    assert chosen("kernel", seen) == "out"
 
 
 def test_oomd_takes_half_of_all_then_growth_of_the_largest_fifth_then_size() -> None:
@@ -131,7 +140,19 @@ def test_koordinator_and_katalyst_go_by_priority_then_use() -> None:
     assert chosen("koordlet", view(container("system", 9000, priority=2_000_000_000))) is None
 
 
+def test_recorded_page_scans_count_before_sizes_of_lists() -> None:
+    big, scanned = container("big", 9000, cgroup="a"), container("scanned", 100, cgroup="b")
+    assert chosen("systemd-oomd-pgscan", view(big, scanned)) == "big"
+    remembers = replace(NOTHING, scanned={"scanned": 12, "big": 3})
+    assert chosen("systemd-oomd-pgscan", view(big, scanned, remembers=remembers)) == "scanned"
+
+
 def test_talos_spares_whoever_has_a_limit() -> None:
+    pod = {"kind": "pod", "path": "kubepods/pod", "maxBytes": GIB, "unreclaimableBytes": 0}
+    inside, free = container("in", 9000, cgroup="kubepods/pod/in"), container("free", 100, cgroup="kubepods/pod-b/free")
+    seen = view(inside, free)
+    assert chosen("talos", replace(seen, cgroups=[*seen.cgroups, pod])) == "free"
+    assert chosen("talos", seen) == "in"
     limited = container("limited", 9000, limitBytes=10_000 * MIB)
     burstable, effort = container("burstable", 5000), container("effort", 100, qos="BestEffort")
     assert chosen("talos", view(limited, burstable, effort)) == "effort"
@@ -168,7 +189,7 @@ def test_stalls_count_when_they_last_and_reclaim_moves() -> None:
     due = triggers.stalled(0.6, 30, 10)()
 
     def at(seconds: float, stall: float, scanned: float) -> bool:
-        return due(short(0.01, seconds=seconds, remembers=Memory({}, {}, stall, scanned)))
+        return due(short(0.01, seconds=seconds, remembers=Memory({}, {}, 0.0, scanned, stall)))
 
     assert not at(0, 0.7, 0)
     assert not at(29, 0.7, 29)
@@ -180,9 +201,22 @@ def test_stalls_count_when_they_last_and_reclaim_moves() -> None:
 
 def test_stalls_end_with_what_the_dead_gave_back() -> None:
     due = triggers.stalled(0.6, 0, inf)()
-    stalled = Memory({}, {}, 0.9, 0.0)
+    stalled = Memory({}, {}, 0.9, 0.0, 0.9)
     assert due(short(0.01, remembers=stalled, bereaved=True))
     assert not due(short(0.1, remembers=stalled, bereaved=True, left=0.1))
+
+
+def test_talos_waits_for_the_systems_own_stalls_or_for_the_nodes() -> None:
+    def due(node: float, system: float, rate: float, **other: Any) -> bool:
+        remembers = replace(NOTHING, node_stall=node, system_stall=system, system_rate=rate)
+        return triggers.talos()(short(0.01, remembers=remembers, **other))
+
+    assert due(0.76, 0.0, 0.0)
+    assert not due(0.75, 0.0, 0.0)
+    assert due(0.0, 0.06, 0.0004)
+    assert not due(0.0, 0.05, 0.0004)
+    assert not due(0.0, 0.06, 0.0003)
+    assert not due(0.9, 0.9, 0.9, bereaved=True, left=0.1)
 
 
 def test_swap_triggers_know_nothing_without_swap() -> None:
