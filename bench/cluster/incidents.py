@@ -71,6 +71,7 @@ INCIDENTS: tuple[Incident, ...] = (
     Incident(name="limit-50", rate_mib_s=50, limit_mib=256, seconds=40),
     Incident(name="swap-200", rate_mib_s=200, request_mib=384, node=NODE_B),
     Incident(name="leak-10", rate_mib_s=10, first_mib=350, seconds=120),
+    Incident(name="leak-3", rate_mib_s=3, first_mib=700, seconds=180),
     Incident(name="calm", leaks=0, seconds=25),
     Incident(name="two-50", rate_mib_s=25, leaks=2),
     Incident(name="two-200", rate_mib_s=100, leaks=2),
