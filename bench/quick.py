@@ -27,12 +27,13 @@ from bench.kernel.runs import FOLDER, Run, Store, all_runs, fingerprint
 #: An overshoot with small pages and one with huge ones, swap, and a boundary below the node.
 CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepods-two_pods-4k")
 RUNS = 3
-#: By how much the median of three runs may be worse than the committed one.
-TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.1}
+#: By how much the median of three runs may be worse than the committed one. Medians of the same code differed by 5 %;
+#: resident memory has two values, 4 % apart, by whether the guard found its modules compiled.
+TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.15}
 #: The best of several passes repeats to 0.1 % with the same interpreter; Debian's changes now and then.
 PASS_TOLERANCE = 1.05
-#: A median of zero knows no ratio: so many milliseconds more are within what runs differ.
-LATE_MS = 5.0
+#: A median of zero knows no ratio. One run of thirty was 8 ms late, none later: two of three are not by chance.
+LATE_MS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
