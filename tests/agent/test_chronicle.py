@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,10 +164,15 @@ DISK = ("open", "write", "fsync", "replace", "unlink", "makedirs")
 
 
 def stopper(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, steps: int) -> Callable[[], int]:
-    """From now on the process ends before the so-many-th step; returns how many were taken."""
-    taken = [0]
+    """From now on the process ends before the so-many-th step; returns how many were taken.
+
+    Other threads of the test session boot machines meanwhile, and have files of their own.
+    """
+    taken, ours = [0], threading.get_ident()
 
     def step() -> None:
+        if threading.get_ident() != ours:
+            return
         if taken[0] == steps:
             raise Cut
         taken[0] += 1
