@@ -38,6 +38,7 @@ USERS: Mapping[str, Sequence[str]] = {ADMIN: ("system:masters",), CONTROLLER_MAN
 
 #: On a busy machine each start takes a few seconds.
 READY_SECONDS = 60.0
+SERVERS = ("etcd", "kube-apiserver")
 POLL_SECONDS = 0.05
 
 
@@ -65,7 +66,7 @@ class ControlPlane:
         self._users = {**USERS, **(users or {}), **{node_user(node): ("system:nodes",) for node in nodes}}
         self._options = tuple(api_server_options)
         controllers = ("kube-controller-manager",) * controller_manager + ("kube-scheduler",) * scheduler
-        self._names = ("etcd", "kube-apiserver", *controllers)
+        self._names = (*SERVERS, *controllers)
         self._detached = detached
 
     @property
@@ -76,9 +77,11 @@ class ControlPlane:
     def start(self) -> None:
         """Start what does not run; returns when a pod could be created. Raises LabError with the log that tells why."""
         self._prepare()
-        for name in self._names:
-            self.start_process(name)
-        self._wait_until_ready()
+        # A controller manager ends where the API server is not healthy within 10 s: a busy machine takes longer.
+        for names in (SERVERS, self._names):
+            for name in names:
+                self.start_process(name)
+            self._wait_until_ready(names)
 
     def start_process(self, name: str) -> None:
         """Start one of them, as in "kube-apiserver", without waiting until it is ready."""
@@ -170,13 +173,12 @@ class ControlPlane:
                 return programs.scheduler(self.kubeconfig(SCHEDULER))
         raise LabError(f"A control plane has no {name}: one of {', '.join(self._names)}.")
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, names: Sequence[str]) -> None:
         # The first account of the first namespace comes last: pods need one, and the controller manager makes it.
-        with_accounts = "kube-controller-manager" in self._names
-        wanted = ("serviceaccount", "default") if with_accounts else ("namespace", "default")
+        wanted = ("serviceaccount", "default") if "kube-controller-manager" in names else ("namespace", "default")
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers(*wanted):
-            for name in self._names:
+            for name in names:
                 self._check(name, overdue=time.monotonic() > deadline)
 
     def _answers(self, *wanted: str) -> bool:

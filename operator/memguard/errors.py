@@ -28,8 +28,13 @@ from __future__ import annotations
 
 
 def problem_and_field(error: Exception) -> tuple[str, str]:
-    """What msgspec says is wrong, and in which field: a JSON path (`$.spec.mode`), empty where it is about no field."""
+    """What msgspec says is wrong, and in which field: a JSON path (`$.spec.mode`), empty where it is about no field.
+
+    Of a key it says "at `key` in `$.spec.weights`".
+    """
     problem, _, path = str(error).partition(" - at `")
+    if path.startswith("key` in `"):
+        problem, path = f"{problem} as a key", path.removeprefix("key` in `")
     return problem, path.rstrip("`")
 
 

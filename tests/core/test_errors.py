@@ -1,6 +1,9 @@
+from typing import Literal
+
+import msgspec
 import pytest
 
-from memguard.errors import ConfigError, InputError, KernelFileError, MemguardError, UnfitError
+from memguard.errors import ConfigError, InputError, KernelFileError, MemguardError, UnfitError, problem_and_field
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,24 @@ def test_bad_input_is_named_with_its_remedy(line: int | None, field: str | None,
     error = InputError("node.json", "it is empty", remedy="Write a new one.", line=line, field=field)
     assert str(error) == text
     assert (error.source, error.line, error.field, error.remedy) == ("node.json", line, field, "Write a new one.")
+
+
+class Weights(msgspec.Struct):
+    weights: dict[Literal["memory"], float] = {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{"weights": {"memory": "x"}}', ("Expected `float`, got `str`", "$.weights[...]")),
+        (b'{"weights": {"size": 1}}', ("Invalid enum value 'size' as a key", "$.weights")),
+        (b"{", ("Input data was truncated", "")),
+    ],
+)
+def test_what_msgspec_says_has_a_place(text: bytes, told: tuple[str, str]) -> None:
+    with pytest.raises(msgspec.DecodeError) as refused:
+        msgspec.json.decode(text, type=Weights)
+    assert problem_and_field(refused.value) == told
 
 
 def test_exit_codes() -> None:

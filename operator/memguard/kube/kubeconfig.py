@@ -92,13 +92,13 @@ def _load(path: str) -> _Kubeconfig:
     try:
         with open(path, encoding="utf-8") as file:
             return msgspec.convert(yaml.safe_load(file), _Kubeconfig)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # a day that is none is a ValueError
-        text = " ".join(str(error).split())
-        raise ConfigError(path, f"cannot be read ({text})", remedy="Give the path of a kubeconfig.") from None
     except msgspec.ValidationError as error:
         problem, field = problem_and_field(error)
         remedy = "Compare with `kubectl config view`."
         raise ConfigError(path, problem, remedy=remedy, field=field or None) from None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:  # a day that is none is a ValueError
+        text = " ".join(str(error).split())
+        raise ConfigError(path, f"cannot be read ({text})", remedy="Give the path of a kubeconfig.") from None
 
 
 def _named(path: str, section: str, entries: tuple[N, ...], name: str) -> N:
