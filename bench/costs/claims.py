@@ -33,7 +33,8 @@ def claims(found: Figures) -> list[Claim]:
         *_idle(found.idle),
         *_day(found.day),
         *_deeds(found.deeds),
-        *_processes(found.processes),
+        _resident("agent", "pods", MOST_AGENT_MIB, found.agents),
+        _resident("operator", "nodes", MOST_OPERATOR_MIB, found.operators),
     ]
 
 
@@ -149,15 +150,7 @@ def _deeds(deeds: Sequence[Deed]) -> list[Claim]:
 
 
 # -- the cluster's programs
-def _processes(found: Sequence[Process]) -> list[Claim]:
-    return [
-        _resident("agent", "pods", MOST_AGENT_MIB, found),
-        _resident("operator", "nodes", MOST_OPERATOR_MIB, found),
-    ]
-
-
 def _resident(program: str, of: str, most: float, found: Sequence[Process]) -> Claim:
     words = f"{program} <= {most:g} MiB"
-    mine = [one for one in found if one.program == program]
-    told = "; ".join(f"{one.rss_mib:.1f} with {one.size} {of}" for one in mine)
-    return _claim(words, all(one.rss_mib <= most for one in mine), told) if mine else _unknown(words)
+    told = "; ".join(f"{one.rss_mib:.1f} with {one.size} {of}" for one in found)
+    return _claim(words, all(one.rss_mib <= most for one in found), told) if found else _unknown(words)

@@ -26,17 +26,12 @@ SAID_SECONDS = 30.0
 LISTED = 10
 
 
-def processes(pods: tuple[int, ...], nodes: tuple[int, ...]) -> list[Process]:
-    """Agents of nodes with so many pods, and operators of so many nodes."""
-    return [*_agents(pods), *(_operator(count) for count in nodes)]
-
-
-def _agents(counts: tuple[int, ...]) -> list[Process]:
-    """Each is started by itself; the quiet minute is one and the same for all."""
+def agents(counts: tuple[int, ...]) -> list[Process]:
+    """Of nodes with so many pods: each is started by itself; the quiet minute is one and the same for all."""
     with _plane(controllers=True) as plane, tempfile.TemporaryDirectory(prefix="costs-") as name, ExitStack() as stack:
         homes = {count: _home(plane, Path(name), count) for count in counts}
-        agents = [Started.agent(stack, site, count) for count, site in homes.items()]
-        return _quiet(agents, lambda seconds: _stand([one.guard for one in agents if one.guard], seconds))
+        started = [Started.agent(stack, site, count) for count, site in homes.items()]
+        return _quiet(started, lambda seconds: _stand([one.guard for one in started if one.guard], seconds))
 
 
 def _home(plane: ControlPlane, directory: Path, pods: int) -> Site:
@@ -60,7 +55,8 @@ def _stand(guards: list[ScriptedGuard], seconds: float) -> None:
         time.sleep(min(left, SAID_SECONDS))
 
 
-def _operator(nodes: int) -> Process:
+def operator(nodes: int) -> Process:
+    """Of so many nodes, which report that all is well."""
     with (
         _plane(controllers=False) as plane,
         tempfile.TemporaryDirectory(prefix="costs-") as name,
@@ -70,10 +66,10 @@ def _operator(nodes: int) -> Process:
         cluster = Cluster(administrator, nodes)
         cluster.fill()
         began = time.monotonic()
-        operator = stack.enter_context(operating(plane, Path(name)))
-        operator.wait_ready()
-        operator.wait_leading()
-        started = Started("operator", nodes, time.monotonic() - began, operator)
+        process = stack.enter_context(operating(plane, Path(name)))
+        process.wait_ready()
+        process.wait_leading()
+        started = Started("operator", nodes, time.monotonic() - began, process)
         return _quiet([started], lambda seconds: report_calmly(cluster, seconds))[0]
 
 

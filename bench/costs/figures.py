@@ -118,7 +118,8 @@ class Figures(Figure):
     day: Day | None = None
     deeds: tuple[Deed, ...] = ()
     starts: tuple[Start, ...] = ()
-    processes: tuple[Process, ...] = ()
+    agents: tuple[Process, ...] = ()
+    operators: tuple[Process, ...] = ()
 
 
 def figures(parts: dict[str, Any]) -> Figures:

@@ -56,15 +56,19 @@ def _kill(*, quick: bool) -> Content:
     return {"deeds": deeds, "starts": starts}
 
 
-def _cluster(**_: bool) -> Content:
-    return {"processes": cluster.processes(PODS, NODES)}
+def _agent(**_: bool) -> Content:
+    return {"agents": cluster.agents(PODS)}
+
+
+def _operator(**_: bool) -> Content:
+    return {"operators": [cluster.operator(count) for count in NODES]}
 
 
 #: The longest first.
 PARTS: dict[str, Callable[..., Content]] = {
-    "day": _day, "pass": _pass, "idle": _idle, "kill": _kill, "cluster": _cluster,
+    "day": _day, "pass": _pass, "idle": _idle, "kill": _kill, "agent": _agent, "operator": _operator,
 }  # fmt: skip
-REAL = ("cluster",)
+REAL = ("agent", "operator")
 QUICK = ("pass", "idle", "kill")
 
 

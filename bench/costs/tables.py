@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from bench.costs.claims import node_words, quarters
-from bench.costs.figures import Figures, Pass, Sample
+from bench.costs.figures import Figures, Pass, Process, Sample
 from tools.markdown import table
 
 VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
@@ -116,17 +116,23 @@ def _range(values: Sequence[float]) -> str:
     return f"{median(values):.0f} [{min(values):.0f}-{max(values):.0f}]"
 
 
-def processes(found: Figures) -> str:
-    """Agent and operator."""
-    of = {"agent": "pods", "operator": "nodes"}
-    rows = (
-        (one.program, f"{one.size} {of[one.program]}", one.ready_seconds, one.rss_mib, one.cpu_ms, one.wake_ups)
-        for one in found.processes
-    )
-    return table(("program", "beside", "ready after, s", "RSS MiB", "CPU ms a minute", "wake-ups a minute"), rows)
+def agents(found: Figures) -> str:
+    """By the pods of their nodes."""
+    return _processes("agent beside", "pods", found.agents)
+
+
+def operators(found: Figures) -> str:
+    """By the cluster's nodes."""
+    return _processes("operator beside", "nodes", found.operators)
+
+
+def _processes(words: str, of: str, found: Sequence[Process]) -> str:
+    rows = ((f"{one.size} {of}", one.ready_seconds, one.rss_mib, one.cpu_ms, one.wake_ups) for one in found)
+    return table((words, "ready after, s", "RSS MiB", "CPU ms a minute", "wake-ups a minute"), rows)
 
 
 #: By the part that measures it.
 TABLES: dict[str, Callable[[Figures], str]] = {
-    "pass": passes, "idle": idle, "day": day, "kill": kills, "start": starts, "cluster": processes,
+    "pass": passes, "idle": idle, "day": day, "kill": kills, "start": starts, "agent": agents,
+    "operator": operators,
 }  # fmt: skip

@@ -67,9 +67,8 @@ def test_one_fault_on_the_way_to_a_kill_is_told() -> None:
 
 
 def test_agent_and_operator_have_their_budgets() -> None:
-    found = (process("agent", 110, 44.0), process("operator", 500, 151.0))
-    assert verdict("agent", processes=found) == (True, "44.0 with 110 pods")
-    assert verdict("operator", processes=found)[0] is False
+    assert verdict("agent", agents=(process("agent", 110, 44.0),)) == (True, "44.0 with 110 pods")
+    assert verdict("operator", operators=(process("operator", 500, 151.0),))[0] is False
 
 
 def test_tables_show_what_was_measured() -> None:
@@ -79,7 +78,8 @@ def test_tables_show_what_was_measured() -> None:
         day=day(*[2000] * 96),
         deeds=(deed(),),
         starts=(start(320), start(330), start(325)),
-        processes=(process("agent", 110, 44.0),),
+        agents=(process("agent", 110, 44.0),),
+        operators=(process("operator", 500, 60.0),),
     )
     assert "| 250 | 20.00 (+5 %) | 28.00 | 32.00 | 40.00 (+5 %) | 2.00 | 160 |" in tables.passes(found)
     assert "| 8 GiB | 1,000 | memguard | 10.0 | 120 | 20.0 | 18.0 | 24.0 | 100 |" in tables.idle(found)
@@ -87,7 +87,8 @@ def test_tables_show_what_was_measured() -> None:
     assert "| CPU, ms a minute | 16.7 | 16.7 |" in tables.day(found)
     assert "| 250 | 1.08 | 670 | 234 | 70 | 0 | 0 | 0 |" in tables.kills(found)
     assert "| 10 | 70 | 175 | 60 | 10 | 10 | 325 [320-330] |" in tables.starts(found)
-    assert "| agent | 110 pods | 0.8 | 44.0 | 80 | 500 |" in tables.processes(found).replace("80.0", "80")
+    assert "| 110 pods | 0.8 | 44.0 | 80 | 500 |" in tables.agents(found)
+    assert "| 500 nodes | 0.8 | 60.0 | 80 | 500 |" in tables.operators(found)
     assert figures(msgspec.to_builtins(found)) == found
 
 
