@@ -54,7 +54,11 @@ def _place(run: Run) -> tuple[bool, int, int]:
 def _tell(name: str, runs: list[Run], wanted: list[Spot]) -> int:
     found = report.summary(runs, wanted)
     measured = {"commit": commit(), "code": fingerprint(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"}
-    report.update(name, {**measured, **found})
+    alone = report.alone(found["cells"]) if name == "kernel" else []
+    raced = [cell for cell in found["cells"] if cell not in alone]
+    if alone:
+        report.update("matrix", {**measured, "cells": alone, "notRun": found["notRun"]})
+    report.update(name, {**measured, **found, "cells": raced})
     for text in report.table(runs):
         _say(text)
     for claim in found["claims"] if name == "kernel" else ():

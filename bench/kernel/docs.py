@@ -74,7 +74,7 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     if name in _SOURCES:
         yield from _table(("guard", "its configuration, and by whose word"), _SOURCES[name])
         return
-    section = report.get(dict.fromkeys(("claims", "guards", "saved", "matrix"), "kernel").get(name, name))
+    section = report.get(dict.fromkeys(("claims", "guards", "saved"), "kernel").get(name, name))
     if section is None:
         return
     yield f"Measured at commit {section['commit']}, {section.get('at', '')}.\n".replace(", .", ".")
@@ -92,16 +92,9 @@ def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     elif name == "benign":
         yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:
-        cells = [cell for cell in section["cells"] if name in ("ablation", _place(cell, section["cells"]))]
-        yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, cells))
+        yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, section["cells"]))
         if name == "matrix" and section["notRun"]:
             yield f"\nNot run: {', '.join(section['notRun'])}."
-
-
-def _place(cell: dict[str, Any], cells: Iterable[dict[str, Any]]) -> str:
-    """The table of a cell: the race's where peers ran it too, else the matrix's."""
-    guards = {other["guard"] for other in cells if other["cell"] == cell["cell"]}
-    return "matrix" if guards == {"memguard"} else "kernel"
 
 
 def _overall(guard: dict[str, Any]) -> tuple[str, ...]:

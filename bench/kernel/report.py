@@ -92,6 +92,12 @@ def summary(runs: list[Run], wanted: Iterable[Spot] = ()) -> dict[str, Any]:
     }
 
 
+def alone(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a summary's cells those in which nobody but memguard ran: the matrix beside the race."""
+    raced = {cell["cell"] for cell in cells if cell["guard"] != "memguard"}
+    return [cell for cell in cells if cell["cell"] not in raced]
+
+
 def overall(found: list[Group]) -> list[dict[str, Any]]:
     """Each guard over all the cells that every guard ran: shares of its runs, and medians [lowest-highest] of runs.
 

@@ -107,7 +107,7 @@ def complaint(plane: ControlPlane, level: str, pod: dict[str, Any]) -> str:
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     plane.kubectl("apply", "-f", "-", stdin=json.dumps(space))
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
-    plane.kubectl("apply", "-f", "-", stdin=json.dumps(account))
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(account))  # the controllers may be first
     command = (*plane.kubectl_command(), "create", "--dry-run=server", "--validate=strict", "-n", name, "-f", "-")
     ran = subprocess.run(command, input=json.dumps(pod), capture_output=True, text=True, check=False, timeout=60)
     return ran.stderr if ran.returncode else ""
