@@ -40,7 +40,7 @@ def race() -> str:
         drawn += _row([cell for cell in raced if cell["guard"] == guard], guard, 128 + ROW * number)
     names = [f"{number} {name}" for number, name in enumerate(_names(), 1)]
     drawn += [caption(24 + 185 * (n % 4), bottom - 20 + 20 * (n // 4), name) for n, name in enumerate(names)]
-    return picture(bottom + 18, "Good runs of each guard in eight cells, and how far memory fell past the line", drawn)
+    return picture(bottom + 18, "Good runs of each guard in every cell, and how far memory fell past the line", drawn)
 
 
 def _names() -> list[str]:
