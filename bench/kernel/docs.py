@@ -43,7 +43,7 @@ _SOURCES = {
     "peers": [(name, peer.source) for name, peer in PEERS.items()],
     "cluster_guards": [(guard.label, guard.source) for guard in GUARDS],
 }
-_BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (?!end )(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FOUR_DIGITS = 10_000
 _VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
@@ -52,11 +52,10 @@ def document() -> int:
     """Fill the pages. Exit code 1 without a report."""
     if not REPORT.exists():
         return 1
-    report = json.loads(REPORT.read_text())
-    for page in PAGES:
-        page.write_text(filled(page.read_text(), report))
-    known = json.loads(COMMITTED.read_text()) | report
+    known = json.loads(COMMITTED.read_text()) | json.loads(REPORT.read_text())
     COMMITTED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), known))
     return 0
 
 

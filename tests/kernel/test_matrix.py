@@ -267,6 +267,12 @@ class TestReport:
         assert "old" not in page
         assert page.endswith("<!-- end -->\nafter\n")
 
+    def test_a_block_after_those_of_others_is_found(self) -> None:
+        others = "<!-- victims: kinds -->\nleft\n<!-- end -->\n"
+        page = filled(f"{others}<!-- tests -->\nold\n<!-- end -->\n", {"tests": {"commit": "abc", "figures": {}}})
+        assert page.startswith(others)
+        assert "old" not in page
+
     def test_the_page_names_every_peers_source(self) -> None:
         page = filled("<!-- peers -->\n<!-- end -->\n", {})
         assert all(f"| {name} | {peer.source} |" in page for name, peer in PEERS.items())

@@ -27,7 +27,7 @@ def race() -> str:
     bottom = 196 + ROW * len(guards)
     drawn = [
         heading(
-            "Who saves the node?", "Eight cells on a real kernel. Blue on the right: every run of the cell was good."
+            "Who saves the node?", "Named cells on a real kernel. Blue on the right: every run of the cell was good."
         ),
         caption(GRID[0], 84, "good runs"),
         caption(LATE[0], 84, "late, ms of the hog's growth: node, kubepods"),
