@@ -118,14 +118,17 @@ def _beside(words: str, pairs: Sequence[tuple[Idle, Idle]], name: str, unit: int
 # -- a day
 def _day(day: Day | None) -> list[Claim]:
     words = f"a day later no more memory: quarters' medians within {FLAT_KIB} KiB"
+    charged = f"nor in its cgroup, the kernel's own included: within {FLAT_KIB} KiB"
     if day is None:
-        return [_unknown(words)]
+        return [_unknown(words), _unknown(charged)]
     first, last = quarters(day.samples)
     resident = median(one.rss_kib for one in last) - median(one.rss_kib for one in first)
+    cgroup = (median(one.cgroup_bytes for one in last) - median(one.cgroup_bytes for one in first)) / 1024
     descriptors = median(one.descriptors for one in last) - median(one.descriptors for one in first)
     whole = day.hours
     return [
         _claim(f"{words} ({whole:.0f} h)", resident <= FLAT_KIB, f"{resident:+.0f} KiB"),
+        _claim(f"{charged} ({whole:.0f} h)", cgroup <= FLAT_KIB, f"{cgroup:+.0f} KiB"),
         _claim(f"no more descriptors ({whole:.0f} h)", descriptors <= 0, f"{descriptors:+.0f}"),
     ]
 

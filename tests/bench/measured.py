@@ -24,14 +24,14 @@ def idle(guard: str, containers: int, **facts: Any) -> Idle:
     return Idle(guard=guard, containers=containers, **usual | facts)
 
 
-def day(*rss_kib: int, descriptors: int = 800) -> Day:
+def day(*rss_kib: int, descriptors: int = 800, cgroup_step: int = 0) -> Day:
     """Samples a quarter of an hour apart, from the first on."""
     samples = [
         Sample(
             at_seconds=900 * number,
             rss_kib=rss,
             descriptors=descriptors,
-            cgroup_bytes=25 * MIB,
+            cgroup_bytes=25 * MIB + cgroup_step * number,
             anon_bytes=18 * MIB,
             kernel_bytes=3 * MIB,
             cpu_ms=250.0 * number,

@@ -57,6 +57,8 @@ def test_a_day_is_flat_once_it_is_warm() -> None:
     growing = day(*(2000 + 2 * number for number in range(96)))
     assert verdict("a day later", day=growing) == (False, "+132 KiB")
     assert verdict("no more descriptors", day=warming)[0]
+    assert verdict("nor in its cgroup", day=warming)[0]
+    assert verdict("nor in its cgroup", day=day(*[2000] * 96, cgroup_step=5120)) == (False, "+330 KiB")
 
 
 def test_one_fault_on_the_way_to_a_kill_is_told() -> None:
