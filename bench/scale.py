@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from bench.plane import plane as plane_of
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.pods import running
 from tests.cluster.clients import client_of, connect
-from tests.cluster.operators import OperatorProcess, deploy_operator, operating
+from tests.cluster.operators import OperatorProcess, operating
 
 from memguard.api.meta import API_VERSION
 from memguard.controller.resources import DECISIONS, NODE_MEMORIES
@@ -88,7 +89,7 @@ _BOUNDS = {
 def _measured(size: int, quiet_seconds: float, *, hour: bool) -> dict[str, float]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scale-")))
-        plane = stack.enter_context(_plane(directory / "plane"))
+        plane = stack.enter_context(plane_of(directory / "plane"))
         cluster = Cluster(stack.enter_context(client_of(connect(plane), timeout_seconds=60)), size)
         began = time.monotonic()
         cluster.fill()
@@ -103,18 +104,6 @@ def _measured(size: int, quiet_seconds: float, *, hour: bool) -> dict[str, float
         if hour:
             figures |= _hour(operator, cluster)
         return figures | {"rss_peak_mib": operator.memory_mib("VmHWM")}
-
-
-@contextmanager
-def _plane(directory: Path) -> Any:
-    """Without controllers: without kubelets they would have every node be gone, and end its pods."""
-    plane = ControlPlane(directory, controller_manager=False, scheduler=False)
-    try:
-        plane.start()
-        deploy_operator(plane)
-        yield plane
-    finally:
-        plane.remove()
 
 
 # --- the cluster

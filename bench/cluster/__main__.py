@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from bench.cluster.incidents import INCIDENTS, NAMES, Incident
 from bench.cluster.samples import failures, figures
 from bench.cluster.stage import Stage
 from bench.kernel.report import REPORT, update
-from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint
+from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint, minute
 from e2e import cluster
 from e2e.images import build_images
 from e2e.lab.errors import LabError
@@ -116,7 +115,7 @@ def _tell(runs: list[Run]) -> int:
     measured = {
         "commit": commit(measured=(*FOLDERS, *FILES)),
         "code": fingerprint(folders=FOLDERS, files=FILES),
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "at": minute(),
     }
     update(NAME, {**measured, **found})
     for line in report.table(found):

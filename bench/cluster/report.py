@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.cluster.guards import LABELS
 from bench.cluster.incidents import NAMES
-from bench.kernel.report import Interval, summary
+from bench.kernel.report import Interval, markdown, summary
 from bench.kernel.runs import Run
 
 COLUMNS = (
@@ -38,12 +38,7 @@ def section(runs: list[Run]) -> dict[str, Any]:
 def table(section: dict[str, Any]) -> Iterator[str]:
     """Markdown, which a terminal shows as well; the last column says what went wrong in any of the runs."""
     head = ("incident", "guard", "good", "kernel OOM", *(title for title, _ in COLUMNS), "what went wrong")
-    yield _row(head)
-    yield "|---" * len(head) + "|"
-    for cell in section["cells"]:
-        figures = (_told(cell["figures"].get(name)) for _, name in COLUMNS)
-        shares = (f"{cell[name]}/{cell['runs']}" for name in ("good", "kernelOom"))
-        yield _row((cell["cell"], cell["guard"], *shares, *figures, "; ".join(cell["failures"])))
+    yield from markdown(head, map(_row, section["cells"]))
     if section["notRun"]:
         yield f"\nNot run: {', '.join(section['notRun'])}."
 
@@ -52,5 +47,7 @@ def _told(figure: Iterable[float] | None) -> str:
     return str(Interval(*figure)) if figure else ""
 
 
-def _row(values: Iterable[str]) -> str:
-    return f"| {' | '.join(values)} |"
+def _row(cell: dict[str, Any]) -> tuple[str, ...]:
+    figures = (_told(cell["figures"].get(name)) for _, name in COLUMNS)
+    shares = (f"{cell[name]}/{cell['runs']}" for name in ("good", "kernelOom"))
+    return cell["cell"], cell["guard"], *shares, *figures, "; ".join(cell["failures"])

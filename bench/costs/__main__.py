@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from bench.costs import claims, parts, report, tables
-
-WORDS = {True: "holds", False: "FAILS", None: "not measured"}
+from bench.kernel.report import spoken
 
 
 def costs(argv: list[str]) -> int:
@@ -22,7 +21,7 @@ def costs(argv: list[str]) -> int:
     for write in tables.TABLES.values():
         _say(write(found))
     for claim in content["claims"]:
-        _say(f"{WORDS[claim['holds']]:12} {claim['claim']}: {claim['measured']}")
+        _say(spoken(claim))
     return int(claims.broken(content["claims"]))
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.costs.figures import Process
+from bench.plane import plane as plane_of
 from bench.scale import Cluster, report_calmly
 from e2e.lab.control_plane import ControlPlane
 from tests.agent.guards import ScriptedGuard, standing
 from tests.cluster.agents import AgentProcess, Site, crowd
 from tests.cluster.clients import client_of, connect
-from tests.cluster.operators import deploy_operator, operating
+from tests.cluster.operators import operating
 
 WARM_SECONDS, SECONDS = 10.0, 60.0
 #: A calm guard says how things stand this often.
@@ -115,12 +116,8 @@ def _quiet(started: list[Started], wait: Callable[[float], object]) -> list[Proc
 
 @contextmanager
 def _plane(*, controllers: bool) -> Iterator[ControlPlane]:
-    """Pods need them for their service account; without kubelets they end those that do not tolerate it."""
-    with tempfile.TemporaryDirectory(prefix="costs-plane-") as name:
-        plane = ControlPlane(Path(name), controller_manager=controllers, scheduler=False)
-        try:
-            plane.start()
-            deploy_operator(plane)
-            yield plane
-        finally:
-            plane.remove()
+    with (
+        tempfile.TemporaryDirectory(prefix="costs-plane-") as name,
+        plane_of(Path(name), controllers=controllers) as made,
+    ):
+        yield made

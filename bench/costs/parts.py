@@ -7,13 +7,12 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from bench.costs import cluster, machine
-from bench.kernel.runs import FOLDER, ROOT, commit
+from bench.kernel.runs import FOLDER, ROOT, commit, minute
 
 KEPT = FOLDER / "costs"
 #: What figures depend on, and what they are measured with: the guard's, and those of the cluster's programs.
@@ -103,7 +102,7 @@ def _measure(name: str, *, quick: bool, say: Callable[[str], None]) -> None:
     kept = {
         "code": fingerprint(_measured(name)),
         "commit": commit(measured=_measured(name)),
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "at": minute(),
         "wallSeconds": round(time.monotonic() - began),
         "content": content,
     }

@@ -8,9 +8,8 @@ from typing import Any
 
 from bench.costs.claims import node_words, quarters
 from bench.costs.figures import Figures, Pass, Process, Sample
+from bench.kernel.docs import VERDICTS
 from tools.markdown import table
-
-VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def claims(made: Iterable[dict[str, Any]]) -> str:

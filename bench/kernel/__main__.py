@@ -6,14 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 
 from bench.kernel import ablation, report
 from bench.kernel.cells import NAMED, Spot, by_name, matrix, unlimited
 from bench.kernel.guards import LABELS, guard
 from bench.kernel.race import Task, race
-from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint
+from bench.kernel.runs import FOLDER, Run, Store, all_runs, commit, fingerprint, minute
 
 #: Of the cells in the report, whichever shard ran them when.
 ORDER = list(dict.fromkeys(spot.name for spot in (*NAMED, *matrix())))
@@ -53,7 +52,7 @@ def _place(run: Run) -> tuple[bool, int, int]:
 
 def _tell(name: str, runs: list[Run], wanted: list[Spot]) -> int:
     found = report.summary(runs, wanted)
-    measured = {"commit": commit(), "code": fingerprint(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"}
+    measured = {"commit": commit(), "code": fingerprint(), "at": minute()}
     alone = report.alone(found["cells"]) if name == "kernel" else []
     raced = [cell for cell in found["cells"] if cell not in alone]
     if alone:
@@ -62,8 +61,7 @@ def _tell(name: str, runs: list[Run], wanted: list[Spot]) -> int:
     for text in report.table(runs):
         _say(text)
     for claim in found["claims"] if name == "kernel" else ():
-        _say(f"{ {True: 'holds', False: 'FAILS', None: 'not measured'}[claim['holds']]:12} {claim['claim']}: "
-             f"{claim['measured']}")  # fmt: skip
+        _say(report.spoken(claim))
     if found["notRun"]:
         _say(f"not run: {len(found['notRun'])} of {len(wanted)} cells of the matrix (named in {report.REPORT.name})")
     return int(name == "kernel" and any(claim["holds"] is False for claim in found["claims"]))

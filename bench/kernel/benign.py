@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from bench.kernel import report
 from bench.kernel.cells import churning
 from bench.kernel.guards import memguard
 from bench.kernel.journal import read_journal
-from bench.kernel.runs import ROOT, commit, fingerprint
+from bench.kernel.runs import ROOT, commit, fingerprint, minute
 from bench.kernel.verdict import clean_guard, survived
 from tests.machine.guest.spec import Command, Guard, Job
 from tests.machine.image import BENIGN
@@ -39,7 +38,7 @@ def benign(argv: list[str]) -> int:
     found = list(wrong(told))
     hours = told["seconds"] / 3600
     section = {
-        "commit": commit(), "code": fingerprint(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "commit": commit(), "code": fingerprint(), "at": minute(),
         "memoryMiB": options.memory_mb, "falseKillsPerHour": round(len(told["decisions"]) / hours, 2), "wrong": found,
         **told,
     }  # fmt: skip

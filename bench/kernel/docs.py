@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.cluster import report as on_cluster
 from bench.cluster.guards import GUARDS
-from bench.kernel.report import COLUMNS, REPORT, Interval
+from bench.kernel.report import COLUMNS, REPORT, Interval, markdown
 from bench.kernel.runs import ROOT
 from tests.machine.guest.peers import PEERS
 
@@ -45,7 +45,7 @@ _SOURCES = {
 }
 _BLOCK = re.compile(r"(<!-- (?!end )(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FOUR_DIGITS = 10_000
-_VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
+VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def document() -> int:
@@ -71,27 +71,27 @@ def filled(page: str, report: dict[str, Any]) -> str:
 
 def _lines(name: str, report: dict[str, Any]) -> Iterator[str]:
     if name in _SOURCES:
-        yield from _table(("guard", "its configuration, and by whose word"), _SOURCES[name])
+        yield from markdown(("guard", "its configuration, and by whose word"), _SOURCES[name])
         return
     section = report.get(dict.fromkeys(("claims", "guards", "saved"), "kernel").get(name, name))
     if section is None:
         return
     yield f"Measured at commit {section['commit']}, {section.get('at', '')}.\n".replace(", .", ".")
     if name == "claims":
-        yield from _table(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
+        yield from markdown(("claim", "holds", "measured"), (_claim(claim) for claim in section["claims"]))
     elif name == "guards":
-        yield from _table(("guard", *SHARES.values(), *OVERALL.values()), map(_overall, section["guards"]))
+        yield from markdown(("guard", *SHARES.values(), *OVERALL.values()), map(_overall, section["guards"]))
     elif name == "saved":
-        yield from _table(("guard", *SHARES.values()), ((g["guard"], *_shares(g)) for g in section["guards"]))
+        yield from markdown(("guard", *SHARES.values()), ((g["guard"], *_shares(g)) for g in section["guards"]))
     elif name == "tests":
         figures = {name: value for name, value in section["figures"].items() if not name.startswith("named ")}
-        yield from _table(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
+        yield from markdown(("figure", "measured"), (_figure(*pair) for pair in figures.items()))
     elif name == "cluster":
         yield from on_cluster.table(section)
     elif name == "benign":
-        yield from _table(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
+        yield from markdown(("figure", "measured"), (_figure(words, section[key]) for key, words in BENIGN.items()))
     else:
-        yield from _table(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, section["cells"]))
+        yield from markdown(("cell", "guard", "good", *(title for title, _ in COLUMNS)), map(_cell, section["cells"]))
         if name == "matrix" and section["notRun"]:
             yield f"\nNot run: {', '.join(section['notRun'])}."
 
@@ -106,7 +106,7 @@ def _shares(guard: dict[str, Any]) -> Iterator[str]:
 
 
 def _claim(claim: dict[str, Any]) -> tuple[str, ...]:
-    return claim["claim"], _VERDICTS[claim["holds"]], claim["measured"]
+    return claim["claim"], VERDICTS[claim["holds"]], claim["measured"]
 
 
 def _figure(name: str, value: Any) -> tuple[str, ...]:
@@ -130,9 +130,3 @@ def _cell(cell: dict[str, Any]) -> tuple[str, ...]:
     guard = f"{cell['guard']} {cell.get('variant', '')}".strip() + clock
     shown = (str(Interval(*figure)) if figure else "" for figure in figures)
     return cell["cell"], guard, f"{cell['good']}/{cell['runs']}", *shown
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|---" * len(head) + "|"
-    yield from (f"| {' | '.join(row)} |" for row in rows)

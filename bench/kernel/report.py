@@ -214,8 +214,10 @@ def table(runs: Iterable[Run]) -> Iterator[str]:
     """Markdown, which a terminal shows as well: medians with their range."""
     found = groups(runs)
     head = ("cell", "guard", "clock", "good", "kernel OOM", *(title for title, _ in COLUMNS))
-    yield from _row(head)
-    yield "|---" * len(head) + "|"
+    return markdown(head, _rows(found))
+
+
+def _rows(found: list[Group]) -> Iterator[tuple[str, ...]]:
     spots = list(dict.fromkeys(group.spot for group in found))
     order = {label: index for index, label in enumerate(LABELS)}
     for group in sorted(found, key=lambda g: (spots.index(g.spot), g.clock != "virtual", order.get(g.guard, 9))):
@@ -223,11 +225,20 @@ def table(runs: Iterable[Run]) -> Iterator[str]:
         guard = f"{group.guard} {group.variant}".strip()
         intervals = (group.interval(name) for _, name in COLUMNS)
         good, kernel = f"{group.good}/{len(group.runs)}", f"{killed}/{len(group.runs)}"
-        yield from _row((group.spot, guard, group.clock, good, kernel, *(str(i) if i else "" for i in intervals)))
+        yield group.spot, guard, group.clock, good, kernel, *(str(i) if i else "" for i in intervals)
 
 
-def _row(values: Iterable[str]) -> Iterator[str]:
-    yield f"| {' | '.join(values)} |"
+def markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """The lines of a table."""
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def spoken(claim: dict[str, Any]) -> str:
+    """A claim and whether it holds, as a line for the terminal."""
+    verdict = {True: "holds", False: "FAILS", None: "not measured"}[claim["holds"]]
+    return f"{verdict:12} {claim['claim']}: {claim['measured']}"
 
 
 def update(section: str, content: Any, path: Path = REPORT) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,6 +142,11 @@ def fingerprint(root: Path = ROOT, folders: Iterable[str] = MEASURED, files: Ite
     for path in _measured(root, folders, files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def minute() -> str:
+    """Now, as reports say when they were measured."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def commit(root: Path = ROOT, measured: Iterable[str] = (*MEASURED, *MEASURED_FILES)) -> str:

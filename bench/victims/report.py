@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
 from typing import Any
 
-from bench.kernel.runs import commit
+from bench.kernel.runs import commit, minute
 from bench.victims import ablation
 from bench.victims.corpus import TEST_SEED, TRAIN_SEED, tell
 from bench.victims.ours import Ours
@@ -83,7 +82,7 @@ def measure(per_kind: int, jobs: int, kinds: Sequence[str], out: Path) -> Iterat
                 yield f"{len(verdicts)} of {len(cases)} incidents"
     report = {
         "commit": measured,
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "at": minute(),
         "perKind": per_kind,
         "seeds": SETS,
         **figures(cases, verdicts),

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-from bench.kernel.runs import commit
+from bench.kernel.runs import commit, minute
 from bench.victims.ours import Ours
 from bench.victims.peers import PEERS
 from bench.victims.play import at_own_trigger, at_shared_trigger, peer_next, verdict
@@ -62,7 +61,7 @@ def measure(jobs: int, out: Path = COMMITTED, folder: Path = FOLDER) -> dict[str
         verdicts = pool.map(judged, recordings)
     report = {
         "commit": commit(measured=MEASURED),
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
+        "at": minute(),
         "recordedBy": sorted({recording.commit for recording in recordings}),
         "where": {where: sum(r.where == where for r in recordings) for where in ("machine", "cluster")},
         "kernel": kernels_word(recordings),
