@@ -1,7 +1,8 @@
 """`python -m bench quick`: a regression gate on virtual-time figures, in minutes.
 
 memguard alone runs a few of the named cells, three times each, and its pass over 10 and 250 containers. Every run must
-be good, and no figure may be worse than the one in the committed report by more than runs of the same code differ.
+be good, and no figure may be worse than the one in the committed report by more than runs of the same code differ. What
+seems worse is measured once more, from the start: a regression is there both times, a slow moment of the host is not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from bench.kernel.docs import COMMITTED
 from bench.kernel.guards import memguard
 from bench.kernel.race import Task, race
 from bench.kernel.report import Group, groups
-from bench.kernel.runs import FOLDER, Run, Store, all_runs, fingerprint
+from bench.kernel.runs import FOLDER, Store, all_runs, fingerprint
 
 #: An overshoot with small pages and one with huge ones, swap, and a boundary below the node.
 CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepods-two_pods-4k")
@@ -32,8 +33,9 @@ RUNS = 3
 TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.15}
 #: The best of several passes repeats to 0.1 % with the same interpreter; Debian's changes now and then.
 PASS_TOLERANCE = 1.05
-#: A median of zero knows no ratio. One run of thirty was 8 ms late, none later: two of three are not by chance.
-LATE_MS = 10.0
+#: A median of zero knows no ratio. Of 25 runs with a median of zero eight were 0.5 to 7 ms late on one host; on
+#: another the median of three was 11 ms: a disk answers in real time. The best peer is 19 ms late.
+LATE_MS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +59,50 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench quick", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="machines at a time (each uses a core)")
     options = parser.parse_args(argv)
-    runs = _raced(options.jobs)
-    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))["kernel"]["cells"]
-    costs.measure(["pass"], quick=True, resume=False, jobs=1, say=print)
-    passes = figures_of(costs.kept(quick=True)["figures"]).passes
-    figures = [
-        *gated(groups(runs), committed),
-        *passes_gated(passes, figures_of(costs_docs.committed()["figures"]).passes),
-    ]
-    for found in figures:
-        print(f"{'holds' if found.holds else 'WORSE':6} {found.cell:24} {found.figure:14} {found.measured:8.3f}, "
-              f"committed {found.committed:8.3f}, at most {found.most:.3f}")  # fmt: skip
-    bad = [f"{run.spot} run {run.repeat}: {'; '.join(run.failures)}" for run in runs if run.failures]
+    found, bad = _cells(CELLS, options.jobs)
+    suspects = [name for name in CELLS if any(one.cell == name and not one.holds for one in found)]
+    if suspects and not bad:
+        _tell(found)
+        print(f"once more: {', '.join(suspects)}")
+        again, bad = _cells(suspects, options.jobs)
+        found = [one for one in found if one.cell not in suspects] + again
+    passes = _passes()
+    if not all(one.holds for one in passes):
+        _tell(passes)
+        print("once more: the pass")
+        passes = _passes()
+    _tell([*found, *passes])
     print("\n".join(bad) or "every run was good")
-    return int(bool(bad) or not all(found.holds for found in figures))
+    return int(bool(bad) or not all(one.holds for one in (*found, *passes)))
 
 
-def _raced(jobs: int) -> list[Run]:
+def _tell(figures: Iterable[Gated]) -> None:
+    for one in figures:
+        print(f"{'holds' if one.holds else 'WORSE':6} {one.cell:24} {one.figure:14} {one.measured:8.3f}, "
+              f"committed {one.committed:8.3f}, at most {one.most:.3f}")  # fmt: skip
+
+
+def _cells(names: Sequence[str], jobs: int) -> tuple[list[Gated], list[str]]:
+    """Their figures beside the committed ones, and what was not good in which run."""
     code = fingerprint()
     store = Store(FOLDER / "quick.jsonl", code)
     store.path.unlink(missing_ok=True)
     tasks = [
         Task(spot=by_name(name), guard=memguard(), label="memguard", repeat=repeat, clock="virtual")
         for repeat in range(RUNS)
-        for name in CELLS
+        for name in names
     ]
     race(tasks, store, jobs=jobs)
-    return all_runs("quick", code)
+    runs = all_runs("quick", code)
+    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))["kernel"]["cells"]
+    bad = [f"{run.spot} run {run.repeat}: {'; '.join(run.failures)}" for run in runs if run.failures]
+    return list(gated(groups(runs), committed)), bad
+
+
+def _passes() -> list[Gated]:
+    costs.measure(["pass"], quick=True, resume=False, jobs=1, say=print)
+    committed = figures_of(costs_docs.committed()["figures"]).passes
+    return list(passes_gated(figures_of(costs.kept(quick=True)["figures"]).passes, committed))
 
 
 def gated(found: list[Group], committed: list[dict[str, Any]]) -> Iterator[Gated]:
