@@ -3,7 +3,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
 RUN := $(UV) run --locked
 PYTEST_ARGS ?=
-SOURCES := operator deploy tests e2e bench demo tools
+SOURCES := operator deploy tests e2e bench chaos demo tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench bench-quick generate docs plugin rows clean
@@ -39,8 +39,9 @@ e2e: setup  ## the end-to-end tests, in the cluster that `make cluster` left run
 cluster-down: python  ## end that cluster and forget its data
 	@$(RUN) python -m e2e down
 
-chaos: setup check  ## minutes of faults: the operator killed at each step, every request failing in every way
+chaos: setup check  ## hours of faults, each run from a printed seed; resumed where it was interrupted
 	$(RUN) pytest -m chaos $(PYTEST_ARGS)
+	$(RUN) python -m chaos
 
 demo: machine  ## three stories on a real kernel: who dies, by whose hand, and why
 	$(RUN) python -m demo
