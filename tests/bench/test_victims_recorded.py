@@ -11,7 +11,7 @@ import pytest
 from bench.victims.__main__ import main
 from bench.victims.peers import PEERS, _oom_score
 from bench.victims.play import TRIGGER
-from bench.victims.recording import judged, tables
+from bench.victims.recording import judged, record, tables
 from bench.victims.recording.archive import FOLDER, Recording, keep, read
 from bench.victims.recording.incidents import CLUSTER_KINDS, INCIDENTS, SEEDS, script, truth
 from bench.victims.recording.script import Script
@@ -203,3 +203,9 @@ def test_the_tables_show_every_guard_and_every_kind() -> None:
     assert all(f"| {name} |" in parts["recorded_daemons"] for name in DAEMONS)
     assert all(f"| {one.truth.kind} |" in parts["recorded_kinds"] for one in RECORDINGS)
     assert all(kind in parts["recorded_kinds"] + parts["recorded"] for kind in (*INCIDENTS, *CLUSTER_KINDS))
+
+
+@pytest.mark.parametrize(("exit_code", "words"), [(None, "not over after 600 s: begins"), (1, "begins")])
+def test_a_story_that_did_not_come_to_its_end_is_not_filed_and_says_why(exit_code: int | None, words: str) -> None:
+    result = {"name": "swarm-0", "exit_code": exit_code, "stdout": "", "stderr": "begins"}
+    assert record._answer({"kind": "command", "result": result}) == {"name": "swarm-0", "problem": words}
