@@ -66,7 +66,8 @@ def _worst(view: View, share: Callable[[Record], float]) -> str | None:
 
 
 def _badness(c: Record, share: float, whole: int) -> float:
-    return float(share * footprint(c) * 1.002 + c["oomScoreAdj"] * whole / 1000)
+    adj = c["oomScoreAdj"] or 0  # none where no process was seen at that moment
+    return float(share * footprint(c) * 1.002 + adj * whole / 1000)
 
 
 def _share(view: View, c: Record) -> float:

@@ -30,7 +30,8 @@ def trace_of(recording: Recording) -> Trace:
 def _rows(recording: Recording) -> Iterator[Beside]:
     for row, line in zip(recording.beside, recording.snapshots, strict=True):
         ids = [c["id"] for c in json.loads(line)["snapshot"]["containers"]]
-        worst = {who: process[1] for who, process in zip(ids, row["worst"], strict=True) if process}
+        # who has nothing any more is on his way out, and nobody's biggest process
+        worst = {who: process[1] for who, process in zip(ids, row["worst"], strict=True) if process and process[1]}
         scanned = dict(zip(ids, row["scanned"], strict=True))
         pods, system = (row["stalls"][name] for name in ("pods", "system"))
         yield Beside(row["anonBytes"], worst, scanned, _full(pods), _full(system))

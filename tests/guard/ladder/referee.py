@@ -226,7 +226,8 @@ class Referee:
             return 0
         if other.stage == "terminating":
             return load.anon
-        age = self.machine.world.time - self._struck[load.path]
+        tried = self._since[f"victim {other.course.ward.id}"]  # what cannot be killed was struck by nobody
+        age = self.machine.world.time - self._struck.get(load.path, tried)
         return load.anon * max(0.0, 1 - max(0.0, age - KILL_SECONDS) / PENDING_SECONDS)
 
     def _note(self, what: str, before: dict[str, str], after: dict[str, str], now: float) -> None:
