@@ -37,7 +37,7 @@ def full(argv: list[str]) -> int:
 
 
 def _victims() -> int:
-    code = victims(["measure"]) or victims(["generate"]) or victims(["judge", "--gate"])
+    code = victims(["measure"]) or victims(["recorded"]) or victims(["generate"]) or victims(["judge", "--gate"])
     report.update("victims", json.loads(VICTIMS.read_text(encoding="utf-8")))
     return code
 
