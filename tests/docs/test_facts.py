@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bench.kernel import docs as race
+from bench.victims.recording.judged import COMMITTED as RECORDED
 from bench.victims.report import COMMITTED, ITSELF, RANKING, US, pick, share
 from tests.docs.documents import ROOT, blocks, documents, lines_of_prose
 
@@ -76,6 +77,17 @@ def test_where_a_peer_is_better_is_what_was_measured() -> None:
     assert f"({theirs:.0f} % against {ours:.0f} of memguard's" in text("comparison.md")
     assert f"kills in vain in {vain[0]:.0f} %" in text("comparison.md")
     assert [round(percent, -1) for percent in vain[1:]] == [20, 10]  # one spike in five, one warm-up in ten
+
+
+def test_the_recorded_incidents_are_told_as_they_were_judged() -> None:
+    report = json.loads(RECORDED.read_text())
+    by_itself = {row["guard"]: row for row in pick(report["rows"], part=ITSELF, kind="all")}
+    right = {guard: 100 * share(row, "right") for guard, row in by_itself.items()}
+    theirs, best = max((percent, guard) for guard, percent in right.items() if guard != US)
+    page = text("comparison.md").replace("\n", " ")
+    assert f"On {sum(report['where'].values())} incidents [recorded" in page
+    assert f"right in {right[US]:.0f} % (the next best, {best}, in {theirs:.0f} %)" in page
+    assert f"killed in vain in {100 * share(by_itself[US], 'needless'):.0f} % of those" in page
 
 
 def test_the_reserves_are_those_of_the_code() -> None:
