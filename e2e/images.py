@@ -40,6 +40,8 @@ EXCLUDED = ("/usr/share/man/*/*", "/usr/share/locale/*", "/usr/share/info/*")
 #: What apt says of each package of the base, its SHA256 among it; $1 is the base's root (mmdebstrap(1), HOOKS).
 RECORD = """chroot "$1" dpkg-query --show --showformat='${Package}=${Version}\\n' |
 xargs chroot "$1" apt-cache show --no-all-versions"""
+#: Where it stands: beside the base, and beside each archive that was built on it.
+PACKAGES = "packages"
 #: Program -> Debian package.
 PREREQUISITES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 MIB = 1 << 20
@@ -62,7 +64,7 @@ def build_anew(target: str, directory: Path) -> Path:
 
 
 def base() -> Path:
-    """A directory with what the images are built on: base.tar, and `packages` (RECORD)."""
+    """A directory with what the images are built on: base.tar, and PACKAGES."""
     return built(IMAGES / f"base-{digest(*_base_inputs())}", make_base)
 
 
@@ -70,7 +72,7 @@ def make_base(out: Path) -> None:
     """The base of this day, into `out`. Raises LabError."""
     excluded = (f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED)
     included = f"--include={','.join(BASE_PACKAGES)}"
-    recorded = f"--customize-hook={RECORD} >{shlex.quote(str(out / 'packages'))}"
+    recorded = f"--customize-hook={RECORD} >{shlex.quote(str(out / PACKAGES))}"
     options = ("--quiet", "--variant=minbase", included, *excluded, recorded)
     run("mmdebstrap", *options, SUITE, str(out / "base.tar"), env={"SOURCE_DATE_EPOCH": _epoch()})
 
@@ -131,6 +133,7 @@ def _build(target: str, out: Path, store: Path = IMAGES) -> None:
         confined = ("--network", "none", "--volume", f"{found}:/wheelhouse:ro")
         dated = ("--timestamp", _epoch())
         buildah.run("bud", buildah.layers, *dated, "--target", target, *confined, *options, "--tag", tag, ".")
+        shutil.copy(base() / PACKAGES, out / PACKAGES)
         buildah.run("push", "--quiet", tag, f"docker-archive:{out / _name(target)}:{tag}")
         _forget(target, buildah)
 

@@ -18,9 +18,9 @@ each_target = pytest.mark.parametrize("target", images.TARGETS)
 
 
 @pytest.fixture(scope="session")
-def known() -> bill.Sums:
+def known(archives: dict[str, Path]) -> bill.Sums:
     """What apt said of the base's packages when it fetched them."""
-    return bill.debian_sums((images.base() / "packages").read_text())
+    return bill.debian_sums(archives["node"].with_name(images.PACKAGES).read_text())
 
 
 @pytest.fixture(scope="session")

@@ -95,8 +95,8 @@ def repacked(packed: Path, into: Path) -> Path:
 
 def image_bills(at: datetime) -> Iterator[tuple[str, str]]:
     """The bill of each image as it is built from this checkout."""
-    known = bill.debian_sums((images.base() / "packages").read_text())
     for target, file in images.build_images().items():
+        known = bill.debian_sums(file.with_name(images.PACKAGES).read_text())
         with tempfile.TemporaryDirectory() as directory:
             yield target, bill.of_image(target, file, archive.unpack(file, Path(directory, target)), known, at)
 
