@@ -64,7 +64,7 @@ def verdict(answer: str, wanted: Collection[str]) -> Verdict:
 
 
 def _words(vulnerability: Mapping[str, object]) -> str:
-    versions = ", ".join(vulnerability["fix_versions"] or ("no version",))  # type: ignore[arg-type, misc]
+    versions = ", ".join(vulnerability["fix_versions"] or ("no version",))  # type: ignore[arg-type]
     return f"{vulnerability['id']}, mended by {versions}"
 
 
