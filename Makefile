@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 SOURCES := operator deploy tests e2e bench chaos demo tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench bench-quick generate docs plugin rows clean
+.PHONY: help setup python machine check test cluster e2e cluster-down chaos demo bench bench-quick generate docs plugin release audit rows clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,6 +61,12 @@ docs: python  ## the docs site, in build/site: every broken link is an error
 
 plugin: python  ## the kubectl plugin as a single file for this machine: dist/kubectl-memguard
 	@$(RUN) python -m tools.plugin
+
+release: setup  ## all that a release hands out, with bills of materials and sums, in build/release; URL=: where it will be served
+	@$(RUN) python -m tools.supply release $(URL)
+
+audit: python  ## known vulnerabilities in what is locked, by pip-audit; fails where its service knows nothing
+	@$(RUN) python -m tools.supply audit
 
 rows: python  ## the mission's rows, the code and the tests that carry them
 	@$(RUN) python -m tools.rows

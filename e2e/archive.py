@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +21,14 @@ class Layer(NamedTuple):
 
 def layers(archive: Path) -> list[Layer]:
     """The layers of an archive, the lowest first."""
+    return [Layer(len(content), len(gzip.compress(content))) for content in contents(archive)]
+
+
+def contents(archive: Path) -> Iterator[bytes]:
+    """Each layer, the lowest first: an archive (tar) of its files."""
     with tarfile.open(archive) as tar:
-        contents = (_content(tar, name) for name in _manifest(tar).layers)
-        return [Layer(len(content), len(gzip.compress(content))) for content in contents]
+        for name in _manifest(tar).layers:
+            yield _content(tar, name)
 
 
 def configuration(archive: Path) -> dict[str, object]:
@@ -34,6 +41,12 @@ def digests(archive: Path) -> list[str]:
     """What each layer holds, the lowest first: equal for equal contents."""
     with tarfile.open(archive) as tar:
         return list(json.loads(_content(tar, _manifest(tar).config))["rootfs"]["diff_ids"])
+
+
+def identity(archive: Path) -> str:
+    """The image's id, as `docker image inspect` has it: the sum of its configuration, which names every layer's."""
+    with tarfile.open(archive) as tar:
+        return f"sha256:{hashlib.sha256(_content(tar, _manifest(tar).config)).hexdigest()}"
 
 
 def unpack(archive: Path, root: Path, *, lowest: int = 0) -> Path:

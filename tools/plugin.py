@@ -1,4 +1,4 @@
-"""The kubectl plugin as a single file: `make plugin` for this machine, `python -m tools.plugin release URL` for all.
+"""The kubectl plugin as a single file: `make plugin` for this machine; `make release` makes it for all.
 
 A file holds our code and all locked dependencies; it needs a Python (3.11 or newer) and nothing else. Compiled parts
 are told apart by their names, so that one file serves several versions of Python; each kind of machine has its own.
@@ -63,12 +63,14 @@ def build(output: Path, pythons: Sequence[str], target: Target | None = None) ->
     with tempfile.TemporaryDirectory() as directory:
         site, wheels = Path(directory, "site"), Path(directory, "wheels")
         locked = Path(directory, "locked.txt")
-        locked.write_text(_uv("export", "--frozen", "--quiet", "--no-dev", "--no-emit-project", "--extra", "kubectl"))
+        locked.write_text(uv("export", "--frozen", "--quiet", "--no-dev", "--no-emit-project", "--extra", "kubectl"))
         for version in pythons:
             where = ["--python-platform", target.uv, "--only-binary", ":all:"] if target else []
             _install(site, "--python-version", version, *where, "--require-hashes", "-r", str(locked))
-        _uv("build", "--wheel", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(wheels))
-        _install(site, "--no-deps", *map(str, wheels.glob("*.whl")))
+        uv("build", "--wheel", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(wheels))
+        # Only unpacked: uv would write down where it lay and when, and no two builds would be the same.
+        (wheel,) = wheels.glob("*.whl")
+        shutil.unpack_archive(wheel, site, "zip")
         _forget_programs(site)
         _run(
             sys.executable, "-m", "shiv", "--site-packages", str(site), "--console-script", NAME, "--compressed",
@@ -77,18 +79,18 @@ def build(output: Path, pythons: Sequence[str], target: Target | None = None) ->
     return output
 
 
-def release(url: str) -> Iterator[Path]:
-    """Everything that a release at this address holds: an archive a kind of machine, and krew's manifest of them."""
+def release(out: Path, url: str | None = None) -> Iterator[Path]:
+    """An archive a kind of machine, into the directory; where it is known at which address they will be served, krew's
+    manifest of them stands beside them."""
     sums = {}
     for target in TARGETS:
         with tempfile.TemporaryDirectory() as directory:
             program = build(Path(directory, NAME), PYTHONS, target)
-            archive = packed(DIST / target.archive, program)
+            archive = packed(out / target.archive, program)
         sums[target.archive] = hashlib.sha256(archive.read_bytes()).hexdigest()
         yield archive
-    manifest = DIST / MANIFEST.name
-    manifest.write_text(filled(MANIFEST.read_text(), url, sums))
-    yield manifest
+    if url is not None:
+        (out / MANIFEST.name).write_text(filled(MANIFEST.read_text(), url, sums))
 
 
 def filled(manifest: str, url: str, sums: dict[str, str]) -> str:
@@ -108,11 +110,12 @@ def packed(archive: Path, program: Path) -> Path:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with gzip.GzipFile(archive, "wb", mtime=int(EPOCH)) as zipped, tarfile.open(fileobj=zipped, mode="w") as packed:
         for path in (program, COMPLETION, ROOT / "LICENSE"):
-            packed.add(path, path.name, filter=_plain)
+            packed.add(path, path.name, filter=plain)
     return archive
 
 
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A file of nobody in particular, and of no time."""
     executable = bool(member.mode & stat.S_IXUSR)
     member.mode, member.mtime = 0o755 if executable else 0o644, int(EPOCH)
     member.uid = member.gid = 0
@@ -121,7 +124,7 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _install(site: Path, *what: str) -> None:
-    _uv("pip", "install", "--quiet", "--target", str(site), *what)
+    uv("pip", "install", "--quiet", "--target", str(site), *what)
 
 
 def _forget_programs(site: Path) -> None:
@@ -129,9 +132,10 @@ def _forget_programs(site: Path) -> None:
     shutil.rmtree(site / "bin", ignore_errors=True)
 
 
-def _uv(*arguments: str) -> str:
-    uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
-    return _run(uv, *arguments)
+def uv(*arguments: str) -> str:
+    """What uv printed, run in this repository. Raises CalledProcessError."""
+    program = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
+    return _run(program, *arguments)
 
 
 def _run(*command: str) -> str:
@@ -140,15 +144,8 @@ def _run(*command: str) -> str:
     return ran.stdout
 
 
-def main(arguments: list[str]) -> int:
-    """Build the file, or a release."""
-    if arguments[:1] == ["release"] and len(arguments) == 2:
-        for path in release(arguments[1]):
-            sys.stdout.write(f"{path.relative_to(ROOT)}\n")
-        return 0
-    if arguments:
-        sys.stderr.write("usage: python -m tools.plugin [release URL]\n")
-        return 2
+def main() -> int:
+    """Build the file."""
     built = build(DIST / NAME, [f"{sys.version_info.major}.{sys.version_info.minor}"])
     version = platform.python_version()
     sys.stdout.write(
@@ -158,4 +155,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -96,22 +96,35 @@ def _placed(path: Path, root: Path) -> Path:
 
 
 def _note_packages(paths: Iterable[Path], root: Path) -> None:
-    """Which Debian packages these files are of, with their licences: scanners look here in images without dpkg."""
+    """Which Debian packages these files are of, with the sums of what they hold and their licences: scanners look here
+    in images without dpkg."""
     if shutil.which("dpkg-query") is None:
         return
     notes = root / "var/lib/dpkg/status.d"
     notes.mkdir(parents=True)
+    packages = _owners(paths)
+    # Some share the licence of another, which then has a file in the image as well.
+    packages |= _owners(_licence(package).resolve() for package in packages)
+    for package in packages:
+        (notes / package).write_text(_output("dpkg-query", "--status", package))
+        (notes / f"{package}.md5sums").write_text(_output("dpkg-query", "--control-show", package, "md5sums"))
+        if (licence := _licence(package)).exists():
+            target = root / licence.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(licence, target)
+
+
+def _owners(paths: Iterable[Path]) -> set[str]:
+    """The Debian packages that these files are of."""
     names = {name for path in paths for name in (str(path), str(path).removeprefix("/usr"))}  # before the merge, too
     search = ["dpkg-query", "--search", *sorted(names)]
     # It fails where one is of no package (the loader's cache, an interpreter under /usr/local), and lists the others.
     listed = subprocess.run(search, capture_output=True, text=True, check=False).stdout
-    for package in sorted(set(re.findall(r"^([^:,\s]+)(?::\S+)?: /", listed, re.MULTILINE))):
-        (notes / package).write_text(_output("dpkg-query", "--status", package))
-        licence = Path("usr/share/doc", package, "copyright")
-        if Path("/", licence).exists():
-            target = root / licence
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path("/", licence), target)
+    return set(re.findall(r"^([^:,\s]+)(?::\S+)?: /", listed, re.MULTILINE))
+
+
+def _licence(package: str) -> Path:
+    return Path("/usr/share/doc", package, "copyright")
 
 
 def _output(*command: str) -> str:

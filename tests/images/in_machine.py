@@ -49,8 +49,8 @@ def told(case: dict[str, Any]) -> dict[str, Any]:
     processes = []
     try:
         for container in case["containers"]:
-            processes.append(started(case, container, root))
-            until((root / "run/memguard" / MARKS[container["name"]]).exists)
+            processes.append(process := started(case, container, root))
+            there(root / "run/memguard" / MARKS[container["name"]], process)
         status = asked(f"{root}/run/memguard-link/guard.sock")
         [guard] = (GROUP / "guard" / "cgroup.procs").read_text().split()[-1:]
         lines = dict(line.split(":", 1) for line in Path(f"/proc/{guard}/status").read_text().splitlines())
@@ -153,6 +153,12 @@ def conversation(path: str) -> dict[str, Any]:
             message = json.loads(stream.read(int.from_bytes(stream.read(4), "big")))
             if message["type"] == "status":
                 return dict(message)
+
+
+def there(mark: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until it has begun; one that a filter ended says so by its exit code (-31: SIGSYS)."""
+    until(lambda: mark.exists() or process.poll() is not None)
+    assert mark.exists(), f"{mark.name} never came: exit code {process.returncode}"
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
+KILL_PROCESS = 0x80000000
 #: enum scmp_compare (seccomp.h)
 COMPARISONS = {"SCMP_CMP_EQ": 4, "SCMP_CMP_MASKED_EQ": 7}
 
@@ -35,7 +36,9 @@ def prepared(profile: dict[str, Any]) -> Callable[[], None]:
     """Call it, and this process and its children obey the profile from then on."""
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
-    context = ctypes.c_void_p(library.seccomp_init(_action(profile["defaultAction"], profile["defaultErrnoRet"])))
+    context = ctypes.c_void_p(
+        library.seccomp_init(ctypes.c_uint32(_action(profile["defaultAction"], profile["defaultErrnoRet"])))
+    )
     for name in profile["architectures"]:
         token = library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
         _checked(library.seccomp_arch_add(context, token), allowed=(errno.EEXIST,))
@@ -50,8 +53,13 @@ def prepared(profile: dict[str, Any]) -> Callable[[], None]:
     return lambda: _checked(library.seccomp_load(context))
 
 
+def to_the_letter(profile: dict[str, Any]) -> dict[str, Any]:
+    """The same profile, but whoever makes a call that it does not allow ends by SIGSYS instead of being refused."""
+    return {**profile, "defaultAction": "SCMP_ACT_KILL_PROCESS"}
+
+
 def _action(name: str, code: int) -> int:
-    return {"SCMP_ACT_ALLOW": ALLOW, "SCMP_ACT_ERRNO": ERRNO | code}[name]
+    return {"SCMP_ACT_ALLOW": ALLOW, "SCMP_ACT_ERRNO": ERRNO | code, "SCMP_ACT_KILL_PROCESS": KILL_PROCESS}[name]
 
 
 def _comparison(argument: dict[str, Any]) -> Comparison:

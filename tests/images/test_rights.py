@@ -22,8 +22,8 @@ from memguard.guard.main import arguments
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(900)]
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-#: The stricter of the two profiles that the chart's guard may have.
-SECCOMP = "memguard-guard.json"
+#: The stricter of the two profiles that the chart's guard may have, and the same to the letter.
+SECCOMP, LETTER = "memguard-guard.json", "to-the-letter.json"
 #: What the guard says it cannot do without each; anything else stays as it was.
 COSTS = {
     "KILL": {"signals"},
@@ -69,14 +69,23 @@ def program(container: dict[str, Any], without: str | None) -> dict[str, Any]:
     }
 
 
+def to_the_letter(case: dict[str, Any]) -> dict[str, Any]:
+    """The same, under a profile that ends whoever makes a call that it does not allow."""
+    bound = [{**container, "seccomp": LETTER} for container in case["containers"]]
+    return {**case, "name": f"{case['name']} to the letter", "containers": bound}
+
+
 @pytest.fixture(scope="module")
 def told(roots: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """By case: the guard's status, and the kernel's word on its rights."""
     directory = tmp_path_factory.mktemp("rights")
     image, cases = directory / "image.tar", directory / "cases.json"
     subprocess.run(["tar", "-C", str(roots["node"]), "-cf", str(image), "."], check=True)
-    cases.write_text(json.dumps([case("observe"), case("enforce"), *(case("enforce", name) for name in COSTS)]))
-    files = [image, cases, Path(in_machine.__file__), Path(seccomp.__file__), *(DEPLOY / "seccomp").iterdir()]
+    lacking = [case("enforce", name) for name in COSTS]
+    cases.write_text(json.dumps([case("observe"), case("enforce"), to_the_letter(case("enforce")), *lacking]))
+    strict = directory / LETTER
+    strict.write_text(json.dumps(seccomp.to_the_letter(json.loads((DEPLOY / "seccomp" / SECCOMP).read_text()))))
+    files = [image, cases, strict, Path(in_machine.__file__), Path(seccomp.__file__), *(DEPLOY / "seccomp").iterdir()]
     machine = Machine(extra_files=tuple((path.name, path) for path in files))
     job = Job(commands=(Command(name="rights", script="python3 in_machine.py", timeout_seconds=780),))
     [command] = machine.run(job, timeout_s=840).commands()
@@ -99,6 +108,11 @@ def test_it_has_what_the_manifest_says_and_no_more(told: dict[str, dict[str, Any
     held = {name for name, number in in_machine.NUMBERS.items() if int(kernel["CapEff"], 16) >> number & 1}
     assert int(kernel["CapEff"], 16).bit_count() == len(held) == 4
     assert (kernel["Uid"].split(), kernel["NoNewPrivs"], kernel["Seccomp"]) == (["0"] * 4, "1", "2")
+
+
+def test_it_makes_no_call_that_its_seccomp_profile_does_not_allow(told: dict[str, dict[str, Any]]) -> None:
+    """The first one would end guard or supervisor; in tests/kernel it acts under the same."""
+    assert missing(told["enforce to the letter"]) == set()
 
 
 @pytest.mark.parametrize("name", COSTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,10 +107,15 @@ FORBIDDEN = {
 OTHER_FAMILIES = ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG"]
 
 
+def under(profile: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program that ran under a profile, as root."""
+    command = [sys.executable, seccomp.__file__, str(profile), sys.executable, "-IS", "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def confined(code: str, *arguments: str) -> str:
-    """What a program prints that runs under the profile, as root."""
-    command = [sys.executable, seccomp.__file__, str(PROFILE), sys.executable, "-IS", "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """What a program prints that runs under the guard's profile."""
+    done = under(PROFILE, code, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -148,6 +154,16 @@ def test_glibc_is_told_to_do_without_clone3() -> None:
 
 def test_the_guards_own_calls_are_allowed(tmp_path: Path) -> None:
     assert confined(GUARD, str(tmp_path)) == "all of it"
+
+
+def test_to_the_letter_a_forbidden_call_is_the_end(tmp_path: Path) -> None:
+    """And the guard's own calls are not: tests/kernel runs the guard itself so."""
+    strict = tmp_path / "strict.json"
+    strict.write_text(json.dumps(seccomp.to_the_letter(json.loads(PROFILE.read_text()))))
+    done = under(strict, GUARD, str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stderr
+    forbidden = SOCKET.format(call="socket", family="AF_INET", type="SOCK_DGRAM")
+    assert under(strict, forbidden).returncode == -signal.SIGSYS
 
 
 def test_each_call_stands_once_and_in_order() -> None:

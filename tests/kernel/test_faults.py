@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.images import seccomp
 from tests.kernel.boots import Boot
 from tests.kernel.conftest import Booted, Figures
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
-BOOTS = (Boot(scenarios=("deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "soak")),)
+SCENARIOS = ("deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "letter", "soak")
+PROFILE = Path(__file__).resolve().parents[2] / "deploy" / "seccomp" / "memguard-guard.json"
+BOOTS = (Boot(scenarios=SCENARIOS, files=tuple((path.name, path) for path in (PROFILE, Path(seccomp.__file__)))),)
 LEFT_SECONDS = 1.0
 #: Files of two containers that were killed stay open as long as these exist.
 KILL_DESCRIPTORS = 24
@@ -116,6 +120,18 @@ def test_the_loss_of_a_critical_process_is_an_alarm(booted: Booted) -> None:
     told = booted.scenario("notify")["critical"]
     assert any("kubelet" in alarm["reason"] for alarm in told["alarms"]), told
     assert told["exit"] == 0
+
+
+def test_it_makes_no_call_that_its_seccomp_profile_does_not_allow(booted: Booted) -> None:
+    """To the letter: the first one would end it (SIGSYS), janitor and supervisor too."""
+    told = booted.scenario("letter")
+    for place in ("limit", "node"):
+        assert (told[place]["gone"], told[place]["victims"]) == (True, ["hog"]), told[place]
+        assert (told[place]["noise"], told[place]["exit"]) == ([], 0), told[place]
+    assert told["limit"]["reloads"] == [True, False]
+    assert told["limit"]["written"] == ["memguard.prom", "trace.jsonl"]
+    assert told["death"] == {"stood": True, "lifted": True}
+    assert told["supervisor"] == {"there": True, "exit": 0}
 
 
 @pytest.mark.row("A4", "G4")

@@ -11,6 +11,7 @@ from tests.cli import golden, incident
 from tools import dashboards
 from tools.generate import alerts, chart, commands, cookbook, crds, kinds, metrics, readme, score
 from tools.pictures import drawings
+from tools.supply import licences
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "incident.jsonl"
@@ -31,6 +32,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield from alerts.outputs()
     yield from cookbook.outputs()
     yield from drawings.outputs()
+    yield from licences.outputs()
     yield readme.README, readme.refreshed(readme.README.read_text())
 
 
