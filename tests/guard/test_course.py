@@ -80,6 +80,16 @@ def test_a_refused_kill_says_why(course: Course, kernfs: Kernfs) -> None:
     assert "Read-only" in course.refusal
 
 
+@pytest.mark.row("T4")
+def test_a_refused_kill_protects_nobody_else(course: Course, kernfs: Kernfs) -> None:
+    """After its grace, say: nothing comes of it, so nothing is waited for."""
+    kernfs.read_only.add(f"{course.ward.cgroup}/cgroup.kill")
+    course.stage = "terminating"
+    assert not course.kill(100.0)
+    assert course.advance(100.0)
+    assert (course.stage, course.freed_bytes) == ("abandoned", 0)
+
+
 # --- waiting
 
 

@@ -59,11 +59,14 @@ class Course:
         return signal_init(self.ward.cgroup, number, proc_root).ok
 
     def kill(self, now: float) -> bool:
-        """Kill it whole; True if the kernel took it (or it was gone already)."""
+        """Kill it whole; True if the kernel took it (or it was gone already). Of one that is refused nothing comes."""
         self.stage, self._struck = "killing", now
         strike = self._kill.strike()
         self.refusal = strike.detail
-        return strike.ok or strike.verdict == "vanished"
+        taken = strike.ok or strike.verdict == "vanished"
+        if not taken:
+            self._end("abandoned", now)
+        return taken
 
     def abandon(self, now: float) -> None:
         """It is not to end any more: no kill follows the stop signal, which cannot be taken back."""

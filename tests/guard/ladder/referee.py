@@ -224,10 +224,12 @@ class Referee:
         load = self.machine.loads.get(other.name)
         if load is None:
             return 0
-        if other.stage == "terminating":
-            return load.anon
-        tried = self._since[f"victim {other.course.ward.id}"]  # what cannot be killed was struck by nobody
-        age = self.machine.world.time - self._struck.get(load.path, tried)
+        if other.stage == "terminating":  # who is spared meanwhile need not end any more
+            return 0 if other.name in self._excluded() else load.anon
+        struck = self._struck.get(load.path)
+        if struck is None:  # it cannot be killed: nothing comes of it
+            return 0
+        age = self.machine.world.time - struck
         return load.anon * max(0.0, 1 - max(0.0, age - KILL_SECONDS) / PENDING_SECONDS)
 
     def _note(self, what: str, before: dict[str, str], after: dict[str, str], now: float) -> None:
