@@ -9,9 +9,12 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from memguard.core.spelling import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -39,16 +42,21 @@ def emit(document: msgspec.Struct, form: Format, view: Callable[[], RenderableTy
 def encode(document: msgspec.Struct, form: Format, *, stream: bool = False) -> bytes:
     """The document as JSON or YAML in UTF-8, with its newline.
 
-    In a `stream` others follow: JSON takes one line each, YAML begins each with `---`.
+    In a `stream` others follow: JSON takes one line each, YAML begins each with `---`. What cannot be printed stands
+    there as an escape, in both: a name that was not meant for a terminal may get to one.
     """
     if form is Format.YAML:
         import yaml
 
         # JSON is YAML, and goes through the same encoder: both forms say the same to the last digit.
         plain = msgspec.json.decode(msgspec.json.encode(document))
-        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=PIPE_WIDTH, explicit_start=stream)
-        return text.encode()
-    return msgspec.json.format(msgspec.json.encode(document), indent=-1 if stream else 2) + b"\n"
+        dump = partial(yaml.safe_dump, plain, sort_keys=False, width=PIPE_WIDTH, explicit_start=stream)
+        text: str = dump(allow_unicode=True)
+        return (text if text.replace("\n", "").isprintable() else dump(allow_unicode=False)).encode()
+    return (
+        harmless(msgspec.json.format(msgspec.json.encode(document), indent=-1 if stream else 2).decode()).encode()
+        + b"\n"
+    )
 
 
 def write(data: bytes) -> None:
