@@ -11,7 +11,7 @@
  *     loads lat     [seconds=]                                    innocent: map, touch and unmap 1 MiB every 5 ms
  *     loads watch   out= interval_us= rows= files=A,B#key,...     sampler into a shared buffer
  *     loads spin    threads=                                      burn CPU
- *     loads escape  dir= cgroups= processes= max= step_ms=        grow, deaf, forking and moving between dir/0, dir/1 ...
+ *     loads escape  dir= cgroups= processes= max= step= step_ms=  grow, deaf, forking and moving between dir/0, dir/1 ...
  *
  * All options are key=value. Sizes are MiB, rates MiB/s (0 = as fast as it goes), times as the name says; all clocks are
  * CLOCK_MONOTONIC in nanoseconds. Common options: delay_ms=, progress=FILE (see struct progress), report=FILE (one JSON
@@ -495,7 +495,7 @@ static void fork_away(int cgroup, _Atomic int *processes, int most) {
 static int escape(void) {
     char name[4096];
     int count = (int)number("cgroups", 1), most = (int)number("processes", 1);
-    long share = (long)(number("max", 1024) * MIB) / most;
+    long share = (long)(number("max", 1024) * MIB) / most, step = (long)(number("step", 1) * MIB);
     int *cgroups = calloc(count, sizeof *cgroups);
     _Atomic int *processes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (int i = 1; i < NSIG; i++) signal(i, SIG_IGN);
@@ -504,9 +504,9 @@ static int escape(void) {
         if ((cgroups[i] = open(name, O_RDONLY | O_DIRECTORY)) < 0) die(name);
     }
     char *arena = make_arena(share, 0);
-    for (long done = 0;; done = (done + CHUNK) % share) {
-        int next = (int)((getpid() + done / CHUNK) % count);
-        for (long i = done; i < done + CHUNK && i < share; i += PAGE) arena[i]++;
+    for (long done = 0;; done = (done + step) % share) {
+        int next = (int)((getpid() + done / step) % count);
+        for (long i = done; i < done + step && i < share; i += PAGE) arena[i]++;
         int procs = openat(cgroups[next], "cgroup.procs", O_WRONLY);
         if (write(procs, "0", 1) < 0) sleep_ms(1);
         close(procs);
