@@ -9,8 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,18 +44,22 @@ def encode(document: msgspec.Struct, form: Format, *, stream: bool = False) -> b
     In a `stream` others follow: JSON takes one line each, YAML begins each with `---`. What cannot be printed stands
     there as an escape, in both: a name that was not meant for a terminal may get to one.
     """
+    packed = msgspec.json.encode(document)
     if form is Format.YAML:
-        import yaml
-
         # JSON is YAML, and goes through the same encoder: both forms say the same to the last digit.
-        plain = msgspec.json.decode(msgspec.json.encode(document))
-        dump = partial(yaml.safe_dump, plain, sort_keys=False, width=PIPE_WIDTH, explicit_start=stream)
-        text: str = dump(allow_unicode=True)
-        return (text if text.replace("\n", "").isprintable() else dump(allow_unicode=False)).encode()
-    return (
-        harmless(msgspec.json.format(msgspec.json.encode(document), indent=-1 if stream else 2).decode()).encode()
-        + b"\n"
-    )
+        text = _yaml(msgspec.json.decode(packed), stream=stream, letters=True)
+        if not text.replace("\n", "").isprintable():
+            text = _yaml(msgspec.json.decode(packed), stream=stream, letters=False)
+        return text.encode()
+    return harmless(msgspec.json.format(packed, indent=-1 if stream else 2).decode()).encode() + b"\n"
+
+
+def _yaml(plain: Any, *, stream: bool, letters: bool) -> str:
+    """With `letters` beyond ASCII as they are, or as escapes."""
+    import yaml
+
+    found: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=letters, width=PIPE_WIDTH, explicit_start=stream)
+    return found
 
 
 def write(data: bytes) -> None:
