@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.agent.pods import key, pod, running, waiting
 
 from memguard.agent.roster import CHUNK_BYTES, Roster, difference, roster
 from memguard.core.link import Mapping, encode
 from memguard.core.model import Identity, MemoryVolume, Owner
 from memguard.guard.roster import Roster as GuardsRoster
-from memguard.kube.identities import MOST_LABEL_BYTES, identities
+from memguard.kube.identities import HASH, MIRROR, MOST_LABEL_BYTES, MOST_MEMORY_VOLUMES, identities, thin_pod
 from memguard.kube.objects import Pod
 
 
@@ -158,10 +160,115 @@ def test_a_request_that_is_not_made_is_one_of_nothing(asked: str | None, request
     assert only(pod(containers=[{"name": "app", "resources": requests}])).request_bytes == request_bytes
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Deployment", "\x1b[2J\x1b]0;mine\x07"),
+        ("Deployment", "cart\nmemguard_decisions_total 7"),
+        ("Deployment", "\u202etrac"),
+        ("Deployment", "a/b"),
+        ("Deployment", ""),
+        ("Deployment", "x" * 254),
+        ("Job\x00", "cart"),
+        ("K" * 64, "cart"),
+        ("Käfer", "cart"),
+    ],
+)
+def test_an_owner_that_no_object_can_be_is_none(kind: str, name: str) -> None:
+    """The API server takes any text there."""
+    assert only(pod(meta=owned(kind, name))).owner is None
+
+
+@pytest.mark.row("E1")
+def test_whatever_a_pod_claims_the_guard_is_told_little_and_told_it() -> None:
+    """etcd takes 1.5 MB: locked by the guard for each pod, or six times that in a message that is not sent at all."""
+    endless = owned("\x01" * 100, "\x01" * 1_400_000, labels={f"l{n}": "x" * 60 for n in range(20_000)})
+    volumes = [{"name": f"v{n}", "emptyDir": {"medium": "Memory"}} for n in range(5_000)]
+    mounts = [{"name": one["name"]} for one in volumes]
+    one = pod(meta=endless, spec={"volumes": volumes}, containers=[{"name": "app", "volumeMounts": mounts}])
+    other = pod("search", statuses=[running("app", "b")])
+    [told] = difference(None, roster([one, other]))
+    assert {identity.id for identity in told.containers} == {key("a"), key("b")}
+    assert len(encode(told)) < 2048
+
+
 def test_labels_beyond_all_measure_are_not_known() -> None:
     labels = {f"l{number}": "x" * 60 for number in range(100)}
     assert sum(map(len, labels.values())) > MOST_LABEL_BYTES
     assert only(pod(meta={"labels": labels})).labels is None
+
+
+texts = st.text(max_size=6)
+claims = st.fixed_dictionaries(
+    {},
+    optional={
+        "labels": st.one_of(
+            st.dictionaries(texts, texts, max_size=3),
+            st.just({f"l{n}": "x" * 60 for n in range(200)}),
+            st.just({"pod-template-hash": "7d9"}),
+        ),
+        "annotations": st.dictionaries(
+            st.sampled_from((MIRROR, HASH, "note")), st.one_of(texts, st.just("x" * 300)), max_size=3
+        ),
+        "ownerReferences": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "kind": st.one_of(st.sampled_from(("ReplicaSet", "Node", "K" * 300)), texts),
+                    "name": st.one_of(st.sampled_from(("cart-7d9", "x" * 300)), texts),
+                    "uid": st.just("u"),
+                    "controller": st.booleans(),
+                }
+            ),
+            max_size=3,
+        ),
+    },
+)
+mounts = st.lists(st.fixed_dictionaries({"name": st.sampled_from("abcdefg")}), max_size=9)
+volumes = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from("abcdefg")}, optional={"emptyDir": st.sampled_from(({}, {"medium": "Memory"}))}
+    ),
+    max_size=9,
+)
+
+
+@given(claims, volumes, mounts, mounts)
+@example(
+    {},
+    [{"name": name, "emptyDir": {"medium": "Memory"}} for name in "abcdefg"],
+    [{"name": "g"}],
+    [{"name": name} for name in "abcdef"],
+)
+def test_what_is_kept_of_a_pod_is_enough(
+    meta: dict[str, Any], there: list[Any], mine: list[Any], others: list[Any]
+) -> None:
+    one = pod(
+        meta=meta,
+        spec={
+            "volumes": there,
+            "initContainers": [{"name": "init", "volumeMounts": others}],
+            "ephemeralContainers": [{"name": "shell", "volumeMounts": mine[::-1] + others}],
+        },
+        containers=[{"name": "app", "volumeMounts": mine}],
+        status={
+            "initContainerStatuses": [running("init", "b")],
+            "ephemeralContainerStatuses": [running("shell", "c")],
+        },
+    )
+    seen, kept = list(identities(one)), list(identities(thin_pod(one)))
+    assert [bool(who.memory_volumes) for who in seen] == [bool(who.memory_volumes) for who in kept]
+    assert [replace(who, memory_volumes=()) for who in seen] == [replace(who, memory_volumes=()) for who in kept]
+    assert roster([one]).pods == roster([thin_pod(one)]).pods
+
+
+def test_what_is_kept_of_a_pod_is_little() -> None:
+    """A tenant's pods are 1.5 MB each, if it likes, and an agent keeps those of its node."""
+    endless = owned("\x01" * 10_000, "\x01" * 10_000, labels={f"l{n}": "x" * 60 for n in range(20_000)})
+    meta = endless | {"annotations": {MIRROR: "x" * 200_000, "note": "x" * 60_000}}
+    there = [{"name": f"v{n}", "emptyDir": {"medium": "Memory"}} for n in range(5_000)]
+    containers = [{"name": "app", "volumeMounts": [{"name": one["name"]} for one in there]}]
+    one = pod(meta=meta, spec={"volumes": there}, containers=containers)
+    assert len(msgspec.json.encode(thin_pod(one))) < 16_000
 
 
 # --- what is told
@@ -214,8 +321,8 @@ def test_what_is_only_remembered_takes_nothing_away() -> None:
 
 def test_a_crowded_node_is_told_in_several_messages() -> None:
     labels = {"l": "x" * (MOST_LABEL_BYTES - 1)}
-    volumes = (MemoryVolume(kind="emptyDir"),) * 2000
-    containers = {str(n): Identity(id=str(n), labels=labels, memory_volumes=volumes) for n in range(200)}
+    volumes = (MemoryVolume(kind="emptyDir"),) * MOST_MEMORY_VOLUMES
+    containers = {str(n): Identity(id=str(n), labels=labels, memory_volumes=volumes) for n in range(600)}
     now = Roster(containers=containers, pods=("u",), listed=True)
     messages = list(difference(None, now))
     assert [one.complete for one in messages] == [True] + [False] * (len(messages) - 1)

@@ -7,9 +7,12 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from tests.cli import incident
 from tests.cli.conftest import Run
 
@@ -137,6 +140,17 @@ def test_a_name_cannot_play_with_the_terminal(run: Run, tmp_path: Path) -> None:
     assert "[red]:boom:\ufffd[2J" in out
     assert "\x1b" not in out
     assert "\r" not in out
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_nor_where_programs_read(run: Run, tmp_path: Path, form: str, read: Callable[[str], Any]) -> None:
+    nasty = "ä\x1b[2J\x9b31m\x7f\r\n\u202efake\u2066"
+    snapshot = incident.snapshot(0)
+    snapshot["containers"][0]["pod"] = nasty
+    (tmp_path / "node.json").write_text(json.dumps(snapshot))
+    out = run("rank", tmp_path / "node.json", "-o", form).out
+    assert out.replace("\n", "").isprintable()
+    assert nasty in {one["pod"] for one in read(out)["candidates"]}
 
 
 def test_a_name_that_the_encoding_lacks_is_written_all_the_same(tmp_path: Path) -> None:

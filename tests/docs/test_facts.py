@@ -179,3 +179,16 @@ def test_every_configuration_and_every_manifest_can_be_read(path: object) -> Non
 def test_a_configuration_that_is_none_would_be_seen() -> None:
     with pytest.raises(InputError):
         parse_config(b"mode = 'Enfoce'")
+
+
+def test_every_case_of_the_threat_model_has_its_test() -> None:
+    """The column has `file::test`, and further tests of the same file by their names alone."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ") and "::" in line]
+    assert len(rows) > 40
+    for row in rows:
+        path = ""
+        for named in row[-2].split(", "):
+            path, _, name = named.strip().rpartition("::") if "::" in named else (path, "", named.strip())
+            written = (ROOT / "tests" / path).read_text()
+            assert f"def {name}(" in written, f"{path}::{name}"

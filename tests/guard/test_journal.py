@@ -144,3 +144,41 @@ def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines[-3:]] == [5, 6, 7]
     assert json.loads(lines[-1])["droppedLines"] > 0
+
+
+@pytest.mark.parametrize(
+    ("named", "read"),
+    [
+        ("\x1b[2J\x9b31m\x7f\r", None),
+        ("\u202egnp\u2066\u200b\u2028\U000e0041", None),
+        ("line\n{", None),
+        ("ä€ 漢", None),
+        (os.fsdecode(b"a\xff\n"), "a\\udcff\n"),
+    ],
+)
+def test_no_name_is_more_than_a_name(pipe: Pipe, named: str, read: str | None) -> None:
+    """Of a cgroup or a process: any bytes but NUL and a slash. The log is read on a terminal."""
+    pipe.journal.write("trouble", reason=named, more={named: (named,)})
+    pipe.take()
+    assert pipe.read.decode().removesuffix("\n").isprintable()
+    read = read or named
+    assert json.loads(pipe.read) == {
+        "kind": "trouble",
+        "at": "2026-11-23T06:00:00Z",
+        "reason": read,
+        "more": {read: [read]},
+    }
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=20))
+def test_every_text_is_written_and_can_be_printed(text: str) -> None:
+    for pipe in _pipe():
+        pipe.journal.write("trouble", reason=text)
+        pipe.take()
+        assert pipe.read.count(b"\n") == 1
+        assert pipe.read[:-1].decode().isprintable()
+        assert not _is_text(text) or json.loads(pipe.read)["reason"] == text
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -263,3 +263,36 @@ def test_nobody_else_may_put_something_in_the_sockets_place(tmp_path: Path) -> N
     assert (victim.read_text(), stat.S_IMODE(victim.stat().st_mode)) == ("mine", 0o600)
     desk.liaison.close()
     desk.outbox.close()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_who_calls_and_never_ends_its_words_costs_one_descriptor(desk: Desk, call: Call) -> None:
+    """A flood of callers, each with half a message: the latest is the agent, what the others said is forgotten."""
+    half = encode(HELLO) + LARGEST_MESSAGE_BYTES.to_bytes(4, "big") + b"x" * 10_000
+    callers = [call()]
+    before = descriptors()
+    for _ in range(30):
+        callers.append(call())
+        callers[-1].say(half)
+        desk.turns()
+    assert descriptors() == before + 30, "theirs, and one of ours"
+    assert [caller.hear() is None for caller in callers[:-1]] == [True] * 30
+    assert greeted(desk, call()).hear() is not None
+    assert desk.told == []
+
+
+def test_a_descriptor_that_is_handed_over_is_not_taken(desk: Desk, call: Call) -> None:
+    """By the kernel, since the guard asks for none; and under its filter it could not ask (kernel/seclusion.py)."""
+    agent = call()
+    reader, writer = os.pipe()
+    before = descriptors()
+    socket.send_fds(agent.socket, [encode(HELLO)], [writer, writer])
+    os.close(writer)
+    desk.turns()
+    assert desk.liaison.connected
+    assert descriptors() == before - 1
+    assert os.read(reader, 1) == b"", "nobody else has it"
+    os.close(reader)

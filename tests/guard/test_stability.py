@@ -108,3 +108,24 @@ def test_a_real_process(tmp_path: Path) -> None:
 
 def test_nobody_is_critical(proc: Path) -> None:
     assert Stability((), str(proc)).lost() == []
+
+
+@pytest.mark.row("P3")
+def test_a_containers_process_of_that_name_hides_no_loss(proc: Path) -> None:
+    kubelet = process(proc, 10, "kubelet")
+    (kubelet / "status").write_text("Name:\tkubelet\nNSpid:\t10\n")
+    impostor = process(proc, 11, "kubelet")
+    (impostor / "status").write_text("Name:\tkubelet\nNSpid:\t11\t1\n")
+    found = Stability(("kubelet",), str(proc))
+    (kubelet / "status").unlink()
+    gone(kubelet)
+    assert found.lost() == ["kubelet"]
+
+
+def test_a_containers_process_that_ends_is_no_loss(proc: Path) -> None:
+    impostor = process(proc, 11, "crio")
+    (impostor / "status").write_text("Name:\tcrio\nNSpid:\t11\t1\n")
+    found = Stability(("crio",), str(proc))
+    (impostor / "status").unlink()
+    gone(impostor)
+    assert found.lost() == []

@@ -319,10 +319,24 @@ def test_descriptors_that_run_out_are_given_back(world: World, serve: Serve, mon
     assert len(os.listdir("/proc/self/fd")) < before + 5
 
 
-def test_no_inotify_is_an_error_with_a_remedy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.row("A4")
+def test_without_inotify_containers_are_looked_for_until_it_can_be_had(
+    world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instances are counted by user: a tenant's root may hold all of them while we start."""
+
     def none_left() -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(tree, "inotify_init", none_left)
-    with pytest.raises(UnfitError, match="max_user_instances"):
-        tree.Tree(str(world.cgroup_root))
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(tree, "inotify_init", none_left)
+        duty = serve(ENFORCE + TUNING)
+        load = world.container(3, anon=MIB)
+        duty.run(HOUSEKEEPING_SECONDS + 1)
+        assert load.path in duty.guard.watch.wards
+        assert "max_user_instances" in duty.lines("trouble")[0]["reason"]
+    duty.run(HOUSEKEEPING_SECONDS + 1)
+    late = world.container(4, anon=MIB)
+    duty.run(0.1)
+    assert late.path in duty.guard.watch.wards
+    assert load.path in duty.guard.watch.wards

@@ -11,6 +11,7 @@
  *     loads lat     [seconds=]                                    innocent: map, touch and unmap 1 MiB every 5 ms
  *     loads watch   out= interval_us= rows= files=A,B#key,...     sampler into a shared buffer
  *     loads spin    threads=                                      burn CPU
+ *     loads escape  dir= cgroups= processes= max= step= step_ms=  grow, deaf, forking and moving between dir/0, dir/1 ...
  *
  * All options are key=value. Sizes are MiB, rates MiB/s (0 = as fast as it goes), times as the name says; all clocks are
  * CLOCK_MONOTONIC in nanoseconds. Common options: delay_ms=, progress=FILE (see struct progress), report=FILE (one JSON
@@ -21,6 +22,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -475,6 +478,44 @@ static int watch(void) {
     return 0;
 }
 
+/* --- a tenant that will not be caught --------------------------------------------------------------------------- */
+
+/* Into another cgroup by birth, and once more by a second fork, whose parent is gone when anybody looks. */
+static void fork_away(int cgroup, _Atomic int *processes, int most) {
+    struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup};
+    if (atomic_fetch_add(processes, 1) >= most) {
+        atomic_fetch_sub(processes, 1);
+        return;
+    }
+    long child = syscall(SYS_clone3, &how, sizeof how);
+    if (child < 0) atomic_fetch_sub(processes, 1); /* being killed, or no more processes are to be had */
+    if (!child && fork()) _exit(0);
+}
+
+static int escape(void) {
+    char name[4096];
+    int count = (int)number("cgroups", 1), most = (int)number("processes", 1);
+    long share = (long)(number("max", 1024) * MIB) / most, step = (long)(number("step", 1) * MIB);
+    int *cgroups = calloc(count, sizeof *cgroups);
+    _Atomic int *processes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 1; i < NSIG; i++) signal(i, SIG_IGN);
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%s/%d", text("dir", ""), i);
+        if ((cgroups[i] = open(name, O_RDONLY | O_DIRECTORY)) < 0) die(name);
+    }
+    char *arena = make_arena(share, 0);
+    for (long done = 0;; done = (done + step) % share) {
+        int next = (int)((getpid() + done / step) % count);
+        for (long i = done; i < done + step && i < share; i += PAGE) arena[i]++;
+        int procs = openat(cgroups[next], "cgroup.procs", O_WRONLY);
+        if (write(procs, "0", 1) < 0) sleep_ms(1);
+        close(procs);
+        fork_away(cgroups[(next + 1) % count], processes, most);
+        sleep_ms(number("step_ms", 20));
+    }
+    return 0;
+}
+
 /* --- entering a cgroup ----------------------------------------------------------------------------------------- */
 
 static int enter(int argc, char **argv) {
@@ -503,7 +544,8 @@ int main(int argc, char **argv) {
         const char *name;
         int (*run)(void);
     } commands[] = {{"hog", hog},     {"warm", warm}, {"spike", spike}, {"batch", batch}, {"shm", shm},
-                    {"churn", churn}, {"lat", lat},   {"watch", watch}, {"spin", spin},   {"pause", sleep_for_ever}};
+                    {"churn", churn}, {"lat", lat},   {"watch", watch}, {"spin", spin},   {"pause", sleep_for_ever},
+                    {"escape", escape}};
     if (argc < 2) return 2;
     option_count = argc - 2;
     options = argv + 2;

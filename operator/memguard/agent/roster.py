@@ -8,10 +8,9 @@ import msgspec
 
 from memguard.core.link import Mapping
 from memguard.core.model import Identity, Record
-from memguard.kube.identities import MIRROR, identities, is_static
+from memguard.kube.identities import HASH, MIRROR, identities, is_static
 from memguard.kube.objects import ObjectMeta, Pod
 
-HASH = "kubernetes.io/config.hash"
 #: Containers in one message, as JSON: a quarter of what it may have.
 CHUNK_BYTES = 1 << 20
 #: A static pod's hash has 32 characters, a UID 36. Who may annotate a pod may write anything there.
@@ -58,7 +57,7 @@ def difference(before: Roster | None, now: Roster) -> Iterator[Mapping]:
 
 
 def _chunks(news: Iterable[Identity]) -> Iterator[tuple[Identity, ...]]:
-    """At least one. Labels are bounded, but a pod may have as many volumes in memory as etcd takes."""
+    """At least one. Each of them is bounded (kube/identities.py), their number is not."""
     chunk: list[Identity] = []
     room_bytes = CHUNK_BYTES
     for identity in news:

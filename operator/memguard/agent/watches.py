@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Any
 
 from memguard.agent.plan import Sources
@@ -11,9 +12,11 @@ from memguard.agent.resources import NODE_MEMORIES, OwnNodeMemory
 from memguard.core.advice import NO_ADVICE, Advice
 from memguard.kube.client import Client
 from memguard.kube.objects import Pod
+from memguard.kube.ration import Ration
 from memguard.kube.resources import PODS, Selection
 from memguard.kube.store import Change
 from memguard.kube.watch import Watcher
+from memguard.service.policies import MOST_READ_BYTES
 from memguard.service.resources import CLUSTER_POLICIES, POLICIES
 
 #: A quiet watch is told once a minute that nothing happened; this long without a word, and it is stale.
@@ -48,7 +51,8 @@ class Watches:
 
         self._node = node
         self.pods = Watcher(client, Selection(PODS, fields=f"spec.nodeName={node}"), pods_told, clock=clock)
-        self.policies = Watcher(client, Selection(POLICIES), told, clock=clock)
+        ration = partial(Ration, MOST_READ_BYTES)
+        self.policies = Watcher(client, Selection(POLICIES), told, ration=ration, clock=clock)
         self.cluster_policies = Watcher(client, Selection(CLUSTER_POLICIES), told, clock=clock)
         self.own = Watcher(client, Selection(NODE_MEMORIES, fields=f"metadata.name={node}"), own_told, clock=clock)
 

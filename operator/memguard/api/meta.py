@@ -36,14 +36,19 @@ class OwnerReference(Record, frozen=True, kw_only=True, omit_defaults=True):
     uid: str
 
 
-class ObjectMeta(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """Who an object is; what is empty is not written."""
+class KeptMeta(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Who an object is, and no more: what is kept of many must not be their authors' to blow up."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
+
+
+class ObjectMeta(KeptMeta, frozen=True, kw_only=True, omit_defaults=True):
+    """Who an object is, and what is noted on it; what is empty is not written."""
+
     creation_timestamp: Moment | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
@@ -53,7 +58,7 @@ class ObjectMeta(Record, frozen=True, kw_only=True, omit_defaults=True):
 class Desired(Record, Generic[S], frozen=True, kw_only=True):
     """An object as its author wrote it. Its status is skipped: another version's need not be understood."""
 
-    metadata: ObjectMeta
+    metadata: KeptMeta
     spec: S
 
 

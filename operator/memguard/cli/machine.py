@@ -51,7 +51,7 @@ class Machine:
 
     def snapshot(self) -> Snapshot:
         """Everything, now."""
-        self._follow(self._tree.changes())
+        self._follow(self._tree.changes() if self._tree.complete else self._tree.rescan())
         return take_snapshot(self._readers, self._identities, now)
 
     def _follow(self, changes: Iterable[Change]) -> None:

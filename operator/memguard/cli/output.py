@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from memguard.core.spelling import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -39,16 +41,25 @@ def emit(document: msgspec.Struct, form: Format, view: Callable[[], RenderableTy
 def encode(document: msgspec.Struct, form: Format, *, stream: bool = False) -> bytes:
     """The document as JSON or YAML in UTF-8, with its newline.
 
-    In a `stream` others follow: JSON takes one line each, YAML begins each with `---`.
+    In a `stream` others follow: JSON takes one line each, YAML begins each with `---`. What cannot be printed stands
+    there as an escape, in both: a name that was not meant for a terminal may get to one.
     """
+    packed = msgspec.json.encode(document)
     if form is Format.YAML:
-        import yaml
-
         # JSON is YAML, and goes through the same encoder: both forms say the same to the last digit.
-        plain = msgspec.json.decode(msgspec.json.encode(document))
-        text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=PIPE_WIDTH, explicit_start=stream)
+        text = _yaml(msgspec.json.decode(packed), stream=stream, letters=True)
+        if not text.replace("\n", "").isprintable():
+            text = _yaml(msgspec.json.decode(packed), stream=stream, letters=False)
         return text.encode()
-    return msgspec.json.format(msgspec.json.encode(document), indent=-1 if stream else 2) + b"\n"
+    return harmless(msgspec.json.format(packed, indent=-1 if stream else 2).decode()).encode() + b"\n"
+
+
+def _yaml(plain: Any, *, stream: bool, letters: bool) -> str:
+    """With `letters` beyond ASCII as they are, or as escapes."""
+    import yaml
+
+    found: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=letters, width=PIPE_WIDTH, explicit_start=stream)
+    return found
 
 
 def write(data: bytes) -> None:

@@ -113,6 +113,7 @@ class Operator:
         self._crew.start("lease", self._elector.run)
         self._crew.start("policies", self._book.run)
         self._crew.start("kopf", self._edge.run)
+        self._crew.start("memoryguardpolicies", self._book.watcher.run)
         for name, watcher in self._watchers.items():
             self._crew.start(name, watcher.run)
         self._crew.start("events", self._recorder.run)
@@ -126,7 +127,7 @@ class Operator:
         self._stopped.set()
         self._crew.leave()
         self._herald.announce()
-        parts = (self._rounds, self._clerk, self._recorder, self._edge, self._book)
+        parts = (self._rounds, self._clerk, self._recorder, self._edge, self._book, self._book.watcher)
         for part in (*parts, *self._watchers.values(), self.web):
             part.stop()
         self._rounds.rest(PARTING_SECONDS)

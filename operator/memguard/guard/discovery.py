@@ -19,6 +19,11 @@ from memguard.kernel.tree import Change, Tree
 #: missing?
 LOOKED_AFTER = 8
 
+UNTOLD = (
+    "inotify has no instance or not enough watches for us: containers are looked for every 10 s. Raise the sysctls "
+    "fs.inotify.max_user_instances and fs.inotify.max_user_watches, or find who takes them all."
+)
+
 Identify = Callable[[str, str], Container]
 
 
@@ -46,7 +51,7 @@ class Discovery:
         watch.sweep()
 
     def fileno(self) -> int:
-        """Readable when something changed."""
+        """Readable when something changed; -1 while inotify cannot be had, another once it can."""
         return self._tree.fileno()
 
     def look(self, _: float) -> None:
@@ -79,6 +84,7 @@ class Discovery:
         (Watches that ran out, a cgroup that was made anew while events were lost.)
         """
         if not self._tree.complete:
+            self._trouble(UNTOLD)
             self._take(self._tree.rescan())
         if not self._unseen:
             self._unseen = list(self._watch.wards)

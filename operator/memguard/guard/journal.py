@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from memguard.core.model import Record
+from memguard.core.spelling import encode
 
 #: Lines that wait for a slow reader; beyond that the oldest are dropped and counted.
 QUEUE_LINES = 256
@@ -35,7 +36,7 @@ class Journal:
         line = {"kind": kind, "at": self._now(), **known, **facts}
         if self.dropped_lines:
             line["droppedLines"] = self.dropped_lines
-        self._queue.append(self._encoder.encode(line) + _END)
+        self._queue.append(encode(line, self._encoder.encode) + _END)
         if len(self._queue) > QUEUE_LINES:
             del self._queue[1]  # the first may be written in part
             self.dropped_lines += 1

@@ -112,7 +112,7 @@ class Guard:
         self._stopping, self._reload_path = False, ""
         self._studied_at = self._kept_house_at = 0.0
         self.ears.listen(wakeup_fd, self._obey, MESSAGE)
-        self.ears.listen(self.discovery.fileno(), self.discovery.look, MESSAGE)
+        self._listen_to_the_tree()
         self._arm_psi()
         report.trace(Header(at=clock.now(), version=report.version, plan=plan))
 
@@ -258,6 +258,7 @@ class Guard:
         self.watch.swap = self.scene.has_swap
         self.heir.check()
         self.limits.check(self.discovery.turn_of_some())
+        self._listen_to_the_tree()
         self._stability.lost()  # what ended in quiet times is no victim's doing
         for kill in self.kills.look(self.watch.wards.values()):
             self.report.kernel_killed(kill)
@@ -293,6 +294,10 @@ class Guard:
             self._adopt(Terms(self.plan, unfit))
 
     # --- the outside
+
+    def _listen_to_the_tree(self) -> None:
+        """Again and again: where tenants had taken all of inotify there may be some now."""
+        self.ears.listen(self.discovery.fileno(), self.discovery.look, MESSAGE)
 
     def _arm_psi(self) -> None:
         if not self.config.tuning.psi:

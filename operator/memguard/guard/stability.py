@@ -1,11 +1,14 @@
-"""After a kill: are the processes that the node cannot do without still there?"""
+"""After a kill: are the processes that the node cannot do without still there?
+
+A process may call itself what it likes: one of a container is never one of them, whatever its name.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 
-from memguard.kernel.process import Process, process
+from memguard.kernel.process import Process, in_container, process
 
 
 class Stability:
@@ -29,7 +32,8 @@ class Stability:
     def _search(self) -> list[Process]:
         pids = (int(name) for name in os.listdir(self._proc_root) if name.isdecimal())
         found = (process(pid, self._proc_root) for pid in pids)
-        return [one for one in found if one is not None and one.name in self._wanted and _runs(one)]
+        named = [one for one in found if one is not None and one.name in self._wanted and _runs(one)]
+        return [one for one in named if not in_container(one.pid, self._proc_root)]
 
     def _lives(self, known: Process) -> bool:
         one = process(known.pid, self._proc_root)  # a reused pid is not the same process

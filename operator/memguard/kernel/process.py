@@ -6,6 +6,7 @@ Never cmdline, smaps or maps: those take the mmap_lock, which a stalled process 
 from __future__ import annotations
 
 import os
+import re
 from typing import Final, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from memguard.kernel.parse import kib
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _STATUS_LINES: Final = (b"\nRssAnon:", b"\nRssFile:", b"\nRssShmem:", b"\nVmSwap:", b"\nVmPTE:")
+_NSPID: Final = re.compile(rb"^NSpid:([\t 0-9]*)$", re.MULTILINE)
 # Fields of stat behind the command, counted from 0 (proc_pid_stat(5) numbers the first of them, state, 3).
 _PPID, _NICE, _THREADS, _START, _VSIZE, _RSS = 1, 16, 17, 19, 20, 21
 
@@ -112,6 +114,12 @@ def status(pid: int, proc: str = "/proc") -> Status | None:
         return None
     text = b"\n" + data
     return Status(*(kib(text, line, source) for line in _STATUS_LINES))
+
+
+def in_container(pid: int, proc: str = "/proc") -> bool:
+    """Has it a pid namespace below the one of `proc`? A name of 15 bytes is anybody's to take, this is not."""
+    found = _NSPID.search(read_once(f"{proc}/{pid}/status") or b"")
+    return found is not None and len(found[1].split()) > 1
 
 
 def oom_score_adj(pid: int, proc: str = "/proc") -> int | None:

@@ -6,6 +6,9 @@ own business.
 
 A directory is watched first and listed second, and what is known already is not reported again: so a cgroup that was
 created between its parent's event and the new watch is found in the listing.
+
+inotify is counted by user, and a container's root is the node's unless it has a user namespace: whoever takes all of
+it (fs.inotify.max_user_instances, max_user_watches) leaves us to look ourselves, and keeps us from nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from memguard.errors import UnfitError
 from memguard.kernel.cgroup import CGROUP_ROOT
 from memguard.kernel.paths import (
     ContainerPath,
@@ -61,7 +63,7 @@ class Tree:
     """The cgroup tree below `root`, as far as it can hold containers.
 
     `extra`: further directories whose direct children are reported, too ("system.slice", "user.slice/user-*.slice",
-    "" for the root). Raises UnfitError when inotify itself cannot be had.
+    "" for the root).
     """
 
     __slots__ = ("_extra", "_fd", "_known", "_parents", "_paths", "_watches", "complete", "root")
@@ -69,21 +71,16 @@ class Tree:
     def __init__(self, root: str = CGROUP_ROOT, extra: Iterable[str] = ()) -> None:
         self.root = root
         self._extra = _steps(extra)
-        try:
-            self._fd = inotify_init()
-        except OSError as error:
-            raise UnfitError(
-                f"inotify cannot be had: {error.strerror}. Raise fs.inotify.max_user_instances (sysctl)."
-            ) from None
+        #: False while inotify cannot be had, or its watches ran out (sysctls fs.inotify.*): call rescan() now and then
+        self.complete = True
+        self._fd = self._inotify()
         self._watches: dict[int, str] = {}
         self._paths: dict[str, int] = {}
         self._known: set[str] = set()
         self._parents: frozenset[str] = frozenset()
-        #: False once the kernel's watches ran out (fs.inotify.max_user_watches): call rescan() now and then
-        self.complete = True
 
     def fileno(self) -> int:
-        """The inotify descriptor, for poll: readable when changes() has something to say."""
+        """The inotify descriptor, for poll: readable when changes() has something to say; -1 while there is none."""
         return self._fd
 
     def start(self) -> list[Change]:
@@ -112,7 +109,10 @@ class Tree:
         return gone + [Change("added", path, parse_container_path(path)) for path in there]
 
     def rescan(self) -> list[Change]:
-        """Compare with what is really there: after events were lost, or where watches are missing."""
+        """Compare with what is really there, and watch it: after events were lost, or where watches are missing."""
+        self.complete = True
+        if self._fd < 0:
+            self._fd = self._inotify()
         before = self._known
         self._known = set()
         self._watches.clear()  # a directory that is still the same one gets its old number back
@@ -124,11 +124,19 @@ class Tree:
 
     def close(self) -> None:
         """Stop watching."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def _inotify(self) -> int:
+        try:
+            return inotify_init()
+        except OSError:
+            self.complete = False
+            return -1
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._fd, _READ_BYTES)
+            return os.read(self._fd, _READ_BYTES) if self._fd >= 0 else b""
         except BlockingIOError:
             return b""
 

@@ -6,7 +6,9 @@ server closed meanwhile, a token that was replaced. Every call raises KubeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +17,7 @@ from memguard.errors import GoneError, KubeError, TooLargeError
 from memguard.kube.answers import Request, stream_refusal
 from memguard.kube.codec import Bookmark, Broken, Codec, Found, Happening, Listing, encode
 from memguard.kube.objects import Status
+from memguard.kube.ration import Ration
 from memguard.kube.resources import PODS, Resource, Selection
 from memguard.kube.transport import Lines, Transport
 
@@ -27,6 +30,7 @@ LIST_ATTEMPTS = 3
 #: The API server tries an eviction that conflicts 20 times, each half a second (measured: 10.0 s for another's UID).
 EVICTION_TIMEOUT_SECONDS = 20.0
 MANAGER = "memguard"
+UNLIMITED = partial(Ration, sys.maxsize)
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
 _STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -49,14 +53,19 @@ class Client:
         """One object."""
         return self._object(resource, Request(verb="GET", path=resource.path(namespace, name)))
 
-    def list_all(self, selection: Selection[T], *, page: int = PAGE) -> Listing[T]:
-        """All objects of a selection, read page by page; begun anew when the server forgot where we were."""
+    def list_all(
+        self, selection: Selection[T], *, page: int = PAGE, ration: Callable[[], Ration] = UNLIMITED
+    ) -> Listing[T]:
+        """All objects of a selection, read page by page; begun anew when the server forgot where we were.
+
+        What is beyond a new `ration` is told as broken.
+        """
         for _ in range(LIST_ATTEMPTS - 1):
             try:
-                return self._pages(selection, page)
+                return self._pages(selection, page, ration())
             except GoneError:
                 continue
-        return self._pages(selection, page)
+        return self._pages(selection, page, ration())
 
     def create(self, resource: Resource[T], body: object, namespace: str | None = None, *, dry_run: bool = False) -> T:
         """The object as it was made, or would be. Raises AlreadyExistsError."""
@@ -174,9 +183,10 @@ class Client:
 
     def codec(self, resource: Resource[T]) -> Codec[T]:
         """The decoder of this resource's type, made once."""
-        codec: Codec[T] | None = self._codecs.get(resource.type)
+        key = resource.type, resource.thin
+        codec: Codec[T] | None = self._codecs.get(key)
         if codec is None:
-            codec = self._codecs[resource.type] = Codec(resource.type)
+            codec = self._codecs[key] = Codec(resource.type, resource.thin)
         return codec
 
     def _object(self, resource: Resource[T], request: Request) -> T:
@@ -186,7 +196,7 @@ class Client:
         except UNREADABLE as error:
             raise _not_understood(request, error) from None
 
-    def _pages(self, selection: Selection[T], limit: int) -> Listing[T]:
+    def _pages(self, selection: Selection[T], limit: int, ration: Ration) -> Listing[T]:
         items: list[Found[T] | Broken] = []
         token = ""
         while True:
@@ -197,7 +207,7 @@ class Client:
                     raise
                 limit //= 2
                 continue
-            items += page.items
+            items += map(ration.admit, page.items)
             token = page.continue_token
             if not token:
                 return Listing(items=tuple(items), resource_version=page.resource_version)

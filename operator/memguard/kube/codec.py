@@ -7,6 +7,7 @@ reason, and whoever reads it decides.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -34,9 +35,10 @@ class Item(KubeObject, frozen=True, kw_only=True):
 
 
 class Found(Item, Generic[T], frozen=True, kw_only=True):
-    """An object."""
+    """An object; `spec_bytes` is how long its spec was as JSON."""
 
     object: T
+    spec_bytes: int = 0
 
 
 class Broken(Item, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ class _Meta(KubeObject, frozen=True, kw_only=True):
 
 class _Partial(KubeObject, frozen=True, kw_only=True):
     metadata: _Meta
+    spec: msgspec.Raw = msgspec.Raw()
 
 
 class _Versioned(KubeObject, frozen=True, kw_only=True):
@@ -114,9 +117,13 @@ _making = threading.Lock()
 
 
 class Codec(Generic[T]):
-    """Decodes what is told about objects of one type. Everything raises what is UNREADABLE."""
+    """Decodes what is told about objects of one type. Everything raises what is UNREADABLE.
 
-    def __init__(self, kind: type[T]) -> None:
+    Of lists and watches, which are kept, `thin` leaves what is needed.
+    """
+
+    def __init__(self, kind: type[T], thin: Callable[[T], T] = lambda one: one) -> None:
+        self._thin = thin
         with _making:
             self._decoder = msgspec.json.Decoder(kind)
 
@@ -143,7 +150,8 @@ class Codec(Generic[T]):
         return Happening(self._item(event.object), deleted=event.type == "DELETED")
 
     def _item(self, raw: msgspec.Raw) -> Found[T] | Broken:
-        meta = _partials.decode(raw).metadata
+        partial = _partials.decode(raw)
+        meta = partial.metadata
         who = {
             "name": meta.name,
             "namespace": meta.namespace,
@@ -151,7 +159,8 @@ class Codec(Generic[T]):
             "resource_version": meta.resource_version,
         }
         try:
-            return Found(object=self._decoder.decode(raw), **who)
+            found = self._thin(self._decoder.decode(raw))
+            return Found(object=found, spec_bytes=len(partial.spec), **who)
         except UNREADABLE as error:
             return Broken(problem=str(error), **who)
 

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
-import msgspec
+from msgspec.structs import replace
 
 from memguard.core.model import ContainerType, Identity, MemoryVolume, Owner, Qos, RestartPolicy
 from memguard.core.quantity import parse_bytes
 from memguard.errors import InputError
-from memguard.kube.objects import Container, ContainerStatus, ObjectMeta, Pod
+from memguard.kube.objects import Container, ContainerStatus, ObjectMeta, OwnerReference, Pod, Volume
 
-MIRROR = "kubernetes.io/config.mirror"
+MIRROR, HASH = "kubernetes.io/config.mirror", "kubernetes.io/config.hash"
+ANNOTATIONS = (MIRROR, HASH)
+#: Longer than anything that is looked at.
+_LONG = 256
 TEMPLATE_HASH = "pod-template-hash"
 QOS: dict[str | None, Qos] = {qos: qos for qos in ("Guaranteed", "Burstable", "BestEffort")}
 #: The guard locks what it is told. An ordinary pod's labels are some 600 bytes; whoever has more than this is treated
 #: as if they were not known.
 MOST_LABEL_BYTES = 4096
+#: One is enough to say that memory outlives the container, and a pod may mount as many as etcd takes.
+MOST_MEMORY_VOLUMES = 4
+#: The API server takes any text of any length for an owner. This is what a kind and an object can be called (DNS-1035;
+#: a path segment of at most 253 letters): who names another owner names none, and no log, metric or screen shows it.
+_KIND = re.compile(r"[A-Za-z][-A-Za-z0-9]{0,62}")
+_NAME = re.compile(r"[!-$&-.0-~]{1,253}")
+
+
+def thin_pod(pod: Pod) -> Pod:
+    """What `identities` needs of it, and no more than that: a pod may be 1.5 MB, and whoever makes it decides of what.
+
+    Labels beyond measure stay beyond it; names that are too long stay too long.
+    """
+    meta, spec = pod.metadata, pod.spec
+    in_memory = {volume.name for volume in spec.volumes if _in_memory(volume)}
+    containers = tuple(_with_mounts(one, in_memory) for one in spec.containers)
+    init_containers = tuple(_with_mounts(one, in_memory) for one in spec.init_containers)
+    ephemeral = tuple(_with_mounts(one, in_memory) for one in spec.ephemeral_containers)
+    kept = {mount.name for one in (*containers, *init_containers, *ephemeral) for mount in one.volume_mounts}
+    return replace(
+        pod,
+        metadata=replace(
+            meta,
+            labels=dict(_measured(meta.labels)),
+            annotations={key: meta.annotations[key][:_LONG] for key in ANNOTATIONS if key in meta.annotations},
+            owner_references=tuple(_cut(one) for one in meta.owner_references if one.controller)[:1],
+        ),
+        spec=replace(
+            spec,
+            containers=containers,
+            init_containers=init_containers,
+            ephemeral_containers=ephemeral,
+            volumes=tuple(volume for volume in spec.volumes if volume.name in kept),
+        ),
+    )
 
 
 def identities(pod: Pod) -> Iterator[Identity]:
     """Those of its containers that run; each is known by its id alone, never by its name."""
     shared = _shared(pod)
-    volumes = {volume.name for volume in pod.spec.volumes if volume.empty_dir and volume.empty_dir.medium == "Memory"}
+    volumes = {volume.name for volume in pod.spec.volumes if _in_memory(volume)}
     for kind, spec, status in _containers(pod):
         if status.state.running is not None and status.container_id:
             mounted = sum(name in volumes for name in {mount.name for mount in spec.volume_mounts})
-            yield msgspec.structs.replace(
+            yield replace(
                 shared,
                 id=container_id(status.container_id),
                 name=spec.name,
@@ -35,8 +74,30 @@ def identities(pod: Pod) -> Iterator[Identity]:
                 restart_count=status.restart_count,
                 request_bytes=_request_bytes(spec),
                 type=kind,
-                memory_volumes=(MemoryVolume(kind="emptyDir"),) * mounted,
+                memory_volumes=(MemoryVolume(kind="emptyDir"),) * min(mounted, MOST_MEMORY_VOLUMES),
             )
+
+
+def _in_memory(volume: Volume) -> bool:
+    return volume.empty_dir is not None and volume.empty_dir.medium == "Memory"
+
+
+def _with_mounts(container: Container, volumes: set[str]) -> Container:
+    kept = {mount.name: mount for mount in container.volume_mounts if mount.name in volumes}
+    return replace(container, volume_mounts=tuple(kept.values())[:MOST_MEMORY_VOLUMES])
+
+
+def _measured(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
+    room = MOST_LABEL_BYTES
+    for key, value in labels.items():
+        if room < 0:
+            return
+        room -= len(key) + len(value)
+        yield key, value
+
+
+def _cut(owner: OwnerReference) -> OwnerReference:
+    return replace(owner, api_version=owner.api_version[:_LONG], kind=owner.kind[:_LONG], name=owner.name[:_LONG])
 
 
 def container_id(reference: str) -> str:
@@ -57,6 +118,8 @@ def owner(metadata: ObjectMeta) -> Owner | None:
     """The workload: a ReplicaSet that bears its template's hash is a Deployment's. None for a bare or static pod."""
     controller = next((one for one in metadata.owner_references if one.controller), None)
     if controller is None or controller.kind == "Node":
+        return None
+    if not (_KIND.fullmatch(controller.kind) and _NAME.fullmatch(controller.name)):
         return None
     template = metadata.labels.get(TEMPLATE_HASH)
     if controller.kind == "ReplicaSet" and template and controller.name.endswith(f"-{template}"):

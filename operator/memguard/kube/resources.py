@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from memguard.kube.identities import thin_pod
 from memguard.kube.objects import ConfigMap, Event, Lease, Namespace, Node, Pod, PodDisruptionBudget
 
 T = TypeVar("T")
 
 
+def _whole(one: T) -> T:
+    return one
+
+
 class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One kind of object and the type that it is decoded to; the group of core/v1 is ""."""
+    """One kind of object and the type that it is decoded to; the group of core/v1 is "".
+
+    `thin`: what is kept of one that was listed or watched.
+    """
 
     group: str
     version: str
@@ -21,6 +30,7 @@ class Resource(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     kind: str
     type: type[T]
     namespaced: bool = True
+    thin: Callable[[T], T] = _whole
 
     @property
     def api_version(self) -> str:
@@ -59,7 +69,7 @@ class Selection(msgspec.Struct, Generic[T], frozen=True):
         return {key: value for key, value in selectors.items() if value}
 
 
-PODS = Resource(group="", version="v1", plural="pods", kind="Pod", type=Pod)
+PODS = Resource(group="", version="v1", plural="pods", kind="Pod", type=Pod, thin=thin_pod)
 NODES = Resource(group="", version="v1", plural="nodes", kind="Node", type=Node, namespaced=False)
 NAMESPACES = Resource(group="", version="v1", plural="namespaces", kind="Namespace", type=Namespace, namespaced=False)
 CONFIG_MAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap", type=ConfigMap)

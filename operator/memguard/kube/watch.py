@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from memguard.errors import ForbiddenError, KubeError, UnauthorizedError
-from memguard.kube.client import PAGE, Client, Watch
+from memguard.kube.client import PAGE, UNLIMITED, Client, Watch
 from memguard.kube.codec import Bookmark, Broken, Happening, Key
+from memguard.kube.ration import Ration
 from memguard.kube.resources import Selection
 from memguard.kube.retry import BACKOFF, Backoff, Random, Sleep
 from memguard.kube.store import Change, Store
@@ -30,7 +31,8 @@ QUIET_SECONDS = 90.0
 class Watcher(Generic[T]):
     """Keeps one selection up to date. `run` it in a thread of its own; `stop` ends it from any.
 
-    `on_change` is called in that thread, with the store already changed; what it raises ends the watcher.
+    `on_change` is called in that thread, with the store already changed; what it raises ends the watcher. `ration`: how
+    much is kept of each namespace. `heard` is called with whatever is told after the list, before any of that.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Watcher(Generic[T]):
         on_change: Callable[[Change[T]], None],
         *,
         page: int = PAGE,
+        ration: Callable[[], Ration] = UNLIMITED,
+        heard: Callable[[Happening[T]], None] = lambda _: None,
         watch_seconds: int = WATCH_SECONDS,
         quiet_seconds: float = QUIET_SECONDS,
         backoff: Backoff = BACKOFF,
@@ -51,6 +55,8 @@ class Watcher(Generic[T]):
         self._selection = selection
         self._on_change = on_change
         self._page = page
+        self._new_ration, self._heard = ration, heard
+        self._ration = ration()
         self._watch_seconds = watch_seconds
         self._quiet_seconds = quiet_seconds
         self._backoff = backoff
@@ -128,7 +134,7 @@ class Watcher(Generic[T]):
         return self._backoff.delay_seconds(self._in_a_row, self._random, error.retry_after_seconds)
 
     def _list(self) -> None:
-        listing = self._client.list_all(self._selection, page=self._page)
+        listing = self._client.list_all(self._selection, page=self._page, ration=self._begin_ration)
         with self._lock:
             change = self._store.replace(listing.items)
         self.lists += 1
@@ -136,6 +142,10 @@ class Watcher(Generic[T]):
         self._on_change(change)
         self._version = listing.resource_version
         self.synced.set()
+
+    def _begin_ration(self) -> Ration:
+        self._ration = self._new_ration()
+        return self._ration
 
     def _follow(self) -> None:
         seconds = int(self._watch_seconds * (1 + self._random()))
@@ -154,9 +164,14 @@ class Watcher(Generic[T]):
         if isinstance(event, Bookmark):
             self._version = event.resource_version
             return
+        self._heard(event)
         item = event.item
         with self._lock:
-            change = self._store.remove(item.key) if event.deleted else self._store.upsert(item)
+            if event.deleted:
+                self._ration.forget(item.key)
+                change = self._store.remove(item.key)
+            else:
+                change = self._store.upsert(self._ration.admit(item))
         if change is not None:
             self._on_change(change)
         self._version = item.resource_version

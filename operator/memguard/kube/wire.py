@@ -23,8 +23,9 @@ from memguard.kube.connection import Connection
 
 #: The API server itself ends every request but a watch after this long (--request-timeout).
 ANSWER_SECONDS = 60.0
-#: etcd takes objects of 1.5 MB, which may be several times that as JSON; an agent has room for no more.
-LARGEST_ANSWER_BYTES = 32 << 20
+#: etcd takes objects of 1.5 MiB, which may be six times that as JSON; an agent has room for no more, with what it takes
+#: to decode it.
+LARGEST_ANSWER_BYTES = 10 << 20
 #: Balancers in between forget a connection after some minutes without a word to either side.
 IDLE_SECONDS = 60.0
 IDLE_CONNECTIONS = 4

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
+from memguard.core.spelling import encode
 
 
 def utc_now() -> datetime:
@@ -34,7 +34,7 @@ class Journal:
 
     def write(self, kind: str, **facts: Any) -> None:
         """One line: its kind, the time, and the facts in the order given."""
-        line = msgspec.json.encode({"kind": kind, "at": self._now(), **facts}) + b"\n"
+        line = encode({"kind": kind, "at": self._now(), **facts}) + b"\n"
         with self._lock:
             while line:
                 line = line[os.write(self._fd, line) :]

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from memguard.api.definitions import CLUSTER_POLICY, POLICY, Definition
-from memguard.api.meta import GROUP, VERSION, Desired, ObjectMeta
+from memguard.api.meta import GROUP, VERSION, Desired, KeptMeta, ObjectMeta
 from memguard.core.policies import ClusterMemoryGuardPolicySpec, MemoryGuardPolicySpec
 from memguard.kube.codec import Item
 from memguard.kube.objects import ObjectReference
 from memguard.kube.resources import Resource
 
 T = TypeVar("T")
-Named = ObjectMeta | Item
+Named = KeptMeta | Item
 
-#: A policy of each kind, as its author wrote it.
-ClusterPolicy = Desired[ClusterMemoryGuardPolicySpec]
+#: A tenant's policy, as its author wrote it.
 TenantPolicy = Desired[MemoryGuardPolicySpec]
+
+
+class ClusterPolicy(Desired[ClusterMemoryGuardPolicySpec], frozen=True, kw_only=True):
+    """An administrators' policy, with the notes that stand on it."""
+
+    metadata: ObjectMeta
 
 
 def resource_of(definition: Definition, type_: type[T]) -> Resource[T]:

@@ -23,6 +23,7 @@ from memguard.cli.incident.moments import moments
 from memguard.cli.incident.strip import strip
 from memguard.cli.output import plain
 from memguard.core.explain import size
+from memguard.core.spelling import harmless
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -64,16 +65,7 @@ def page(incident: Incident) -> str:
 
 def raw(incident: Incident) -> str:
     """The incident as JSON that is exact and harmless: what could play with a screen stands there as `\\u202e`."""
-    text = msgspec.json.format(msgspec.json.encode(incident), indent=2).decode()
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    """JSON has no such characters outside of strings, but for the ends of lines."""
-    if character.isprintable() or character == "\n":
-        return character
-    units = character.encode("utf-16-be")
-    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+    return harmless(msgspec.json.format(msgspec.json.encode(incident), indent=2).decode())
 
 
 def _own(text: str) -> Markup:
