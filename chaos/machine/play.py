@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import msgspec
 from chaos.machine.judge import broken, excused
-from chaos.machine.seen import Seen
+from chaos.machine.seen import Seen, decode
 from chaos.runs import FOLDER, Run, commit
 from tests.kernel.boots import Boot
 from tests.machine.guest.result import CommandResult
@@ -54,7 +54,7 @@ def run(told: CommandResult) -> Run:
         return Run(part=PART, seed=seed, commit=commit(), broken=(f"could not be played: {told.stderr[-2000:]}",))
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{PART}-{seed}.json").write_text(told.stdout)
-    seen = msgspec.convert(_decoded(told.stdout), Seen)
+    seen = decode(json.loads(told.stdout))
     return Run(
         part=PART,
         seed=seed,
@@ -75,9 +75,3 @@ def figures(seen: Seen) -> dict[str, float]:
     if seconds:
         found["endedSeconds"] = max(seconds)
     return found
-
-
-def _decoded(text: str) -> object:
-    """A guard that could not start had no size."""
-    told = json.loads(text)
-    return {**told, "size": [size or None for size in told["size"]]}

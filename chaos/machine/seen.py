@@ -84,3 +84,8 @@ class Seen(msgspec.Struct, frozen=True, rename="camel"):
     def lines(self, kind: str) -> list[Line]:
         """Of all its guards."""
         return [line for journal in self.journals for line in journal if line["kind"] == kind]
+
+
+def decode(told: dict[str, Any]) -> Seen:
+    """What the guest told; a guard that could not start had no size."""
+    return msgspec.convert({**told, "size": [size or None for size in told["size"]]}, Seen)

@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chaos.machine.judge import broken
+from chaos.machine.seen import decode
 from tests.kernel.boots import Boot
 from tests.kernel.conftest import Booted, Figures
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
-BOOTS = (Boot(scenarios=("deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "soak")),)
+#: Of the hundreds that `python -m chaos machine` plays.
+CHAOS = {seed: f"chaos machine {seed}" for seed in (0, 2, 3)}
+BOOTS = (
+    Boot(
+        scenarios=(
+            "deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "soak", *CHAOS.values(),
+        )
+    ),
+)  # fmt: skip
 LEFT_SECONDS = 1.0
 #: Files of two containers that were killed stay open as long as these exist.
 KILL_DESCRIPTORS = 24
@@ -95,9 +105,9 @@ def test_a_reload_takes_force_and_a_broken_one_does_not(booted: Booted) -> None:
     told = booted.scenario("reload")
     assert (told["observing"], told["good"][0]["ok"]) == ("max", True)
     assert told["enforcing"] != "max"
-    for broken in ("syntax", "unknown", "type", "missing"):
-        assert [line["ok"] for line in told[broken]] == [False], broken
-        assert "last good configuration" in told[broken][0]["reason"]
+    for wrong in ("syntax", "unknown", "type", "missing"):
+        assert [line["ok"] for line in told[wrong]] == [False], wrong
+        assert "last good configuration" in told[wrong][0]["reason"]
     assert told["victims"] == ["hog"]
     assert (told["observe again"][0]["ok"], told["lifted"]) == (True, "max")
     assert (told["noise"], told["exit"]) == ([], 0)
@@ -118,6 +128,13 @@ def test_the_loss_of_a_critical_process_is_an_alarm(booted: Booted) -> None:
     assert told["exit"] == 0
 
 
+@pytest.mark.row("A4", "T1", "P3")
+@pytest.mark.parametrize("seed", CHAOS)
+def test_faults_by_chance_break_no_invariant(booted: Booted, seed: int) -> None:
+    seen = decode(booted.scenario(CHAOS[seed]))
+    assert broken(seen) == [], sorted(seen.faults)
+
+
 @pytest.mark.row("A4", "G4")
 def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, figures: Figures) -> None:
     """1,500 containers with lines came and went, 400 of them between the first sample and the last.
@@ -128,6 +145,7 @@ def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, fi
     early, late = told["samples"][0], told["samples"][-1]
     figures.note("soak: early, late", [early, late])
     assert late["descriptors"] <= early["descriptors"]
+    assert late["watches"] <= early["watches"]
     held = [sample["cgroupBytes"] - sample["slab_reclaimable"] for sample in (early, late)]
     assert held[1] <= held[0] * 1.02
     assert late["rssKib"] <= early["rssKib"] * 1.02

@@ -54,6 +54,7 @@ def sample(guard: Guard) -> dict[str, int]:
     stat = cgroups.keyed(guard.cgroup / "memory.stat")
     return {
         "descriptors": guard.descriptors,
+        "watches": guard.watches,
         "cgroupBytes": guard.cgroup_bytes,
         "rssKib": guard.rss_kib,
         **{name: stat[name] for name in ("anon", "kernel", "slab_reclaimable", "slab_unreclaimable")},

@@ -112,6 +112,12 @@ class Guard:
         return len(os.listdir(f"/proc/{self.child.pid}/fd"))
 
     @property
+    def watches(self) -> int:
+        """Directories that the kernel watches for it."""
+        infos = Path(f"/proc/{self.child.pid}/fdinfo")
+        return sum((cgroups.read(info) or "").count("inotify wd:") for info in infos.iterdir())
+
+    @property
     def rss_kib(self) -> int:
         """Resident memory of its main process."""
         lines = Path(f"/proc/{self.child.pid}/status").read_text().splitlines()
