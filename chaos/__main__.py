@@ -17,6 +17,7 @@ from chaos import report
 PARTS: dict[str, tuple[str, int]] = {
     "machine": ("chaos.machine.play", 200),
     "kernels": ("chaos.kernels", 56),
+    "hours": ("chaos.hours", 1),
 }
 
 
