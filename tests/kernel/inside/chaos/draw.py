@@ -52,14 +52,14 @@ def draw(part: str, seed: int) -> Draw:
         limit_mib=chance.choice(LIMITS_MIB),
         rate_mib_s=chance.choice(RATES_MIB_S),
         processes=chance.choice(PROCESSES),
-        hog_at_seconds=chance.uniform(0.1, 1.5),
+        hog_at_seconds=chance.uniform(0.2, 1.5),
         grace_seconds=chance.choice((0.0, 0.0, 0.3)),
-        kills_allowed=chance.choice((20, 20, 1)),
+        kills_allowed=chance.choice((20, 20, 20, 20, 20, 1)),
         faults=tuple(_timed(name, chance) for name in names),
         ending=chance.choice(("SIGTERM", "SIGKILL", "both killed")),
     )
 
 
 def _timed(name: str, chance: Random) -> Timed:
-    at = 0.0 if FAULTS[name].before else chance.uniform(0.1, 2.5)
-    return Timed(fault=name, at_seconds=at, seconds=chance.uniform(0.1, 2.5))
+    at = 0.0 if FAULTS[name].before else chance.uniform(0.05, 1.5)
+    return Timed(fault=name, at_seconds=at, seconds=chance.uniform(0.3, 2.5))
