@@ -41,9 +41,9 @@ def excuse(seen: Seen, moment: float) -> str | None:
         return "cgroup.kill was read-only: a tree that cannot be written is only observed"
     if _budget_spent(seen):
         return "the budget was spent"
-    if seen.draw.boundary == "container":
-        return _without_a_line(seen)
-    return None
+    if "limits are resized" in seen.faults and seen.containers["hog"].kernel_kills:
+        return "its limit had just been changed: nobody rings for that"
+    return _without_a_line(seen) if seen.draw.boundary == "container" else None
 
 
 def _without_a_line(seen: Seen) -> str | None:
