@@ -139,7 +139,7 @@ def test_faults_by_chance_break_no_invariant(booted: Booted, seed: int) -> None:
 def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, figures: Figures) -> None:
     """1,500 containers with lines came and went, 400 of them between the first sample and the last.
 
-    What the kernel remembers of removed cgroups (640 bytes of reclaimable slab each) is its own to take back.
+    What the kernel remembers of removed cgroups (a dentry each, reclaimable slab) is its own to take back.
     """
     told = booted.scenario("soak")
     early, late = told["samples"][0], told["samples"][-1]
