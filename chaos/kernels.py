@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from bench.kernel.cells import NAMED, Spot
 from bench.kernel.guards import config, memguard
 from bench.kernel.runs import measure
 from bench.kernel.verdict import failures
+from chaos.records import records
 from chaos.runs import Run, commit
 from tests.kernel.boots import Boot
+from tests.machine.guest.result import CellResult
 from tests.machine.guest.spec import Driver
 from tests.machine.image import ImageSpec
-from tests.machine.machine import MachineError, Result
+from tests.machine.qemu import Record
 
 PART = "kernels"
 BOOT_SECONDS = 1800.0
@@ -70,12 +73,16 @@ def play(seeds: list[int], say: Callable[[str], None]) -> Iterator[Run]:
 
 
 def _play(variant: Variant, seeds: list[int], say: Callable[[str], None]) -> Iterator[Run]:
-    result = variant.boot([CELLS[seed][1] for seed in seeds]).run()
-    told = next(json.loads(command.stdout) for command in result.commands())
-    say(f"{variant.name}: {told['release']}, {told['lsm']}")
-    other = misnamed(variant, told)
-    for seed in seeds:
-        yield _run(variant, seed, result, other)
+    """The machine says first what it is, then how each cell went."""
+    seed_of = {f"{CELLS[seed][1].name}/{variant.name}/0": seed for seed in seeds}
+    other: list[str] = []
+    for record in records(variant.boot([CELLS[seed][1] for seed in seeds])):
+        if record["kind"] == "command":
+            told = json.loads(record["result"]["stdout"])
+            say(f"{variant.name}: {told['release']}, {told['lsm']}")
+            other = misnamed(variant, told)
+        elif record.get("name") in seed_of:
+            yield _run(seed_of[record["name"]], record, other)
 
 
 def misnamed(variant: Variant, told: dict[str, Any]) -> list[str]:
@@ -88,17 +95,11 @@ def _is(found: object, wanted: object) -> bool:
     return found.startswith(wanted) if isinstance(found, str) and isinstance(wanted, str) else found == wanted
 
 
-def _run(variant: Variant, seed: int, result: Result, other: list[str]) -> Run:
-    spot = CELLS[seed][1]
-    try:
-        cell = result.cell(f"{spot.name}/{variant.name}/0")
-    except MachineError as error:
-        return Run(part=PART, seed=seed, commit=commit(), faults=(variant.name, spot.name), broken=(str(error),))
-    return Run(
-        part=PART,
-        seed=seed,
-        commit=commit(),
-        faults=(variant.name, spot.name),
-        broken=(*other, *failures(spot, cell)),
-        figures=measure(cell),
-    )
+def _run(seed: int, record: Record, other: list[str]) -> Run:
+    variant, spot = CELLS[seed]
+    found: tuple[str, ...] = (record.get("error", ""),)
+    figures: dict[str, float] = {}
+    if record["kind"] == "cell":
+        result = msgspec.convert(record["result"], CellResult)
+        found, figures = (*other, *failures(spot, result)), measure(result)
+    return Run(part=PART, seed=seed, commit=commit(), faults=(variant.name, spot.name), broken=found, figures=figures)

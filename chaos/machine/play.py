@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 
 import msgspec
 from chaos.machine.judge import broken, excused
 from chaos.machine.seen import Seen, decode
+from chaos.records import records
 from chaos.runs import FOLDER, Run, commit
 from tests.kernel.boots import Boot
 from tests.machine.guest.result import CommandResult
 from tests.machine.machine import MachineError
-from tests.machine.qemu import Record
 
 PART = "machine"
 #: A boot takes seconds, a run 10 to 60; with a machine that hangs the rest of its seeds is lost.
@@ -26,20 +24,11 @@ def play(seeds: list[int], say: Callable[[str], None]) -> Iterator[Run]:
     """Each seed once, told as soon as it was played."""
     for at in range(0, len(seeds), SEEDS_A_BOOT):
         try:
-            yield from _played(seeds[at : at + SEEDS_A_BOOT])
+            for record in records(boot(seeds[at : at + SEEDS_A_BOOT])):
+                if record["kind"] == "command":
+                    yield run(msgspec.convert(record["result"], CommandResult))
         except MachineError as error:
             say(str(error))
-
-
-def _played(seeds: list[int]) -> Iterator[Run]:
-    told: SimpleQueue[Record | None] = SimpleQueue()
-    with ThreadPoolExecutor(1) as pool:
-        booted = pool.submit(boot(seeds).run, told.put)
-        booted.add_done_callback(lambda _: told.put(None))
-        while (record := told.get()) is not None:
-            if record["kind"] == "command":
-                yield run(msgspec.convert(record["result"], CommandResult))
-        booted.result()
 
 
 def boot(seeds: Iterable[int]) -> Boot:
