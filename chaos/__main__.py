@@ -14,7 +14,11 @@ from chaos.runs import commit, keep, kept, waiting
 from chaos import report
 
 #: Part: its module, and how many seeds it plays by default. A module has `play(seeds, say)`, an iterator of runs.
-PARTS: dict[str, tuple[str, int]] = {}
+PARTS: dict[str, tuple[str, int]] = {
+    "machine": ("chaos.machine.play", 200),
+    "kernels": ("chaos.kernels", 56),
+    "hours": ("chaos.hours", 1),
+}
 
 
 def main(argv: list[str]) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.machine.guest.cgroups import Names
+from tests.machine.guest.cgroups import Names, as_cgroupfs
 from tests.machine.guest.peers import PEERS
-from tests.machine.guest.spec import MIB, Guard
+from tests.machine.guest.spec import MIB, Driver, Guard
 
 #: In the order of the tables. How each peer is configured, and by whose word, stands in tests/machine/guest/peers.py.
 LABELS = ("none", *PEERS, "memguard")
@@ -30,13 +30,14 @@ def config(
     idle: bool = False,
     reserve: str = "@RESERVE@",
     extra: str = "",
+    driver: Driver = "systemd",
 ) -> str:
     """memguard's TOML for one cell. `reserve` is the cell's own, so that all guards race for the same line.
 
     Only containers that are named are ever touched: a sandbox is nobody. `idle` names the idle ones as well (for
-    cells without sandboxes, which look the same from outside). `extra` is text for the top level.
+    cells without sandboxes, which look the same from outside). `extra` is text for the top level, `driver` the cell's.
     """
-    identities = [_identity(name) for name in CONTAINERS]
+    identities = [_identity(name, driver) for name in CONTAINERS]
     tables = (
         ("[settings]", {"reserveRatio": 0.5, "reserveCapBytes": Raw(reserve)}),
         ("[tuning]", tuning or {}),
@@ -68,12 +69,10 @@ def guard(label: str, **options: Any) -> Guard:
     return memguard(config(**options)) if label == "memguard" else Guard(kind=label)  # type: ignore[arg-type]
 
 
-def _identity(name: str) -> str:
-    request = REQUESTS.get(name, 64 * MIB)
-    return (
-        f'cgroup = "{Names(name).container()}"\nnamespace = "shop"\npod = "{name}"\nname = "{name}"\n'
-        f"requestBytes = {request}"
-    )
+def _identity(name: str, driver: Driver) -> str:
+    request, path = REQUESTS.get(name, 64 * MIB), Names(name).container()
+    path = as_cgroupfs(path) if driver == "cgroupfs" else path
+    return f'cgroup = "{path}"\nnamespace = "shop"\npod = "{name}"\nname = "{name}"\nrequestBytes = {request}'
 
 
 def _table(head: str, values: Mapping[str, Any]) -> str:

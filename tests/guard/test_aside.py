@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.guard.conftest import MakeWard
+from tests.guard.scarcity import no_descriptors
 from tests.guard.wards import plan
 from tests.kernel_files.trees import MIB
 
@@ -58,6 +59,16 @@ def test_no_memory_to_fork_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(os, "fork", refuse)
     assert not aside(lambda: None, Ears())
+
+
+@pytest.mark.row("A4")
+def test_no_descriptor_to_hear_its_end_with_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each of a course's looks, every 3 ms, would fork a child that nobody buries, and come no further."""
+    forked: list[int] = []
+    monkeypatch.setattr(os, "fork", lambda: forked.append(1) or 1)
+    with no_descriptors():
+        assert not aside(lambda: None, Ears())
+    assert forked == []
 
 
 def test_no_descriptor_is_left() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -356,6 +357,34 @@ def test_dismissed_it_does_nothing(node: World) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(janitor.pid, 0)
     assert node.foreign_writes() == {}
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("lacking", ["pidfd_open", "pipe", "fork"])
+def test_where_none_can_be_had_nothing_stays_open(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    """It is tried again every ten seconds, for as long as processes or descriptors are short."""
+
+    def short(*_: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, lacking, short)
+    with pytest.raises(OSError, match="unavailable"):
+        spawn_janitor()
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.row("A4")
+def test_one_that_came_later_holds_none_of_the_guards_files() -> None:
+    """Those of a cgroup that is gone would stay in the guard's memory as long as the janitor lives."""
+    reader, writer = os.pipe()
+    janitor = spawn_janitor()
+    os.close(writer)
+    poller = select.poll()
+    poller.register(reader, select.POLLIN)
+    assert poller.poll(PATIENCE_SECONDS * 1000), "somebody holds the other end"
+    janitor.dismiss()
+    os.close(reader)
 
 
 def test_its_descriptor_rings_when_it_dies() -> None:

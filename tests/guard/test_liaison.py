@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.guard.scarcity import no_descriptors
 
 from memguard.core.decision import Alarm
 from memguard.core.link import (
@@ -124,6 +125,19 @@ def test_both_say_hello_and_are_heard(desk: Desk, call: Call) -> None:
     desk.turns()
     assert [type(message) for message in desk.heard] == [NewPlan, Mapping]
     assert agent.hear() == [Hello(protocol=PROTOCOL, version="1", session=desk.outbox.session)]
+
+
+@pytest.mark.row("A4")
+def test_without_a_descriptor_for_it_an_agent_is_turned_away_and_rings_no_more(desk: Desk, call: Call) -> None:
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with no_descriptors():
+        caller.connect(desk.path)
+        desk.turns()
+        assert desk.ears.sleep(0) == [], "or the guard never sleeps again"
+    assert caller.recv(1) == b""
+    caller.close()
+    assert "too many open files" in desk.told[0]
+    assert greeted(desk, call()).hear() == [Hello(protocol=PROTOCOL, version="1", session=desk.outbox.session)]
 
 
 def test_news_wait_for_the_agent_and_for_its_receipt(desk: Desk, call: Call) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.kernel.scan import scan_program
 from tests.machine.guest.spec import Cell, Command, Job
+from tests.machine.image import NODE, ImageSpec
 from tests.machine.machine import Machine, Result
-from tests.machine.qemu import Clock
+from tests.machine.qemu import Clock, Record
 
 INSIDE = Path(__file__).parent / "inside"
 
@@ -25,15 +27,17 @@ class Boot:
     cpus: int = 4
     memory_mb: int = 1024
     seconds: float = 1800
+    image: ImageSpec = NODE
+    kernel_args: str = ""
 
-    def run(self) -> Result:
-        """Boot it."""
+    def run(self, on_record: Callable[[Record], None] | None = None) -> Result:
+        """Boot it; `on_record` sees each piece as soon as it is done."""
         commands = tuple(
             Command(name=words, script=f"python3 -m inside.{words}", timeout_seconds=self.scenario_seconds)
             for words in self.scenarios
         )
-        machine = Machine(extra_files=(("inside", INSIDE), ("scan", scan_program()), *self.files))
+        machine = Machine(image=self.image, extra_files=(("inside", INSIDE), ("scan", scan_program()), *self.files))
         return machine.run(
             Job(cells=self.cells, commands=commands), clock=self.clock, cpus=self.cpus, memory_mb=self.memory_mb,
-            timeout_s=self.seconds,
+            timeout_s=self.seconds, kernel_args=self.kernel_args, on_record=on_record,
         )  # fmt: skip

@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.machine.judge import broken
+from chaos.machine.seen import decode
 from tests.images import seccomp
 from tests.kernel.boots import Boot
 from tests.kernel.conftest import Booted, Figures
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
-SCENARIOS = ("deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "letter", "soak")
+#: Of the hundreds that `python -m chaos machine` plays.
+CHAOS = {seed: f"chaos machine {seed}" for seed in (0, 2, 3)}
+SCENARIOS = (
+    "deaths", "restart", "terminate", "foreign", "reload", "vanish", "notify", "letter", "soak", *CHAOS.values(),
+)  # fmt: skip
 PROFILE = Path(__file__).resolve().parents[2] / "deploy" / "seccomp" / "memguard-guard.json"
 BOOTS = (Boot(scenarios=SCENARIOS, files=tuple((path.name, path) for path in (PROFILE, Path(seccomp.__file__)))),)
 LEFT_SECONDS = 1.0
@@ -99,9 +105,9 @@ def test_a_reload_takes_force_and_a_broken_one_does_not(booted: Booted) -> None:
     told = booted.scenario("reload")
     assert (told["observing"], told["good"][0]["ok"]) == ("max", True)
     assert told["enforcing"] != "max"
-    for broken in ("syntax", "unknown", "type", "missing"):
-        assert [line["ok"] for line in told[broken]] == [False], broken
-        assert "last good configuration" in told[broken][0]["reason"]
+    for wrong in ("syntax", "unknown", "type", "missing"):
+        assert [line["ok"] for line in told[wrong]] == [False], wrong
+        assert "last good configuration" in told[wrong][0]["reason"]
     assert told["victims"] == ["hog"]
     assert (told["observe again"][0]["ok"], told["lifted"]) == (True, "max")
     assert (told["noise"], told["exit"]) == ([], 0)
@@ -134,16 +140,24 @@ def test_it_makes_no_call_that_its_seccomp_profile_does_not_allow(booted: Booted
     assert told["supervisor"] == {"there": True, "exit": 0}
 
 
+@pytest.mark.row("A4", "T1", "P3")
+@pytest.mark.parametrize("seed", CHAOS)
+def test_faults_by_chance_break_no_invariant(booted: Booted, seed: int) -> None:
+    seen = decode(booted.scenario(CHAOS[seed]))
+    assert broken(seen) == [], sorted(seen.faults)
+
+
 @pytest.mark.row("A4", "G4")
 def test_a_long_time_with_many_containers_leaves_it_as_it_was(booted: Booted, figures: Figures) -> None:
     """1,500 containers with lines came and went, 400 of them between the first sample and the last.
 
-    What the kernel remembers of removed cgroups (640 bytes of reclaimable slab each) is its own to take back.
+    What the kernel remembers of removed cgroups (a dentry each, reclaimable slab) is its own to take back.
     """
     told = booted.scenario("soak")
     early, late = told["samples"][0], told["samples"][-1]
     figures.note("soak: early, late", [early, late])
     assert late["descriptors"] <= early["descriptors"]
+    assert late["watches"] <= early["watches"]
     held = [sample["cgroupBytes"] - sample["slab_reclaimable"] for sample in (early, late)]
     assert held[1] <= held[0] * 1.02
     assert late["rssKib"] <= early["rssKib"] * 1.02

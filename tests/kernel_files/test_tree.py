@@ -147,6 +147,31 @@ def test_a_real_overflow(root: Path) -> None:
     tree.close()
 
 
+def watches(tree: Tree) -> int:
+    """How many the kernel keeps for it."""
+    return Path(f"/proc/self/fdinfo/{tree.fileno()}").read_text().count("inotify wd:")
+
+
+@pytest.mark.row("A4")
+@pytest.mark.parametrize("told", [True, False], ids=["by events", "by looking"])
+def test_a_watch_goes_with_its_directory(
+    root: Path, tree: Tree, tmp_path_factory: pytest.TempPathFactory, told: bool
+) -> None:
+    """Also where its inode lives on: on kernfs it always does. tests/kernel/test_faults.py sees it there."""
+    tree.start()
+    before = watches(tree)
+    for number in range(3):
+        (root / POD / scope(1)).mkdir(parents=True)
+        tree.changes()
+        (root / "kubepods.slice").rename(tmp_path_factory.mktemp("away") / str(number))
+        if told:
+            tree.changes()
+        else:
+            os.read(tree.fileno(), 1 << 16)
+            tree.rescan()
+    assert watches(tree) == before
+
+
 def test_running_out_of_watches_is_said(root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -33,8 +33,9 @@ PREREQUISITES = {
     "setpriv": "util-linux",
 }
 
+KERNEL = "linux-image-cloud-amd64"
 BASE_PACKAGES = (
-    "systemd", "systemd-sysv", "udev", "dbus", "linux-image-cloud-amd64", "python3", "procps", "kmod",
+    "systemd", "systemd-sysv", "udev", "dbus", KERNEL, "python3", "procps", "kmod",
     "earlyoom", "nohang", "oomd", "systemd-oomd",
 )  # fmt: skip
 
@@ -98,12 +99,19 @@ class ImageSpec:
     """All inputs of an image: two equal specs share one cached image."""
 
     suite: str = "trixie"
+    kernel: str = ""  # the suite that the kernel comes from, where it is another: an older or a newer kernel
     packages: tuple[str, ...] = BASE_PACKAGES
     size_gib: int = 4  # sparse; room for a swap file and build trees
 
+    @property
+    def included(self) -> tuple[str, ...]:
+        """The packages, each with its suite where that is another."""
+        other = f"{KERNEL}/{self.kernel}" if self.kernel else KERNEL
+        return tuple(other if package == KERNEL else package for package in self.packages)
+
     def key(self) -> str:
         """Name of the cache directory: changes with every input of the build."""
-        inputs = (self.suite, *sorted(self.packages), str(self.size_gib), *EXCLUDED, *UNITS.values(), GUEST_SCRIPT)
+        inputs = (self.suite, *sorted(self.included), str(self.size_gib), *EXCLUDED, *UNITS.values(), GUEST_SCRIPT)
         return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
 
 
@@ -179,10 +187,13 @@ def _build(spec: ImageSpec, directory: Path) -> None:
 
 def _debootstrap(spec: ImageSpec, root: Path) -> None:
     # INITRD=No: Debian's kernel hooks then skip the initramfs, which nobody boots here.
+    sources = '"$1"/etc/apt/sources.list'
+    also = f"sed 's/ {spec.suite} / {spec.kernel} /' {sources} | grep ' {spec.kernel} ' > {sources}.d/kernel.list"
+    hook = (f"--setup-hook={also}",) if spec.kernel else ()
     _run(
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(spec.packages)}",
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(spec.included)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
-        spec.suite, str(root),
+        *hook, spec.suite, str(root),
         env={**os.environ, "INITRD": "No"},
     )  # fmt: skip
 

@@ -9,11 +9,20 @@ from memguard.guard.ears import MESSAGE, Ears
 
 
 def aside(work: Callable[[], object], ears: Ears, then: Callable[[], None] = lambda: None) -> bool:
-    """Fork a child for `work`; `then` is called when it has ended. False when memory is too short to fork."""
+    """Fork a child for `work`; `then` is called when it has ended. False when there can be none, or nobody would hear.
+
+    Its pidfd is sure to be had, since a descriptor was: else nobody would bury it, and another would be forked soon.
+    """
+    try:
+        spare = os.pidfd_open(os.getpid())
+    except OSError:
+        return False
     try:
         pid = os.fork()
     except OSError:
         return False
+    finally:
+        os.close(spare)
     if pid == 0:
         try:
             work()

@@ -43,16 +43,30 @@ class Janitor:
 
 
 def spawn_janitor() -> Janitor:
-    """Fork the janitor; it returns only in the guard."""
-    guard = os.pidfd_open(os.getpid())
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(writer)
-        _live(guard, reader)
-    os.close(guard)
-    os.close(reader)
+    """Fork the janitor; it returns only in the guard. Raises OSError, and nothing stays open, when none can be had."""
+    opened: list[int] = []
+    try:
+        opened.append(guard := os.pidfd_open(os.getpid()))
+        opened += os.pipe()
+        _, reader, writer = opened
+        pid = os.fork()
+        if pid == 0:
+            _keep_only(guard, reader)
+            _live(guard, reader)
+        opened.remove(writer)
+    finally:
+        for fd in opened:
+            os.close(fd)
     return Janitor(pid, writer)
+
+
+def _keep_only(*wanted: int) -> None:
+    """What a guard has open is its own: a janitor that it forked later would hold the files of removed cgroups."""
+    after = 3
+    for fd in sorted(wanted):
+        os.closerange(after, fd)
+        after = fd + 1
+    os.closerange(after, os.sysconf("SC_OPEN_MAX"))
 
 
 def _live(guard: int, briefing: int) -> NoReturn:

@@ -6,6 +6,7 @@ take now is taken at one of the next turns, and how things stand is not said aga
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -17,6 +18,7 @@ from memguard.core.link import PROTOCOL, Hello, Receipt, Status, ToGuard, encode
 from memguard.errors import LinkError, UnfitError
 from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.outbox import Outbox
+from memguard.kernel.files import OUT_OF_DESCRIPTORS
 
 #: What is read in one turn: a flood of messages takes no more of the guard's time than this.
 _READ_BYTES: Final = 64 << 10
@@ -46,6 +48,7 @@ class Liaison:
         self._peer_uid, self._outbox, self._version = peer_uid, outbox, version
         self._ears, self._heard, self._trouble = ears, heard, trouble
         self._listener = _listen(path)
+        self._spare = os.dup(self._listener.fileno())
         self._peer: socket.socket | None = None
         self._inbox = guards_inbox()
         self._greeted = False
@@ -84,12 +87,28 @@ class Liaison:
         self._hang_up()
         self._ears.deafen(self._listener.fileno())
         self._listener.close()
+        os.close(self._spare)
+
+    def _accept(self) -> socket.socket | None:
+        try:
+            return self._listener.accept()[0]
+        except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                self._turn_away()
+        return None  # or it went away again
+
+    def _turn_away(self) -> None:
+        """Without a descriptor for it. Who is left waiting at the door rings in every turn, without end."""
+        self._trouble("an agent was turned away: too many open files. Raise RLIMIT_NOFILE of the guard (LimitNOFILE=).")
+        os.close(self._spare)
+        with contextlib.suppress(OSError):
+            self._listener.accept()[0].close()
+        self._spare = os.dup(self._listener.fileno())
 
     def _welcome(self) -> None:
-        try:
-            peer, _ = self._listener.accept()
-        except OSError:
-            return  # it went away again
+        peer = self._accept()
+        if peer is None:
+            return
         uid = _uid(peer)
         if uid != self._peer_uid:
             self._trouble(f"a process of user {uid} came to the agent's socket and was sent away")

@@ -32,7 +32,7 @@ _ABSENCES: Final[dict[int, Absence]] = {
     errno.EROFS: "denied",
 }
 VANISHED_ERRNOS: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.ENOTDIR})
-_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _READ_BYTES: Final = 8192
 # A seq file stops at the last record that fits into its first page (/proc/vmstat, cgroup.procs): what comes near a
@@ -183,7 +183,7 @@ def open_fd(path: str, flags: int, *, dir_fd: int | None = None, missing_ok: boo
     try:
         return os.open(path, flags | os.O_CLOEXEC, dir_fd=dir_fd)
     except OSError as error:
-        if error.errno in _OUT_OF_DESCRIPTORS:
+        if error.errno in OUT_OF_DESCRIPTORS:
             message = f"{path}: {os.strerror(error.errno)}. Raise RLIMIT_NOFILE of the guard (LimitNOFILE=)."
             raise UnfitError(message) from None
         if missing_ok and error.errno in VANISHED_ERRNOS:

@@ -65,6 +65,11 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     return _checked(_libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask)))
 
 
+def inotify_rm_watch(fd: int, watch: int) -> None:
+    """Watch it no longer. EINVAL: the kernel has dropped that watch itself."""
+    _checked(_libc.inotify_rm_watch(fd, watch))
+
+
 def statfs_magic(path: str) -> int:
     """The file system's type (statfs(2) f_type), its first word on every 64-bit architecture."""
     buffer = ctypes.create_string_buffer(_STATFS_BYTES)

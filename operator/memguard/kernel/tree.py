@@ -13,6 +13,7 @@ it (fs.inotify.max_user_instances, max_user_watches) leaves us to look ourselves
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -41,6 +42,7 @@ from memguard.kernel.syscalls import (
     IN_Q_OVERFLOW,
     inotify_add_watch,
     inotify_init,
+    inotify_rm_watch,
 )
 
 _MASK: Final = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR
@@ -113,11 +115,11 @@ class Tree:
         self.complete = True
         if self._fd < 0:
             self._fd = self._inotify()
-        before = self._known
-        self._known = set()
-        self._watches.clear()  # a directory that is still the same one gets its old number back
-        self._paths.clear()
-        found = self.start()
+        before, watches = self._known, self._watches
+        self._known, self._watches, self._paths = set(), {}, {}
+        found = self.start()  # a directory that is still the same one gets its old number back
+        for watch in watches.keys() - self._watches.keys():
+            self._drop(watch)
         gone = sorted(before - self._known, reverse=True)
         removed = [Change("removed", path, parse_container_path(path)) for path in gone if self._reported(path)]
         return removed + [change for change in found if change.path not in before]
@@ -187,10 +189,18 @@ class Tree:
             self._add(f"{path}/{name}" if path else name, changes)
 
     def _unwatch(self, path: str) -> None:
-        # The kernel drops the watch with its directory; only our names for it must go, lest a new one inherit them.
         watch = self._paths.pop(path, None)
-        if watch is not None:
-            self._watches.pop(watch, None)
+        if watch is not None and self._watches.get(watch) == path:
+            del self._watches[watch]
+            self._drop(watch)
+
+    def _drop(self, watch: int) -> None:
+        """A removed cgroup's watch stays, with its inode (kernfs never says that the last link went).
+
+        They would count against fs.inotify.max_user_watches, which is root's and not ours alone.
+        """
+        with contextlib.suppress(OSError):  # other file systems drop it themselves
+            inotify_rm_watch(self._fd, watch)
 
     def _reported(self, path: str) -> bool:
         parent = path.split("/")[:-1]

@@ -48,12 +48,13 @@ def turn(scene: Stage) -> None:
 
 
 def sample(guard: Guard) -> dict[str, int]:
-    """What it holds now, without what the kernel remembers of removed cgroups (640 bytes each, until it needs them)."""
+    """What it holds now, without what the kernel remembers of removed cgroups until it needs the memory."""
     with contextlib.suppress(OSError):
         (guard.cgroup / "memory.reclaim").write_text("4M")
     stat = cgroups.keyed(guard.cgroup / "memory.stat")
     return {
         "descriptors": guard.descriptors,
+        "watches": guard.watches,
         "cgroupBytes": guard.cgroup_bytes,
         "rssKib": guard.rss_kib,
         **{name: stat[name] for name in ("anon", "kernel", "slab_reclaimable", "slab_unreclaimable")},

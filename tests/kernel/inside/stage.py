@@ -52,7 +52,8 @@ EVERYBODY = '[[containers]]\ncgroup = "kubepods.slice/*"\nnamespace = "shop"\n'
 class Guard:
     """One running memguard with its journal."""
 
-    def __init__(self, config: Path, log: Path, *, wrapper: str = "memguard") -> None:
+    def __init__(self, config: Path, log: Path, *, wrapper: str = "memguard", output: int | None = None) -> None:
+        """`output`: where its lines go, if not straight into `log`."""
         self.config, self.log = config, log
         self.cgroup = ROOT / "guard"
         self.cgroup.mkdir(exist_ok=True)
@@ -60,8 +61,10 @@ class Guard:
             LOADS, "enter", f"cgroup={self.cgroup}", "adj=-999", "--",
             sys.executable, "-m", wrapper, "guard", "--standalone", "--config", str(config),
         )  # fmt: skip
-        with log.open("wb") as output:
-            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        with log.open("wb") as file:
+            self.child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file if output is None else output, stderr=subprocess.STDOUT
+            )
         if not until(lambda: bool(self.said("start")) or self.child.poll() is not None, 30, step=0.02):
             raise TimeoutError(f"the guard did not start: {log.read_text()}")
 
@@ -107,6 +110,12 @@ class Guard:
     def descriptors(self) -> int:
         """Open files of its main process."""
         return len(os.listdir(f"/proc/{self.child.pid}/fd"))
+
+    @property
+    def watches(self) -> int:
+        """Directories that the kernel watches for it."""
+        infos = Path(f"/proc/{self.child.pid}/fdinfo")
+        return sum((cgroups.read(info) or "").count("inotify wd:") for info in infos.iterdir())
 
     @property
     def rss_kib(self) -> int:

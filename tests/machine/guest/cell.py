@@ -77,7 +77,7 @@ def _scratch(cell: Cell, site: Site, run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for relative in ("kubepods.slice", "system.slice/leak.service", "guard"):
+        for relative in ("kubepods.slice", "kubepods", "system.slice/leak.service", "guard"):
             cgroups.remove(site.root / relative)
         if cell.shape == "tmpfs":
             subprocess.run(("umount", str(shared)), check=True)
@@ -93,7 +93,7 @@ class _Scene:
         self.herd = Herd(site.loads, run / "loads.err")
         self.words = {
             "@CGROUP@": str(site.root),
-            "@KUBEPODS@": str(site.root / "kubepods.slice"),
+            "@KUBEPODS@": str(site.root / plan.kubepods),
             "@RUN@": str(run),
             **line_words(plan.reserve_bytes, _free_bytes(plan)),
         }
@@ -133,7 +133,10 @@ class _Scene:
             cgroups.enable(root.parent, controllers)
             _limit(root, 2 * HOST_BYTES)
         cgroups.enable(root, controllers)
-        cgroups.make(root, "kubepods.slice/kubepods-besteffort.slice", controllers)
+        besteffort = "kubepods.slice/kubepods-besteffort.slice"
+        cgroups.make(
+            root, cgroups.as_cgroupfs(besteffort) if self.cell.driver == "cgroupfs" else besteffort, controllers
+        )
         for container in (*self.plan.containers, *self.plan.idle):
             path = cgroups.make(root, container.path, controllers)
             if container.in_pod and container.oom_group:
@@ -141,7 +144,7 @@ class _Scene:
             _limit(path, container.limit_bytes)
             _limit(path.parent, container.pod_limit_bytes)
         if self.cell.domain == "kubepods":
-            _limit(root / "kubepods.slice", self.plan.limit_bytes)
+            _limit(root / self.plan.kubepods, self.plan.limit_bytes)
 
     def _start(self, phase: str) -> None:
         for container in (*self.plan.containers, *self.plan.idle):
@@ -224,7 +227,7 @@ class _Scene:
         environment = {
             **os.environ,
             "MG_CGROUP": str(self.site.root),
-            "MG_KUBEPODS": str(self.site.root / "kubepods.slice"),
+            "MG_KUBEPODS": str(self.site.root / self.plan.kubepods),
             "MG_RUN": str(self.run),
             "MG_LOADS": str(self.site.loads),
             "MG_GUARD_PID": str(self.daemon.child.pid if self.daemon.child else ""),
@@ -241,7 +244,7 @@ class _Scene:
         vmstat = {key: value - vmstat[key] for key, value in node.vmstat().items()}
         stall = {key: value - stall.get(key, 0) for key, value in node.stall_us().items()}
         containers = tuple(self._container(container, start_ns) for container in self.plan.containers)
-        peak_of = self.site.root / (self.plan.limit_path or "kubepods.slice") / "memory.peak"
+        peak_of = self.site.root / (self.plan.limit_path or self.plan.kubepods) / "memory.peak"
         limit_peak = cgroups.number(peak_of) if self.plan.limit_path else None
         idle_touched = sum(self._container(idle, start_ns).touched for idle in self.plan.idle)
         self.sampler.terminate()
@@ -249,7 +252,7 @@ class _Scene:
         self.herd.ask("lat", "churn")
         # The guard ends while the containers still stand: what it leaves behind is looked for in the living tree.
         guard = self.daemon.stop()
-        leftovers = cgroups.held(self.site.root / "kubepods.slice")
+        leftovers = cgroups.held(self.site.root / self.plan.kubepods)
         hogs = [p for p in self.herd.processes if p.phase == "hog" and p.role != "churn" and not p.asked_to_end]
         ends = [process.ended_ns for process in hogs]
         return Observed(
@@ -304,7 +307,7 @@ class _Scene:
 
 def _free_bytes(plan: Plan) -> int:
     """What the pods' anonymous memory may come to, before there are any: at the node, or within kubepods' limit."""
-    if plan.limit_bytes is not None and plan.limit_path == "kubepods.slice":
+    if plan.limit_bytes is not None and plan.limit_path == plan.kubepods:
         return plan.limit_bytes
     return node.meminfo()["MemAvailable"]
 

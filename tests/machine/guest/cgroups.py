@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,22 @@ class Names:
         """The container's directory; role "sandbox" is the pause container beside it."""
         identity = hashlib.sha256(f"{role} {self.name}".encode()).hexdigest()
         return f"{self.pod}/cri-containerd-{identity}.scope"
+
+
+def as_cgroupfs(path: str) -> str:
+    """The path that kubelet's cgroupfs driver gives what its systemd driver calls `path`; others stay as they are."""
+    found = _SYSTEMD_PATH.fullmatch(path)
+    if found is None:
+        return path
+    qos, uid, container = found["qos"], found["uid"], found["container"]
+    pod = uid and f"pod{uid.replace('_', '-')}"
+    return "/".join(filter(None, ("kubepods", qos, pod, container)))
+
+
+_SYSTEMD_PATH = re.compile(
+    r"kubepods\.slice(?:/kubepods-(?P<qos>\w+)\.slice)?"
+    r"(?:/kubepods-(?:\w+-)?pod(?P<uid>\w+)\.slice)?(?:/cri-containerd-(?P<container>\w+)\.scope)?"
+)
 
 
 def read(path: Path) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from .cgroups import Names
+from .cgroups import Names, as_cgroupfs
 from .spec import MIB, Cell
 
 Phase = Literal[
@@ -64,6 +64,7 @@ class Plan:
     hog_seconds: float  # how long the hog phase may last
     ends_with_culprits: bool  # False: the whole time is watched
     watched: tuple[str, ...] = field(default=())  # containers in the timeline
+    kubepods: str = "kubepods.slice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,19 @@ class Machine:
 
 def make_plan(cell: Cell, machine: Machine) -> Plan:
     """The containers of one cell and what runs in them."""
+    plan = _make_plan(cell, machine)
+    if cell.driver == "systemd":
+        return plan
+    return replace(
+        plan,
+        kubepods=as_cgroupfs(plan.kubepods),
+        limit_path=plan.limit_path and as_cgroupfs(plan.limit_path),
+        containers=tuple(replace(container, path=as_cgroupfs(container.path)) for container in plan.containers),
+        idle=tuple(replace(container, path=as_cgroupfs(container.path)) for container in plan.idle),
+    )
+
+
+def _make_plan(cell: Cell, machine: Machine) -> Plan:
     limit = _limit(cell, machine)
     culprits = _culprits(cell, machine, limit)
     names = {container.name for container in culprits}

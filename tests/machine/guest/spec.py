@@ -11,6 +11,7 @@ MIB = 1 << 20
 
 GuardKind = Literal["none", "memguard", PeerKind, "command"]
 Domain = Literal["node", "kubepods", "pod", "container", "system"]
+Driver = Literal["systemd", "cgroupfs"]  # who names the pods' cgroups, and how
 Pages = Literal["4k", "thp"]
 Shape = Literal[
     "one",  # one process, one thread
@@ -101,6 +102,7 @@ class Cell:
     repeat: int = 0
     sample_ms: float = 2.0
     sandboxes: bool = True  # a pause container beside each of the cell's containers, with memory.oom.group 0
+    driver: Driver = "systemd"
     cpu_controller: bool = True  # False: all processes compete as one group, as without kubelet
     actions: tuple[Action, ...] = ()
     keep_timeline: int = 300  # rows kept of the timeline (0: none)
