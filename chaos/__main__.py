@@ -14,7 +14,7 @@ from chaos.runs import commit, keep, kept, waiting
 from chaos import report
 
 #: Part: its module, and how many seeds it plays by default. A module has `play(seeds, say)`, an iterator of runs.
-PARTS: dict[str, tuple[str, int]] = {}
+PARTS: dict[str, tuple[str, int]] = {"cluster": ("chaos.cluster.play", 84)}
 
 
 def main(argv: list[str]) -> int:
