@@ -22,10 +22,13 @@ DIRECTORY = CACHE / "chaos"
 
 
 def play(seeds: Iterable[int], say: Callable[[str], None]) -> Iterator[Run]:
-    """Each seed's run. What could not even begin is said and left for the next time; then all is made anew."""
-    lab = Lab(Path(os.environ.get("MEMGUARD_LAB", DIRECTORY)), nodes=(NODE,))
+    """Each seed's run. What could not even begin is said and left for the next time; then memguard comes anew.
+
+    A lab that runs already is left running.
+    """
+    lab = Lab(Path(os.environ.get("MEMGUARD_LAB", DIRECTORY)), nodes=(NODE,), detached=True)
+    stays, stage = lab.is_up(), None
     try:
-        stage: Stage | None = None
         for seed in seeds:
             stage = stage or _entered(lab)
             draw = drawn(seed)
@@ -34,10 +37,10 @@ def play(seeds: Iterable[int], say: Callable[[str], None]) -> Iterator[Run]:
                 yield run_of(stage.play(draw))
             except (LabError, AssertionError) as error:
                 say(f"{PART} seed {seed}: lost: {error}")
-                lab.down()
                 stage = None
     finally:
-        lab.down()
+        if not stays:
+            lab.down()
 
 
 def run_of(seen: Seen) -> Run:

@@ -61,7 +61,7 @@ class Stage:
         scene = self._scene(draw)
         line = f"cat {scene.leak}/memory.high"
         eventually(lambda: self._node.run(line).strip() != "max", "the guard knows the leak")
-        self._node.run(f"{KEEP_LOGS}; rm -f {OVER}")
+        self._node.run(f"rm -f {OVER}\n{KEEP_LOGS}")
         before, sizes, offset = pods_of(self._listed("pods")), self._sizes(), self._clock_offset()
         happened, lives_on, left = self._play(draw, scene, offset)
         self._trouble_at = time.monotonic()
