@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from chaos.cluster.draw import FAULTS
 from chaos.cluster.faults import FOREIGN_HIGH
 from chaos.cluster.pods import NEIGHBOURS, SPACE
 from chaos.cluster.seen import Happened, KernelKill, Seen
@@ -14,6 +15,8 @@ from chaos.cluster.seen import Happened, KernelKill, Seen
 ARMED_SECONDS = 10.0
 #: The guard looks for its supervisor, and whether its lines are still its own, every 10 s.
 LOOK_SECONDS = 12.0
+#: An agent that found no API server asks again after up to 30 s.
+NAMED_SECONDS = 35.0
 #: The supervisor takes less than one second (e2e/test_isolation.py); emulated, beside a fault, this.
 LIFTED_SECONDS = 2.0
 #: Five calm minutes, and the last report of trouble may have been a while after it.
@@ -22,6 +25,12 @@ TAINT_SECONDS = 400.0
 DEADLY = ("guard killed", "node pod deleted", "DaemonSet deleted", "guard at its limit")
 SUPERVISOR = ("supervisor killed", "supervisor stopped", "supervisor slowed")
 POD_GONE = ("node pod deleted", "DaemonSet deleted")
+#: Faults by which the agent, or the API server for it, is away.
+MUTE = tuple(
+    name for name in FAULTS
+    if name.startswith(("agent ", "API server ", "etcd ", "kubelet ", "containerd "))
+    or name in {"partitioned", "answers lost", *POD_GONE}
+)  # fmt: skip
 #: Which of our containers a fault ends.
 ENDS = {
     **{f"{name} killed": (name,) for name in ("guard", "supervisor", "agent", "operator")},
@@ -176,8 +185,12 @@ def _excuse(seen: Seen, kill: KernelKill) -> str:
     for fault in seen.happened:
         if why := _absent(seen, fault, kill):
             return why
-    if seen.draw.leak == "twice" and len(seen.records) == 1 and not kill.shared:
+    if kill.shared or kill.cgroup.endswith(seen.first_leak):
+        return ""
+    if len(seen.records) == 1:
         return "its policy's budget of one end is spent"
+    if seen.draw.plays(*MUTE) and kill.at <= max(fault.ended for fault in seen.happened) + NAMED_SECONDS:
+        return "the agent could not tell the guard who its second container is"
     return ""
 
 

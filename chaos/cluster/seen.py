@@ -61,7 +61,7 @@ class Pod:
 class Seen:
     """One run. `before` and `after`: pods of ours and of the run by namespace and name.
 
-    `guard_since`: when the guard that is there now began; `left_seconds`: how long what a dead guard left was there;
+    `first_leak`: the cgroup of the leak's first container; `guard_since`: when the guard that is there now began; `left_seconds`: how long what a dead guard left was there;
     `lines`, `frozen`: what stands at the end, when the leak is gone; `foreign_high`: the database's memory.high then;
     `unready`: what was not ready in time; `taint_seconds`: since the node had its last trouble, where the taint stands.
     """
@@ -73,6 +73,7 @@ class Seen:
     records: tuple[Act, ...] = ()
     before: Mapping[str, Pod] = field(default_factory=dict)
     after: Mapping[str, Pod] = field(default_factory=dict)
+    first_leak: str = ""
     guard_since: float = 0.0
     left_seconds: tuple[float, ...] = ()
     lines: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ class Stage:
             records=records,
             before=before,
             after=pods_of(self._listed("pods")),
+            first_leak=scene.leak.removeprefix("/sys/fs/cgroup"),
             guard_since=self._guard_since(),
             left_seconds=left,
             foreign_high=self._node.run(f"cat {scene.database}/memory.high 2>/dev/null || true").strip(),

@@ -12,6 +12,7 @@ from chaos.cluster.seen import Act, Happened, KernelKill, Pod, Seen
 
 LEAK, SERVICE = "0000-leak", "0000-service"
 OOM = KernelKill(at=105.0, cgroup="/kubepods.slice/kubepods-pod0000_leak.slice/x.scope", task="hog", shared=False)
+SECOND = KernelKill(at=105.0, cgroup="/kubepods.slice/kubepods-pod0000_leak.slice/y.scope", task="hog", shared=False)
 ACT = Act(id="20261130-1", pod="leak-1", container="c" * 64)
 
 
@@ -31,6 +32,7 @@ def seen(*faults: str, leak: str = "limit", **more: Any) -> Seen:
         "records": (Act(id=ACT.id, pod=ACT.pod, container=ACT.container, phase="Done"),),
         "before": pods,
         "after": pods | {"chaos/leak-1": pod("leak-1", LEAK, 1)},
+        "first_leak": OOM.cgroup,
         "guard_since": 10.0,
     }
     return Seen(draw=draw, **(well | more))
@@ -82,7 +84,8 @@ EXCUSED: list[tuple[str, Seen]] = [
     ("the guard stood still", seen("guard stopped", kills=(OOM,))),
     ("while there is no supervisor", seen("supervisor killed", kills=(OOM,))),
     ("no line of ours stands there", seen("memory.high by another", kills=(OOM,), foreign_high="188743680")),
-    ("budget of one end is spent", seen("agent killed", leak="twice", kills=(OOM,))),
+    ("budget of one end is spent", seen("agent killed", leak="twice", kills=(SECOND,))),
+    ("who its second container is", seen("API server killed", leak="twice", kills=(SECOND,), acts=(), records=())),
     ("the kernel chose it", seen("guard killed", kills=(
         KernelKill(at=105.0, cgroup="/kubepods.slice/pod0000_service.slice", task="warm", shared=True),
     ), **after(service=pod("service", SERVICE, 1)))),
@@ -112,9 +115,9 @@ def test_an_excuse_ends_with_its_fault(fault: str) -> None:
     assert judge(seen(fault, kills=(LATE,))).broken
 
 
-def test_a_budget_excuses_no_shortage_of_the_node() -> None:
-    shared = KernelKill(at=105.0, cgroup=OOM.cgroup, task="hog", shared=True)
-    assert judge(seen("agent killed", leak="twice", kills=(shared,))).broken
+@pytest.mark.parametrize("kill", [OOM, KernelKill(at=105.0, cgroup=SECOND.cgroup, task="hog", shared=True)])
+def test_a_budget_excuses_neither_the_first_end_nor_a_shortage_of_the_node(kill: KernelKill) -> None:
+    assert judge(seen("agent killed", leak="twice", kills=(kill,))).broken
 
 
 def test_every_invariant_can_fail() -> None:
