@@ -61,9 +61,10 @@ class Pod:
 class Seen:
     """One run. `before` and `after`: pods of ours and of the run by namespace and name.
 
-    `first_leak`: the cgroup of the leak's first container; `guard_since`: when the guard that is there now began; `left_seconds`: how long what a dead guard left was there;
-    `lines`, `frozen`: what stands at the end, when the leak is gone; `foreign_high`: the database's memory.high then;
-    `unready`: what was not ready in time; `taint_seconds`: since the node had its last trouble, where the taint stands.
+    `first_leak`: the cgroup of the leak's first container; `guard_since`: when the guard that is there now began;
+    `left_seconds`: how long what a dead guard left was there; `lines`, `frozen`: what stands at the end, when the leak
+    is gone; `foreign_high`: the database's memory.high then; `unready`: what was not ready in time; `taint_seconds`:
+    since the node had its last trouble, where the taint stands.
     """
 
     draw: Draw
