@@ -18,6 +18,7 @@ PARTS: dict[str, tuple[str, int]] = {
     "machine": ("chaos.machine.play", 200),
     "kernels": ("chaos.kernels", 56),
     "hours": ("chaos.hours", 1),
+    "cluster": ("chaos.cluster.play", 84),
 }
 
 

@@ -28,13 +28,13 @@ class Deployment:
         self.cluster = cluster
         self.helm = Helm(cluster.kubeconfig)
 
-    def install(self, profile: Profile = "enforce") -> None:
+    def install(self, profile: Profile = "enforce", cluster_policy: Values = CLUSTER_POLICY) -> None:
         """All of it, anew or over what is there, under the stricter of the two seccomp profiles."""
         file = f"{SECCOMP_DIRECTORY}/{SECCOMP.name}"
         for node in self.cluster.nodes:
             node.run(f"mkdir -p {SECCOMP_DIRECTORY} && cat > {file} <<'E'\n{SECCOMP.read_text()}\nE")
         localhost = {"type": "Localhost", "localhostProfile": SECCOMP.name}
-        self.upgrade({"profile": profile, "guard": {"seccompProfile": localhost}, "clusterPolicy": CLUSTER_POLICY})
+        self.upgrade({"profile": profile, "guard": {"seccompProfile": localhost}, "clusterPolicy": cluster_policy})
 
     def upgrade(self, values: Values) -> None:
         """The release with these values and today's images; returns when every pod is ready."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.lab.errors import LabError
+from tests.machine.image import locked
 
 #: The agent tells only who asks, and each question costs the emulated node 10 ms: ask a long script ever less often.
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.02, 0.5
@@ -70,9 +71,13 @@ class GuestAgent:
 
     @contextlib.contextmanager
     def _line(self) -> Iterator[io.BufferedRWPair]:
-        """One conversation; others may talk between two of them."""
+        """One conversation; others may talk between two of them, and wait here: QEMU's socket has room for one more."""
         try:
-            with _connected(self.path, self.patience_s) as connection, connection.makefile("rwb") as line:
+            with (
+                locked(self.path.with_suffix(".lock")),
+                _connected(self.path, self.patience_s) as connection,
+                connection.makefile("rwb") as line,
+            ):
                 _synchronise(line)
                 yield line
         except (OSError, ValueError) as error:

@@ -59,6 +59,14 @@ class Process:
                 os.close(handle)
         self._pid_file.unlink(missing_ok=True)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if (handle := self._handle()) is not None:
+            try:
+                signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)
+
     @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""

@@ -240,6 +240,14 @@ def test_an_operator_that_only_observes_may_neither_evict_nor_resize(profile: st
     assert ({"pods/eviction", "pods/resize"} <= granted, "pods/eviction" in granted) == (may, may)
 
 
+def test_the_operators_own_taint_does_not_keep_it_away() -> None:
+    """On a cluster whose nodes all have it nobody would be left who takes it off."""
+    other = {"key": "infra", "operator": "Exists"}
+    for given in ([], [other]):
+        pod = one(render({"operator": {"tolerations": given}}), "Deployment", "memguard-operator")["spec"]["template"]
+        assert pod["spec"]["tolerations"] == [{"key": KEY, "operator": "Exists"}, *given]
+
+
 def test_the_operators_command_line_is_a_good_one() -> None:
     operator = every_container(render({"operator": {"keepDays": 0.5}}))["operator"]
     found = operator_arguments(operator["args"][1:])

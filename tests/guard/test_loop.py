@@ -524,6 +524,17 @@ def test_a_budget_ends_the_killing_and_its_window_passes(world: World, serve: Se
     assert Budget().per_node > 1
 
 
+@pytest.mark.row("T4", "K6")
+def test_a_guard_has_what_the_one_before_it_spent(world: World, serve: Serve) -> None:
+    """One that dies after each kill would have a new budget for each."""
+    hogs = [world.container(number, anon=100 * MIB, rate=100 * MIB) for number in (1, 2)]
+    text = ENFORCE + TUNING + "[budget]\nperNode = 1\nwindowSeconds = 60\n" + names(*hogs)
+    serve(text).run(30, until=lambda: not all(hog.alive for hog in hogs))
+    [second] = [hog for hog in hogs if hog.alive]
+    serve(text).run(30, until=lambda: not second.alive)
+    assert second.killed_by == "the kernel"
+
+
 def configured(world: World, text: str) -> Path:
     """The configuration as a file, for SIGHUP."""
     head = f'cgroupRoot = "{world.cgroup_root}"\nprocRoot = "{world.proc_root}"\nrunDirectory = "{world.run}"\n'

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from memguard.core.budget import RecentKills
 from memguard.core.decision import Answer
 from memguard.core.domain import domains
 from memguard.core.history import History, after_victim, forget_gauge, observe
@@ -29,6 +28,7 @@ from memguard.guard.ears import Ears
 from memguard.guard.hold import Hold
 from memguard.guard.report import Report
 from memguard.guard.scene import Scene
+from memguard.guard.spending import Spending
 from memguard.guard.stability import Stability
 from memguard.guard.trigger import Trigger
 from memguard.guard.ward import Ward
@@ -48,8 +48,10 @@ GUILTY_GROWTH = 0.25
 class Court:
     """History, budget, and the victims that are on their way out (`courses`, by container id)."""
 
-    def __init__(self, scene: Scene, watch: Watch, hold: Hold, *, ears: Ears, report: Report, clock: Clock) -> None:
-        self.history, self._recent = History(), RecentKills()
+    def __init__(
+        self, scene: Scene, watch: Watch, hold: Hold, spending: Spending, *, ears: Ears, report: Report, clock: Clock
+    ) -> None:
+        self.history, self._spending = History(), spending
         self.courses: dict[str, Course] = {}
         #: how often an act was refused because a budget was spent
         self.budget_refusals = 0
@@ -177,7 +179,7 @@ class Court:
 
     def _refusals(self, wards: Iterable[Ward]) -> dict[str, str]:
         plan = self._plan
-        if not self._recent.kills and plan.budget.generous and not plan.disruptions:
+        if not self._spending.recent.kills and plan.budget.generous and not plan.disruptions:
             return {}
         asked = ((ward.id, self._refusal(ward)) for ward in wards)
         refused = {key: reason for key, reason in asked if reason is not None}
@@ -187,7 +189,7 @@ class Court:
     def _refusal(self, ward: Ward) -> str | None:
         """Why the budget, or what was lent of a PodDisruptionBudget, forbids it now."""
         budget = self._plan.budget.narrowed(ward.rule.budget)
-        reason = self._recent.refusal(ward.container, budget, self._clock.monotonic())
+        reason = self._spending.recent.refusal(ward.container, budget, self._clock.monotonic())
         if reason is None and self._plan.disruptions and not (ward.rule.override_disruption_budget and self._emergency):
             reason = self._undisruptable(ward)
         return reason
@@ -196,7 +198,7 @@ class Court:
         lent = self._plan.disruptions.get(workload(ward.container))
         if lent is None:
             return None
-        return self._recent.undisruptable(ward.container, lent, self._clock.now(), self._clock.monotonic())
+        return self._spending.recent.undisruptable(ward.container, lent, self._clock.now(), self._clock.monotonic())
 
     @property
     def _emergency(self) -> bool:
@@ -245,7 +247,7 @@ class Court:
         if overridden := self._plan.disruptions and self._undisruptable(ward):
             self.budget_overrides += 1
             self._report.say("override", victim=ward.container.title, reason=overridden)
-        self._recent = self._recent.spend(ward.container, self._plan.budget, now)
+        self._spending.spend(ward.container, self._plan.budget, now)
         self.courses[ward.id] = course
         if spent := self._refusal(ward):
             self._report.say("budget", victim=ward.container.title, reason=spent)

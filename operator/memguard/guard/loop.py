@@ -32,6 +32,7 @@ from memguard.guard.outbox import Outbox
 from memguard.guard.report import Report
 from memguard.guard.roster import Roster
 from memguard.guard.scene import Scene
+from memguard.guard.spending import Spending
 from memguard.guard.stability import Stability
 from memguard.guard.supervisor import Post
 from memguard.guard.ward import Terms, Ward
@@ -84,7 +85,8 @@ class Guard:
             trouble=report.trouble,
         )
         self._records, self.hold = records, Hold(records)
-        self.court = Court(self.scene, self.watch, self.hold, ears=self.ears, report=report, clock=clock)
+        spending = Spending(records.directory, clock.monotonic())
+        self.court = Court(self.scene, self.watch, self.hold, spending, ears=self.ears, report=report, clock=clock)
         self.heir = Heir(
             Post(config.run_directory) if address else None,
             (config.cgroup_root, records.directory),

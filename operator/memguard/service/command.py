@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Collection
@@ -75,11 +77,23 @@ def connection(kubeconfig: str | None) -> Connection:
 
 def serve(make: Callable[[Journal], Service]) -> int:
     """Until a signal says stop, or a thread that is needed has ended; the exit code."""
-    # Taken by sigtimedwait alone: no handler runs in the middle of anything. Threads inherit it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    told = _stop_pipe()
     service = make(Journal(sys.stdout.fileno()))
     service.start()
-    while service.lost is None and signal.sigtimedwait(STOPS, LOOK_SECONDS) is None:
+    while service.lost is None and not select.select([told], [], [], LOOK_SECONDS)[0]:
         pass
     service.stop()
     return 0 if service.lost is None else 1
+
+
+def _stop_pipe() -> int:
+    """Readable when a signal said stop; nothing is done in its handler.
+
+    Not sigtimedwait: CPython's returns as if a signal had come where the process stood still (SIGSTOP, a frozen
+    cgroup, a debugger) for longer than it waits, and the command would end.
+    """
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer)
+    for number in STOPS:
+        signal.signal(number, lambda *_: None)
+    return reader
