@@ -6,7 +6,6 @@ take now is taken at one of the next turns, and how things stand is not said aga
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import stat
@@ -101,9 +100,12 @@ class Liaison:
         """Without a descriptor for it. Who is left waiting at the door rings in every turn, without end."""
         self._trouble("an agent was turned away: too many open files. Raise RLIMIT_NOFILE of the guard (LimitNOFILE=).")
         os.close(self._spare)
-        with contextlib.suppress(OSError):
+        try:
             self._listener.accept()[0].close()
-        self._spare = os.dup(self._listener.fileno())
+        except OSError:
+            return  # it went away again
+        finally:
+            self._spare = os.dup(self._listener.fileno())
 
     def _welcome(self) -> None:
         peer = self._accept()

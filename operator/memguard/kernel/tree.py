@@ -13,7 +13,6 @@ it (fs.inotify.max_user_instances, max_user_watches) leaves us to look ourselves
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import struct
@@ -199,8 +198,10 @@ class Tree:
 
         They would count against fs.inotify.max_user_watches, which is root's and not ours alone.
         """
-        with contextlib.suppress(OSError):  # other file systems drop it themselves
+        try:
             inotify_rm_watch(self._fd, watch)
+        except OSError:
+            return  # other file systems drop it themselves
 
     def _reported(self, path: str) -> bool:
         parent = path.split("/")[:-1]
