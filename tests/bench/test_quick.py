@@ -30,12 +30,18 @@ def test_the_same_figures_pass() -> None:
     assert len(list(quick.gated(groups([]), committed()))) == 0
 
 
-@pytest.mark.parametrize("figure", [*quick.TOLERANCES, "overshootMs"])
+@pytest.mark.parametrize("figure", list(quick.TOLERANCES))
 def test_each_figure_that_got_worse_is_named(figure: str) -> None:
-    worst = FIGURES[figure] * 1.5 or 16.0
-    assert worse({}, {figure: worst}, {figure: worst}) == [figure]
-    assert worse({}, {}, {figure: worst}) == []  # one run of three may be an outlier
+    worst = FIGURES[figure] * 1.5
+    assert worse({figure: worst}, {figure: worst}, {figure: worst}) == [figure]
+    assert worse({}, {figure: worst}, {figure: worst}) == []  # a disk only adds
     assert worse({figure: 0.0}, {figure: 0.0}, {}) == []
+
+
+def test_two_late_runs_of_three_are_named() -> None:
+    late = {quick.LATE: 16.0}
+    assert worse({}, late, late) == [quick.LATE]
+    assert worse({}, {}, late) == []
 
 
 def test_what_was_never_committed_is_not_judged() -> None:
