@@ -28,9 +28,9 @@ from bench.kernel.runs import FOLDER, Store, all_runs, fingerprint
 #: An overshoot with small pages and one with huge ones, swap, and a boundary below the node.
 CELLS = ("node-swarm-4k", "node-in_database-thp", "node-swap_file-200", "kubepods-two_pods-4k")
 RUNS = 3
-#: By how much the lowest of three runs may be above the lowest committed one: a disk's interrupts only add (with swap on
-#: a file two decisions of five take 1.3 ms and not 0.93). Medians of the same code differed by 5 %; resident memory has
-#: two values, 4 % apart, by whether the guard found its modules compiled.
+#: By how much the lowest of three runs may be above the committed median. Medians of the same code differed by 5 %, but
+#: some figures have two values: with swap on a file two decisions of five take 1.3 ms and not 0.93 (a disk's interrupts
+#: only add), resident memory is 4 % more if the guard did not find its modules compiled.
 TOLERANCES = {"decisionMs": 1.2, "guardCpuMs": 1.2, "guardRssMib": 1.15}
 #: The best of several passes repeats to 0.1 % with the same interpreter; Debian's changes now and then.
 PASS_TOLERANCE = 1.05
@@ -119,11 +119,10 @@ def gated(found: list[Group], committed: list[dict[str, Any]]) -> Iterator[Gated
 
 
 def _gated(cell: str, name: str, committed: Interval, measured: Interval) -> Gated:
-    if name == LATE:
-        before, now, most = committed.mid, measured.mid, committed.mid + LATE_MS
-    else:
-        before, now, most = committed.low, measured.low, committed.low * TOLERANCES[name]
-    return Gated(cell=cell, figure=name, committed=before, measured=now, most=most)
+    now, most = measured.mid, committed.mid + LATE_MS
+    if name in TOLERANCES:
+        now, most = measured.low, committed.mid * TOLERANCES[name]
+    return Gated(cell=cell, figure=name, committed=committed.mid, measured=now, most=most)
 
 
 def passes_gated(found: Iterable[Pass], committed: Iterable[Pass]) -> Iterator[Gated]:
