@@ -28,7 +28,14 @@ def test_letters_stay_letters() -> None:
 
 
 def test_what_is_no_text_has_its_bytes_written_out() -> None:
-    assert json.loads(encode({"a": ["\udcff", 1]})) == {"a": ["\\udcff", 1]}
+    assert json.loads(encode({"a": ["\udcff", 1], "\udcfe": ({},)})) == {"a": ["\\udcff", 1], "\\udcfe": [{}]}
+
+
+def test_so_it_is_in_a_record() -> None:
+    class Named(msgspec.Struct):
+        name: str
+
+    assert json.loads(encode({"victim": Named("\udcff")})) == {"victim": {"name": "\\udcff"}}
 
 
 def test_lines_stay_lines() -> None:

@@ -17,7 +17,7 @@ def encode(document: Any, to_json: Callable[[Any], bytes] = msgspec.json.encode)
     try:
         data = to_json(document)
     except UnicodeEncodeError:
-        data = to_json(_as_text(msgspec.to_builtins(document)))
+        data = to_json(_as_text(document))
     return data if data.isascii() and b"\x7f" not in data else harmless(data.decode()).encode()
 
 
@@ -39,4 +39,6 @@ def _as_text(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {_as_text(key): _as_text(one) for key, one in value.items()}
-    return [_as_text(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, msgspec.Struct):
+        return _as_text(msgspec.to_builtins(value))
+    return [_as_text(one) for one in value] if isinstance(value, list | tuple) else value
