@@ -17,7 +17,7 @@ OTHERS = (
 FAULTS = (*(f"{program} {way}" for way in WAYS for program in PROGRAMS), *OTHERS)
 #: A node-level leak fills a node of 2 GiB in 3 to 8 s, the others their limit in 1 to 4.
 RATES_MIB_S = {"limit": (30, 100), "polite": (30, 60), "twice": (40, 80), "node": (100, 300)}
-LIMIT_MIB = 160
+LIMIT_MIB, UNREACHED_MIB = 160, 2048
 #: Before and after the leak begins; for so long. A kubelet that is away for 40 s would make the node NotReady.
 MOMENTS_SECONDS, DURATIONS_SECONDS = (-3.0, 5.0), (2.0, 12.0)
 
@@ -53,9 +53,9 @@ class Draw:
         return 2 if self.leak == "twice" else 1
 
     @property
-    def limit_mib(self) -> int | None:
-        """Its own limit, where it has one that it reaches."""
-        return None if self.leak == "node" else LIMIT_MIB
+    def limit_mib(self) -> int:
+        """Its own limit; one that it cannot reach says all the same that the guard knows it: by the line under it."""
+        return UNREACHED_MIB if self.leak == "node" else LIMIT_MIB
 
     def plays(self, *names: str) -> bool:
         """Whether one of these faults is among its own."""

@@ -20,7 +20,8 @@ from e2e.lab.kubelet import configuration
 
 COMPONENT = "app.kubernetes.io/component"
 #: Under it kubelet evicts while the guard still has more than its reserve.
-EVICTION = "500Mi"
+EVICTION = "300Mi"
+RAISED_MIB = 64
 Happening = Callable[[Scene, float], None]
 #: The node's own copy of the loads, out of an image.
 _LOADS = f"$(ls -d {SNAPSHOTS}/*/fs/loads | head -1)"
@@ -125,7 +126,8 @@ def _guard_at_its_limit(scene: Scene, _: float) -> None:
     """Somebody fills the guard's own cgroup: it is killed whole, as kubelet asks of the kernel."""
     scene.run(
         f"""
-        guard=$(pgrep {GUARD.chosen}) || exit 0
+        guard=$(pgrep {GUARD.chosen} | head -1)
+        [ "$guard" ] || exit 1
         scope=/sys/fs/cgroup$(cut -d: -f3 /proc/$guard/cgroup)
         timeout 20 {_LOADS} enter cgroup=$scope adj=0 -- {_LOADS} warm max=200 || true
         """
@@ -135,7 +137,11 @@ def _guard_at_its_limit(scene: Scene, _: float) -> None:
 # --- the node
 
 
-_SPIN = f"systemd-run --quiet --unit=chaos-spin -p CPUWeight=10000 {_LOADS} spin threads={4 * NODE.cpus}"
+#: Beside the slices of kubelet and of the pods, with ten times the weight of either.
+_SPIN = (
+    f"systemd-run --quiet --collect --unit=chaos-spin --slice=-.slice -p CPUWeight=1000 {_LOADS} "
+    f"spin threads={4 * NODE.cpus}"
+)
 
 
 def _kubelet_evicts(scene: Scene, seconds: float) -> None:
@@ -145,7 +151,7 @@ def _kubelet_evicts(scene: Scene, seconds: float) -> None:
 
 
 def _limit_raised(scene: Scene, _: float) -> None:
-    raised = {"name": "app", "resources": {"limits": {"memory": "224Mi"}}}
+    raised = {"name": "app", "resources": {"limits": {"memory": f"{scene.limit_mib + RAISED_MIB}Mi"}}}
     patch = json.dumps({"spec": {"containers": [raised]}})
     scene.api_server("-n", SPACE, "patch", "pod", scene.pod, "--subresource=resize", "-p", patch)
 

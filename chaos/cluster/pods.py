@@ -42,9 +42,8 @@ def leak(draw: Draw) -> Manifest:
     files = " ".join(f"life{number}" for number in range(1, draw.lives + 1))
     term = " term_ms=300" if draw.leak == "polite" else ""
     script = LIVES.format(files=files, again=AGAIN_SECONDS, rate=draw.rate_mib_s, endless=ENDLESS_MIB, term=term)
-    # Without a limit that it reaches it has one all the same: the line under it says that the guard knows it.
-    limit = f"{draw.limit_mib or NODE.memory_mib}Mi"
-    made = pod(draw.pod, NODE.name, _shell("app", script, request="32Mi", limit=limit), namespace=SPACE)
+    one = _shell("app", script, request="32Mi", limit=f"{draw.limit_mib}Mi")
+    made = pod(draw.pod, NODE.name, one, namespace=SPACE)
     made["metadata"]["labels"]["leak"] = draw.leak
     return made
 

@@ -22,10 +22,11 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a fault may touch. `leak`: the leak's cgroup, `database`: the database's, on the node."""
+    """What a fault may touch. `pod`: the leak's, with its limit; `leak`: its cgroup, `database`: the database's."""
 
     lab: Lab
     pod: str
+    limit_mib: int
     leak: str
     database: str
 

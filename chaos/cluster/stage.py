@@ -27,8 +27,8 @@ from e2e.workloads import Shop, cgroup_of, eventually, lines
 
 from chaos.cluster import watcher
 
-#: From the start of the run's clock to the leak's begin: the earliest fault comes before it.
-LEAD_SECONDS = 4.0
+#: Before the leak begins, or the earliest fault.
+LEAD_SECONDS = 1.0
 #: A leak of the lowest rate is at its limit, or at the node's, within a few seconds; after that it was let go on.
 LEAK_SECONDS = 45.0
 #: Until all is Ready again; kubelet, emulated, may need half a minute for a pod of ours.
@@ -63,6 +63,7 @@ class Stage:
         eventually(lambda: self._node.run(line).strip() != "max", "the guard knows the leak")
         self._node.run(f"rm -f {OVER}\n{KEEP_LOGS}")
         before, sizes, offset = pods_of(self._listed("pods")), self._sizes(), self._clock_offset()
+        since = time.monotonic() + offset
         happened, lives_on, left = self._play(draw, scene, offset)
         self._trouble_at = time.monotonic()
         unready, ready_seconds = self._await(lambda: self._unready(draw))
@@ -70,7 +71,7 @@ class Stage:
         seen = Seen(
             draw=draw,
             happened=happened,
-            kills=kernel_kills(self._node.run("dmesg"), happened[0].began - LEAD_SECONDS),
+            kills=kernel_kills(self._node.run("dmesg"), since),
             acts=acts,
             records=records,
             before=before,
@@ -96,7 +97,11 @@ class Stage:
 
         database = next(one for one in self.shop.items("pods") if one["metadata"]["labels"]["app"] == DATABASE)
         return Scene(
-            lab=self.lab, pod=draw.pod, leak=cgroup(draw.pod), database=cgroup(str(database["metadata"]["name"]))
+            lab=self.lab,
+            pod=draw.pod,
+            limit_mib=draw.limit_mib,
+            leak=cgroup(draw.pod),
+            database=cgroup(str(database["metadata"]["name"])),
         )
 
     def _play(self, draw: Draw, scene: Scene, offset: float) -> tuple[tuple[Happened, ...], bool, tuple[float, ...]]:
@@ -104,7 +109,7 @@ class Stage:
         volume = VOLUMES.format(uid=self.shop.get("pod", draw.pod)["metadata"]["uid"])
         with ThreadPoolExecutor() as pool:
             watching = pool.submit(self._watch)
-            zero = time.monotonic() + LEAD_SECONDS - min(0.0, *(fault.at for fault in draw.faults)) - 3.0
+            zero = time.monotonic() + LEAD_SECONDS - min(0.0, *(fault.at for fault in draw.faults))
             playing = [pool.submit(_suffer, scene, fault, zero, offset) for fault in draw.faults]
             try:
                 time.sleep(max(0.0, zero - time.monotonic()))
@@ -143,7 +148,7 @@ class Stage:
 
     def _guard_since(self) -> float:
         script = (
-            f"pid=$(pgrep {GUARD.chosen}) || exit 0; cut -d')' -f2 /proc/$pid/stat | cut -d' ' -f21; getconf CLK_TCK"
+            f"pid=$(pgrep {GUARD.chosen} | head -1); cut -d')' -f2 /proc/$pid/stat | cut -d' ' -f21; getconf CLK_TCK"
         )
         ticks = self._node.run(script).split()
         return float(ticks[0]) / float(ticks[1]) if len(ticks) == 2 else 0.0
