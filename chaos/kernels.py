@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -101,5 +102,10 @@ def _run(seed: int, record: Record, other: list[str]) -> Run:
     figures: dict[str, float] = {}
     if record["kind"] == "cell":
         result = msgspec.convert(record["result"], CellResult)
-        found, figures = (*other, *failures(spot, result)), measure(result)
+        found, figures = (*other, *failures(spot, result)), _known(measure(result))
     return Run(part=PART, seed=seed, commit=commit(), faults=(variant.name, spot.name), broken=found, figures=figures)
+
+
+def _known(figures: dict[str, Any]) -> dict[str, float]:
+    """Without those that a cell of its kind does not have."""
+    return {name: float(value) for name, value in figures.items() if isinstance(value, int | float) and isfinite(value)}

@@ -58,5 +58,7 @@ def _read(path: Path) -> Iterator[Run]:
     for line in path.read_bytes().splitlines():
         try:
             yield msgspec.json.decode(line, type=Run)
+        except msgspec.ValidationError:
+            raise  # a run that we wrote, and cannot count
         except msgspec.DecodeError:  # the last one, cut off
             continue

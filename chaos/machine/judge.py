@@ -51,15 +51,11 @@ def _without_a_line(seen: Seen) -> str | None:
     masked = {"memory.high", "memory.events.local"} & {*seen.without, *seen.read_only}
     if masked:
         return f"{min(masked)} could not be used: no line"
-    if "somebody writes memory.high" in seen.faults and _foreign(seen):
-        return "somebody else's memory.high stood there"
+    if "somebody writes memory.high" in seen.faults:
+        return "somebody wrote over the line, which is looked after every 10 s"
     if any("No line stands" in line["reason"] for line in seen.lines("alarm")):
         return "there could be no janitor: no line"
     return None
-
-
-def _foreign(seen: Seen) -> bool:
-    return any(line["verdict"] == "foreign" for line in (*seen.lines("unarmed"), *seen.lines("line")))
 
 
 def _kernel(seen: Seen) -> Iterator[str]:

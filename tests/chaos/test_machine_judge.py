@@ -88,6 +88,7 @@ def test_a_budget_that_was_not_held_is_seen() -> None:
         (seen("files read-only", **OOM, read_only=("cgroup.kill",)), "cgroup.kill was read-only"),
         (seen("files missing", **OOM, without=("memory.high",)), "no line"),
         (seen(kills_allowed=1, **OOM), "budget"),
+        (seen("somebody writes memory.high", **OOM), "wrote over the line"),
         (seen("limits are resized", **OOM), "limit had just been changed"),
     ],
 )
@@ -103,6 +104,7 @@ def test_a_fault_excuses_the_kernel_for_a_reason(given: Seen, words: str) -> Non
         seen("guard killed", **OOM, absences=((2.5, 3.0),)),
         seen("files missing", **OOM, boundary="node", without=("memory.high",)),
         seen("files read-only", **OOM, read_only=("cgroup.freeze",)),
+        seen("somebody writes memory.high", **OOM, boundary="node"),
         seen("CPU starved", **OOM),
     ],
 )

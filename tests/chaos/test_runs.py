@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import chaos.__main__ as program
+import msgspec
 import pytest
 from chaos.report import summary, told, write
 from chaos.runs import Run, keep, kept, waiting
@@ -28,6 +29,13 @@ def test_what_was_run_is_not_run_again_and_the_last_word_counts(
     assert kept(tmp_path) == [run(0), run(1, commit="b")]
     assert waiting("machine", range(3), tmp_path) == [1, 2]
     assert waiting("cluster", range(2), tmp_path) == [0, 1]
+
+
+def test_a_run_that_cannot_be_counted_is_no_silence(tmp_path: Path) -> None:
+    """A figure that is none was written, and the run was gone."""
+    (tmp_path / "kernels.jsonl").write_text('{"part":"kernels","seed":0,"commit":"c","figures":{"ms":null}}\n')
+    with pytest.raises(msgspec.ValidationError):
+        kept(tmp_path)
 
 
 def test_a_broken_run_is_told_with_its_seed(tmp_path: Path) -> None:

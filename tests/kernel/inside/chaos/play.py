@@ -99,7 +99,9 @@ class Play:
     # --- the guard
 
     def start_guard(self) -> None:
-        """Another guard, as whoever looks after it would start one; it may fail to start."""
+        """Another guard, if there is none, as whoever looks after it would start one; it may fail to start."""
+        if self.guards and self.guard.child.poll() is None:
+            return
         if self.without:
             os.environ.update(MG_WITHOUT=",".join(self.without), PYTHONPATH=f"{WITHOUT}:{os.environ['PYTHONPATH']}")
         log = self.log_directory / f"guard{len(self.guards)}.log"
@@ -177,6 +179,7 @@ class Play:
     def grow(self, name: str, *, rate: int, processes: int = 1) -> None:
         """A hog in that container."""
         self.stage.load(self.containers[name], "hog", f"rate={rate}", "max=2000", f"processes={processes}")
+        self.wait(lambda: populated(self.containers[name]), 2)
 
     def look(self) -> None:
         """Note what the kernel did, and that the guard may be gone by itself."""
@@ -218,8 +221,7 @@ def _run(played: Play, chance: Random) -> dict[str, Any]:
     _storm(played, courses)
     for course in reversed(courses.values()):
         next(course, None)
-    if played.guard.child.poll() is not None:
-        played.start_guard()
+    played.start_guard()
     gone = played.wait(lambda: not _growing(played), AFTER_SECONDS)
     ends = {name: _end_of(path) for name, path in played.containers.items()}
     _clear_away(played)
@@ -292,7 +294,6 @@ def _once_more(played: Play) -> dict[str, Any]:
     again = played.come("again")
     time.sleep(1.0)
     played.grow("again", rate=100)
-    played.wait(lambda: populated(again), 2)
     gone = played.wait(lambda: not populated(again), 8)
     time.sleep(0.5)
     played.look()
