@@ -74,7 +74,7 @@ def metrics() -> dict[str, float]:
 
 
 def sample(guard: Guard) -> dict[str, int]:
-    """What it holds."""
+    """What it holds; names of cgroups that are gone the kernel remembers (dentries), until memory is short."""
     stat = cgroups.keyed(guard.cgroup / "memory.stat")
     return {
         "rssKib": guard.rss_kib,
@@ -82,6 +82,7 @@ def sample(guard: Guard) -> dict[str, int]:
         "watches": guard.watches,
         "cgroupBytes": guard.cgroup_bytes,
         "kernelBytes": stat["kernel"],
+        "reclaimableBytes": stat["slab_reclaimable"],
     }
 
 
