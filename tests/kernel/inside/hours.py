@@ -15,7 +15,7 @@ from inside.stage import KUBEPODS, MIB, ROOT, RUN, Guard, Stage, held, populated
 
 BESIDE, TURN_SECONDS = 50, 300.0
 #: Below it no line is put up (limits.SMALLEST_GUARDED_LIMIT): there the kernel acts.
-UNGUARDED_MIB, GUARDED_MIB, KUBEPODS_MIB = 64, 160, 600
+UNGUARDED_MIB, GUARDED_MIB, KUBEPODS_MIB = 64, 160, 320
 TEXTFILE = RUN / "hours.prom"
 
 
@@ -45,7 +45,7 @@ def turn(scene: Stage, number: int, chance: Random) -> dict[str, Any]:
     for name in names:
         scene.load(scene.container(name, limit_mib=GUARDED_MIB), "pause")
         time.sleep(chance.uniform(0.01, 5))
-    limit = chance.choice((GUARDED_MIB, GUARDED_MIB, 0, 0, UNGUARDED_MIB))
+    limit = chance.choice((GUARDED_MIB, GUARDED_MIB, GUARDED_MIB, 0, UNGUARDED_MIB))
     hog = scene.container(f"hog{number}", limit_mib=limit)
     time.sleep(2)  # the guard studies newcomers within a second
     scene.load(hog, "hog", f"rate={chance.choice((0, 50, 200))}", "max=2000")
