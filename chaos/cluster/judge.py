@@ -99,8 +99,8 @@ def decisions_are_exact(seen: Seen) -> Iterator[Finding]:
     for lost in sorted(said - recorded):
         yield f"decision {lost} was said and not recorded", _state_gone(seen)
     for made_up in sorted(recorded - said):
-        dropped = f"the journal dropped {seen.dropped_lines} lines" if seen.dropped_lines else ""
-        yield f"decision {made_up} was recorded and never said", dropped
+        lost = f"{seen.lost_lines} lines of the journal were dropped, or cut by a full disk" if seen.lost_lines else ""
+        yield f"decision {made_up} was recorded and never said", lost
     for act in seen.records:
         if act.phase != "Done":
             yield f"the outcome of {act.id} is not known ({act.phase or 'no status'})", _guard_died(seen)

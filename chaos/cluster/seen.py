@@ -63,7 +63,8 @@ class Seen:
 
     `first_leak`: the cgroup of the leak's first container; `guard_since`: when the guard that is there now began;
     `left_seconds`: how long what a dead guard left was there; `lines`, `frozen`: what stands at the end, when the leak
-    is gone; `foreign_high`: the database's memory.high then; `unready`: what was not ready in time; `taint_seconds`:
+    is gone; `foreign_high`: the database's memory.high then; `lost_lines`: of the journals, which the guard
+    dropped or a full disk cut; `unready`: what was not ready in time; `taint_seconds`:
     since the node had its last trouble, where the taint stands.
     """
 
@@ -80,7 +81,7 @@ class Seen:
     lines: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     foreign_high: str = "max"
-    dropped_lines: int = 0
+    lost_lines: int = 0
     tracebacks: tuple[str, ...] = ()
     lives_on: bool = False
     unready: str = ""
@@ -108,9 +109,15 @@ def lines_of(log: str) -> Iterator[str]:
                 begun = ""
 
 
-def journal(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Those that are JSON objects."""
-    return [json.loads(line) for line in lines if line.startswith("{")]
+def journal(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
+    """Those that are JSON objects, and how many of those a full disk has cut."""
+    entries, cut = [], 0
+    for line in lines:
+        try:
+            entries += [json.loads(line)] if line.startswith("{") else []
+        except json.JSONDecodeError:
+            cut += 1
+    return entries, cut
 
 
 def acts_of(entries: Iterable[Mapping[str, Any]], pod: str) -> tuple[Act, ...]:

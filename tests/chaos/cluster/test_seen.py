@@ -27,7 +27,13 @@ def test_a_long_line_is_put_together_again() -> None:
     at = "2026-11-30T12:00:00.1Z"
     log = f'{at} stdout P {{"kind":"decision",\n{at} stdout F "mode":"Observe"}}\n{at} stderr F Traceback\nnothing\n'
     assert list(lines_of(log)) == ['{"kind":"decision","mode":"Observe"}', "Traceback"]
-    assert journal(lines_of(log)) == [{"kind": "decision", "mode": "Observe"}]
+    assert journal(lines_of(log)) == ([{"kind": "decision", "mode": "Observe"}], 0)
+
+
+def test_a_line_that_a_full_disk_has_cut_is_counted() -> None:
+    at = "2026-11-30T12:00:00.1Z"
+    log = f'{at} stdout F {{"kind":"decision","vic{at} stdout F {{"kind":"outcome"}}\n{at} stdout F {{"kind":"stop"}}\n'
+    assert journal(lines_of(log)) == ([{"kind": "stop"}], 1)
 
 
 def test_acts_are_what_was_carried_out_against_that_pod() -> None:
