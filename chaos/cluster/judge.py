@@ -19,6 +19,8 @@ LOOK_SECONDS = 12.0
 NAMED_SECONDS = 35.0
 #: The supervisor takes less than one second (e2e/test_isolation.py); emulated, beside a fault, this.
 LIFTED_SECONDS = 2.0
+#: By SIGKILL, ours or the kernel's.
+KILLED = 137
 #: Five calm minutes, and the last report of trouble may have been a while after it.
 TAINT_SECONDS = 400.0
 #: Faults that end the guard, and those of them that end its supervisor, too.
@@ -200,6 +202,7 @@ def _absent(seen: Seen, fault: Happened, kill: KernelKill) -> str:
     since = {
         **dict.fromkeys(DEADLY, (max(seen.guard_since, over) + ARMED_SECONDS, "there was no guard")),
         "guard stopped": (fault.ended + 1, "the guard stood still"),
+        "guard slowed": (fault.ended + 1, "the guard had a sixth of its time"),
         "supervisor killed": (over + LOOK_SECONDS, "no line stands while there is no supervisor"),
         "set-property": (fault.ended + LOOK_SECONDS, "systemd took the line away, which is seen every 10 s"),
         "memory.high by another": (over + LOOK_SECONDS, "somebody else's memory.high: no line of ours stands there"),
@@ -212,8 +215,15 @@ def _killed_by_others(seen: Seen, app: str, uid: str) -> str:
     kill = next((kill for kill in seen.kills if uid.replace("-", "_") in kill.cgroup), None)
     if kill is not None:
         return _excuse(seen, kill) and "the kernel chose it while no guard was there"
+    if seen.draw.plays("disk full") and _exit(seen, app) not in {0, KILLED}:
+        return "its writes failed on the full disk"
     evicted = any(pod.app == app and pod.evicted for pod in seen.after.values())
     return "kubelet evicted it" if evicted and seen.draw.plays("kubelet evicts") else ""
+
+
+def _exit(seen: Seen, app: str) -> int:
+    """Of its last end."""
+    return next((pod.exits.get("app", 0) for pod in seen.after.values() if pod.app == app), 0)
 
 
 def _guard_died(seen: Seen) -> str:

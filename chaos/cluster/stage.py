@@ -59,8 +59,9 @@ class Stage:
         """One run. Raises LabError or AssertionError where it could not even begin."""
         self.shop.create(leak(draw))
         scene = self._scene(draw)
-        line = f"cat {scene.leak}/memory.high"
+        line, began = f"cat {scene.leak}/memory.high", time.monotonic()
         eventually(lambda: self._node.run(line).strip() != "max", "the guard knows the leak")
+        known_seconds = round(time.monotonic() - began, 1)
         self._node.run(f"rm -f {OVER}\n{KEEP_LOGS}")
         before, sizes, offset = pods_of(self._listed("pods")), self._sizes(), self._clock_offset()
         since = time.monotonic() + offset
@@ -85,7 +86,7 @@ class Stage:
             lives_on=lives_on,
             unready=unready,
             taint_seconds=self._taint_seconds(draw),
-            figures={"ready s": ready_seconds, "recorded s": recorded_seconds},
+            figures={"known s": known_seconds, "ready s": ready_seconds, "recorded s": recorded_seconds},
         )
         return self._cleared(draw, scene, seen)
 

@@ -56,6 +56,7 @@ BROKEN: list[tuple[str, Seen]] = [
     ("the kernel's OOM killer ended hog", seen("agent killed", kills=(OOM,))),
     ("service was ended", seen("agent killed", **after(service=pod("service", SERVICE, 1)))),
     ("service was ended", seen("agent killed", **after(service=pod("service", "another")))),
+    ("service was ended", seen("disk full", **after(service=pod("service", SERVICE, 1)))),
     ("the leak lives on", seen("etcd stopped", lives_on=True)),
     ("ended 2 times with a budget of 1", seen("guard killed", leak="twice", **recorded("a", "b"))),
     ("20261130-1 was said and not recorded", seen("agent killed", records=())),
@@ -82,6 +83,7 @@ def test_what_breaks_an_invariant_is_found(words: str, run: Seen) -> None:
 EXCUSED: list[tuple[str, Seen]] = [
     ("cut by a full disk", seen("disk full", acts=(), lost_lines=1)),
     ("there was no guard", seen("guard killed", kills=(OOM,), guard_since=112.0)),
+    ("a sixth of its time", seen("guard slowed", kills=(OOM,))),
     ("the guard stood still", seen("guard stopped", kills=(OOM,))),
     ("while there is no supervisor", seen("supervisor killed", kills=(OOM,))),
     ("no line of ours stands there", seen("memory.high by another", kills=(OOM,), foreign_high="188743680")),
@@ -90,6 +92,9 @@ EXCUSED: list[tuple[str, Seen]] = [
     ("the kernel chose it", seen("guard killed", kills=(
         KernelKill(at=105.0, cgroup="/kubepods.slice/pod0000_service.slice", task="warm", shared=True),
     ), **after(service=pod("service", SERVICE, 1)))),
+    ("failed on the full disk", seen("disk full", **after(
+        service=Pod(app="service", uid=SERVICE, restarts={"app": 1}, exits={"app": 1}),
+    ))),
     ("kubelet evicted it", seen("kubelet evicts", **after(
         service=pod("service", "another"), old=pod("service", SERVICE, evicted=True),
     ))),
