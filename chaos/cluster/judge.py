@@ -204,7 +204,6 @@ def _absent(seen: Seen, fault: Happened, kill: KernelKill) -> str:
         "guard stopped": (fault.ended + 1, "the guard stood still"),
         "guard slowed": (fault.ended + 1, "the guard had a sixth of its time"),
         "supervisor killed": (over + LOOK_SECONDS, "no line stands while there is no supervisor"),
-        "set-property": (fault.ended + LOOK_SECONDS, "systemd took the line away, which is seen every 10 s"),
         "memory.high by another": (over + LOOK_SECONDS, "somebody else's memory.high: no line of ours stands there"),
     }
     until, why = since.get(fault.name, (0.0, ""))

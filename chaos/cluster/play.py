@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 from chaos.cluster.draw import PART, Draw, drawn
 from chaos.cluster.judge import judge
 from chaos.cluster.pods import NODE
 from chaos.cluster.seen import Seen
 from chaos.cluster.stage import Stage
-from chaos.runs import Run, commit
+from chaos.runs import FOLDER, Run, commit
 from e2e.images import build_images
 from e2e.lab.cache import CACHE
 from e2e.lab.errors import LabError
@@ -44,7 +45,9 @@ def play(seeds: Iterable[int], say: Callable[[str], None]) -> Iterator[Run]:
 
 
 def run_of(seen: Seen) -> Run:
-    """As it is kept."""
+    """As it is kept; all that was seen stays beside it, for whoever wants to know why."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{PART}-{seen.draw.seed}.json").write_bytes(msgspec.json.encode(seen))
     verdict = judge(seen)
     figures = {**seen.figures, "guard dead, left s": max(seen.left_seconds, default=-1.0)}
     return Run(

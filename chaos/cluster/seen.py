@@ -65,7 +65,8 @@ class Seen:
     `left_seconds`: how long what a dead guard left was there; `lines`, `frozen`: what stands at the end, when the leak
     is gone; `foreign_high`: the database's memory.high then; `lost_lines`: of the journals, which the guard
     dropped or a full disk cut; `unready`: what was not ready in time; `taint_seconds`:
-    since the node had its last trouble, where the taint stands.
+    since the node had its last trouble, where the taint stands; `logs`: what our containers wrote, by file, and the
+    Events of the leak's pod.
     """
 
     draw: Draw
@@ -86,6 +87,7 @@ class Seen:
     lives_on: bool = False
     unready: str = ""
     taint_seconds: float | None = None
+    logs: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -86,6 +86,7 @@ class Stage:
             lives_on=lives_on,
             unready=unready,
             taint_seconds=self._taint_seconds(draw),
+            logs={**logs, "events": self.shop.kubectl("events", "--for", f"pod/{draw.pod}")},
             figures={"known s": known_seconds, "ready s": ready_seconds, "recorded s": recorded_seconds},
         )
         return self._cleared(draw, scene, seen)

@@ -15,10 +15,15 @@ from tests.guard.conftest import Inhabit, Serve
 from tests.guard.world import Duty, Kernfs, Load, World, highs, identity, pod_path, stat_text
 from tests.kernel_files.trees import MIB
 
-from memguard.core.policy import Budget
+from memguard.core.domain import margin
+from memguard.core.policy import Budget, Settings
 from memguard.guard.court import CANNOT_EVICT
+from memguard.guard.discovery import LOOKED_AFTER
+from memguard.guard.limits import TOUCH_SECONDS
 from memguard.guard.loop import HOUSEKEEPING_SECONDS
 from memguard.guard.report import REPEAT_SECONDS
+from memguard.kernel.cgroup import Cgroup
+from memguard.kernel.touches import Touches
 
 Process = Callable[[Load, str], "subprocess.Popen[bytes]"]
 
@@ -650,25 +655,37 @@ def test_a_limit_that_comes_after_the_cgroup_is_guarded(world: World, serve: Ser
     assert all(load.alive for load in old)
 
 
-def test_a_limit_that_is_changed_is_followed(world: World, serve: Serve) -> None:
-    web = world.container(1, anon=100 * MIB, limit=256 * MIB)
-    duty = serve(ENFORCE + TUNING + LIMITS + names(web))
-    web.limit = 512 * MIB
-    web.write("memory.max", f"{web.limit}\n")
-    duty.run(HOUSEKEEPING_SECONDS + 2)
-    assert (
-        web.content("memory.high") == str(int(512 * 0.95) * MIB // 4096 * 4096 or 0)
-        or int(web.content("memory.high")) == (512 * MIB - int(512 * MIB * 0.05)) // 4096 * 4096
-    )
+@pytest.fixture(params=[True, False], ids=["heard", "no inotify"])
+def noticed_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """How soon the guard knows that somebody wrote a limit or a line: at once, or with the next housekeeping."""
+    if request.param:
+        return 0.1
+    monkeypatch.setattr(Touches, "attend", lambda *_: None)
+    return HOUSEKEEPING_SECONDS + 2
 
 
 @pytest.mark.row("E4")
-def test_a_foreign_line_stays_and_is_reported(world: World, serve: Serve) -> None:
+@pytest.mark.parametrize("limit", [192 * MIB, 512 * MIB])
+def test_a_limit_that_is_changed_is_followed(
+    world: World, serve: Serve, noticed_seconds: float, limit: int
+) -> None:
+    web = world.container(1, anon=100 * MIB, limit=256 * MIB)
+    duty = serve(ENFORCE + TUNING + LIMITS + names(web))
+    duty.run(1)
+    web.limit = limit
+    web.write("memory.max", f"{limit}\n")
+    duty.run(noticed_seconds)
+    assert int(web.content("memory.high")) == (limit - margin(limit, Settings())) // 4096 * 4096
+
+
+@pytest.mark.row("E4")
+def test_a_foreign_line_stays_and_is_reported(world: World, serve: Serve, noticed_seconds: float) -> None:
     web = world.container(1, anon=100 * MIB, limit=256 * MIB)
     duty = serve(ENFORCE + TUNING + LIMITS + names(web))
     assert web.content("memory.high") == str(240 * MIB)
+    duty.run(1)
     web.write("memory.high", f"{200 * MIB}\n")
-    duty.run(HOUSEKEEPING_SECONDS + 2)
+    duty.run(noticed_seconds)
     [line] = duty.lines("line")
     assert line["verdict"] == "foreign"
     assert web.content("memory.high") == str(200 * MIB)
@@ -689,23 +706,57 @@ def test_a_foreign_line_that_rings_first_stays_and_is_reported(world: World, ser
 
 
 @pytest.mark.row("E4")
-def test_a_line_that_was_reset_is_put_up_again(world: World, serve: Serve) -> None:
+def test_a_line_that_was_reset_is_put_up_again(world: World, serve: Serve, noticed_seconds: float) -> None:
     """Systemctl set-property."""
     web = world.container(1, anon=100 * MIB, limit=256 * MIB)
     duty = serve(ENFORCE + TUNING + LIMITS + names(web))
+    duty.run(1)
     web.write("memory.high", "max\n")
-    duty.run(HOUSEKEEPING_SECONDS + 2)
+    duty.run(noticed_seconds)
     assert web.content("memory.high") == str(240 * MIB)
     assert [line["verdict"] for line in duty.lines("line")] == ["done"]
 
 
-def test_a_line_that_was_there_before_us_is_reported(world: World, serve: Serve) -> None:
-    web = world.container(1, anon=100 * MIB, limit=256 * MIB)
-    web.write("memory.high", f"{200 * MIB}\n")
+@pytest.mark.row("E4")
+def test_a_pods_limit_that_is_changed_is_followed_at_once(world: World, serve: Serve) -> None:
+    pod = world.charged_pod(1, 256 * MIB)
+    web = world.container(1, anon=100 * MIB, pod=1, pod_limit=256 * MIB)
     duty = serve(ENFORCE + TUNING + LIMITS + names(web))
-    [line] = duty.lines("unarmed")
-    assert (line["verdict"], line["domain"]) == ("foreign", f"container:{1:064x}")
-    assert web.content("memory.high") == str(200 * MIB)
+    duty.run(1)
+    high, limit = world.cgroup_root / pod.path / "memory.high", world.cgroup_root / pod.path / "memory.max"
+    assert high.read_text().strip() == str(240 * MIB)
+    pod.limit = 192 * MIB
+    world.write(limit, f"{pod.limit}\n")
+    duty.run(0.1)
+    assert high.read_text().strip() == str(176 * MIB)
+
+
+@pytest.mark.row("E4", "G4")
+def test_lines_that_nobody_touches_are_not_read(world: World, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: only those whose turn it is."""
+    loads = [world.container(number, anon=20 * MIB, limit=256 * MIB) for number in range(1, 41)]
+    duty = serve(ENFORCE + TUNING + LIMITS + '[[containers]]\ncgroup = "*"\nnamespace = "shop"\n')
+    duty.run(1)
+    asked: list[str] = []
+    high = Cgroup.high
+    monkeypatch.setattr(Cgroup, "high", lambda cgroup: (asked.append(cgroup.path), high(cgroup))[1])
+    duty.run(HOUSEKEEPING_SECONDS)
+    assert len(asked) == LOOKED_AFTER
+    assert all(load.content("memory.high") == str(240 * MIB) for load in loads)
+
+
+@pytest.mark.row("A4")
+def test_who_writes_its_own_line_again_and_again_is_heard_twenty_times_a_second(world: World, serve: Serve) -> None:
+    web = world.container(1, anon=100 * MIB, limit=256 * MIB)
+    duty = serve(ENFORCE + TUNING + LIMITS + names(web))
+    duty.run(1)
+    world.hooks.append(lambda _: web.write("memory.high", "max\n"))
+    before = duty.guard.turns
+    duty.run(5)
+    assert duty.guard.turns - before < 5 * 2.5 / TOUCH_SECONDS
+    world.hooks.clear()
+    duty.run(0.1)
+    assert web.content("memory.high") == str(240 * MIB)
 
 
 @pytest.mark.parametrize("limit_mib", [64, 127])

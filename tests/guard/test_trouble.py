@@ -31,7 +31,7 @@ from memguard.errors import UnfitError
 from memguard.guard import heir
 from memguard.guard.janitor import spawn_janitor
 from memguard.guard.loop import HOUSEKEEPING_SECONDS
-from memguard.kernel import tree
+from memguard.kernel import inotify
 from memguard.kernel.cgroup import Cgroup
 from memguard.kernel.compaction import KNOB
 from memguard.kernel.record import Records
@@ -329,7 +329,7 @@ def test_without_inotify_containers_are_looked_for_until_it_can_be_had(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as exhausted:
-        exhausted.setattr(tree, "inotify_init", none_left)
+        exhausted.setattr(inotify, "inotify_init", none_left)
         duty = serve(ENFORCE + TUNING)
         load = world.container(3, anon=MIB)
         duty.run(HOUSEKEEPING_SECONDS + 1)

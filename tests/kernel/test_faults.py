@@ -11,6 +11,7 @@ from chaos.machine.seen import decode
 from tests.images import seccomp
 from tests.kernel.boots import Boot
 from tests.kernel.conftest import Booted, Figures
+from tests.kernel_files.trees import MIB
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
@@ -75,9 +76,21 @@ def test_somebody_elses_memory_high_is_respected_and_reported(booted: Booted, wh
 
 
 @pytest.mark.row("E4")
+@pytest.mark.parametrize(("how", "line_mib"), [("raised", 512 * 0.95), ("lowered", 192 - 16)])
+def test_a_limit_that_was_changed_in_place_has_its_line_within_a_second(
+    booted: Booted, how: str, line_mib: float
+) -> None:
+    told = booted.scenario("foreign")[how]
+    assert told["ours"] == str(240 * MIB)
+    assert told["followed"], told
+    assert int(told["during"]) == pytest.approx(line_mib * MIB, abs=4096)
+    assert (told["exit"], told["after"]) == (0, "max")
+
+
+@pytest.mark.row("E4")
 @pytest.mark.parametrize("how", ["max", "property"])
 def test_a_line_that_was_reset_is_noticed_and_put_up_again(booted: Booted, how: str) -> None:
-    """A direct write of "max", and systemd's set-property of any other property of the unit."""
+    """A direct write of "max", and systemd's set-property of any other property of the unit: within a second."""
     told = booted.scenario("foreign")[how]
     assert told["ours"] not in {None, "max"}
     assert told.get("reset", "max") in {"max", told["ours"]}, "the guard may have looked before we did"

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from memguard.kernel import tree as tree_module
+from memguard.kernel import inotify
 from memguard.kernel.paths import walk_containers
 from memguard.kernel.syscalls import IN_Q_OVERFLOW
 from memguard.kernel.tree import Change, Tree
@@ -123,9 +123,9 @@ def test_lost_events_are_found_by_looking(root: Path, tree: Tree, monkeypatch: p
     (root / POD / scope(1)).rmdir()
     (root / POD / scope(2)).mkdir()
     os.read(tree.fileno(), 1 << 16)
-    overflow = tree_module._HEADER.pack(-1, IN_Q_OVERFLOW, 0, 0)
+    overflow = inotify._HEADER.pack(-1, IN_Q_OVERFLOW, 0, 0)
     replies = [overflow, b""]
-    monkeypatch.setattr(Tree, "_read", lambda _: replies.pop(0))
+    monkeypatch.setattr(inotify.Inotify, "_read", lambda _: replies.pop(0))
     found = containers(tree.changes())
     assert sorted(found) == [("added", f"{POD}/{scope(2)}"), ("removed", f"{POD}/{scope(1)}")]
     monkeypatch.undo()
@@ -177,7 +177,7 @@ def test_running_out_of_watches_is_said(root: Path, tree: Tree, monkeypatch: pyt
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     (root / POD / scope(1)).mkdir(parents=True)
-    monkeypatch.setattr(tree_module, "inotify_add_watch", fail)
+    monkeypatch.setattr(inotify, "inotify_add_watch", fail)
     assert containers(tree.start()) == [("added", f"{POD}/{scope(1)}")]
     assert not tree.complete
     (root / POD / scope(2)).mkdir()

@@ -13,7 +13,7 @@ from memguard.guard.clock import Clock
 from memguard.guard.config import Tuning
 from memguard.guard.course import Course
 from memguard.guard.court import Court
-from memguard.guard.ears import Ears
+from memguard.guard.ears import MESSAGE, Ears
 from memguard.guard.heir import Heir
 from memguard.guard.report import Report
 from memguard.guard.trigger import Trigger
@@ -24,7 +24,11 @@ from memguard.kernel.files import UNLIMITED
 from memguard.kernel.outcome import Outcome
 from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
+from memguard.kernel.touches import Touches
 
+#: Between two times that others' writes are heard: whoever may write its own memory.high could keep us busy with it.
+#: Meanwhile a fill of 200 MiB/s takes 10 of the 16 MiB of the smallest margin.
+TOUCH_SECONDS = 0.05
 NOT_ALONE = Outcome("refused", "the line would brake somebody else in the pod, who may not be touched")
 
 
@@ -51,6 +55,9 @@ class Limits:
         self._listening: dict[str, int] = {}
         self._unarmed: dict[str, Outcome] = {}
         self._past_brake_seconds = 0.0
+        self._touches = Touches(watch.cgroup_root)
+        self._touches_due = NEVER
+        self._hear_touches()
 
     @property
     def brake_seconds(self) -> float:
@@ -88,6 +95,7 @@ class Limits:
         if bell is None:
             return
         self._deafen(path)
+        self._touches.ignore(path)
         if bell.lift().verdict == "refused":
             return  # nobody else knows of the line: it is tried again with each check
         del self.bells[path]
@@ -106,12 +114,14 @@ class Limits:
         """When a bell wants to be looked at (monotonic seconds). At idle nothing looks at all bells to know it."""
         if self._next_due is None:
             self._next_due = min((bell.due for bell in self.bells.values()), default=NEVER)
-        return self._next_due
+        return min(self._next_due, self._touches_due)
 
     def look(self, now: float) -> None:
         """Look at those whose time has come."""
         if now < self.next_due:
             return
+        if now >= self._touches_due:
+            self._hear_touches()
         self._next_due = None
         for bell in [bell for bell in self.bells.values() if bell.due <= now]:
             bell.due = now + LOOK_SECONDS  # whatever goes wrong with it, it is not due again at once
@@ -132,21 +142,50 @@ class Limits:
             self.hang(ward)
 
     def check(self, wards: Iterable[Ward]) -> None:
-        """Now and then: is each line still ours, still allowed, and under the limit as it is? Do `wards` want one?"""
+        """Now and then: is each line still allowed? Do `wards` want one, and are theirs as they were?
+
+        The others are, or somebody would have been heard to write there.
+        """
         self._next_due = None
+        self._hear_touches()
         if not self._heir.present:
             self.forget_all()
+        wards = list(wards)
+        theirs = {path for ward in wards for path in (ward.cgroup.path, ward.pod_path)}
         for path, bell in list(self.bells.items()):
-            if bell.state != "braking":
-                if _limit(bell.cgroup) != bell.limit_bytes or not self._may_stand(path):
-                    self.forget(path)
-            elif _spared(self._watch.inside(path)):
-                bell.rest(self._clock.monotonic())
+            if bell.state == "braking":
+                if _spared(self._watch.inside(path)):
+                    bell.rest(self._clock.monotonic())
+            elif not self._may_stand(path):
+                self.forget(path)
+            elif path in theirs or path not in self._touches:
+                self._outdated(bell)
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward)
-        for bell in list(self.bells.values()):
-            self._check(bell)
+        for path, bell in list(self.bells.items()):
+            if path in theirs or path not in self._touches:
+                self._touches.attend(path)
+                self._check(bell)
+
+    def _hear_touches(self) -> None:
+        """From now on, if there is inotify by now."""
+        self._touches_due = NEVER
+        self._ears.listen(self._touches.fileno(), self._touched, MESSAGE)
+
+    def _touched(self, now: float) -> None:
+        """Somebody else wrote a limit or a line."""
+        self._ears.deafen(self._touches.fileno())
+        self._next_due, self._touches_due = None, now + TOUCH_SECONDS
+        for path in sorted(self._touches.heard() & self.bells.keys()):
+            bell = self.bells[path]
+            try:
+                if bell.state == "braking" or not self._outdated(bell):
+                    self._check(bell)
+                for ward in self._watch.inside(path):
+                    self.hang(ward)
+            except (MemguardError, OSError) as error:
+                self._report.trouble(str(error))
 
     def check_brakes(self) -> None:
         """Does each brake still stand? During a grace this cannot wait for the housekeeping."""
@@ -213,14 +252,12 @@ class Limits:
         if (cgroup.current() or 0) >= bell.line_bytes:
             # Full of cache: a line at the limit itself would never ring. It comes when there is room under it.
             bell.rest(self._clock.monotonic())
-            self.bells[cgroup.path] = bell
-            return
-        outcome = bell.arm()
-        if outcome.ok:
-            self.bells[cgroup.path] = bell
-            self._listen(bell)
-        else:
+        elif not (outcome := bell.arm()).ok:
             self._cannot_arm(cgroup, domain, outcome)
+            return
+        self.bells[cgroup.path] = bell
+        self._touches.attend(cgroup.path)
+        self._listen(bell)
 
     def _cannot_arm(self, cgroup: Cgroup, domain: str, outcome: Outcome) -> None:
         if self._unarmed.get(cgroup.path) != outcome:

@@ -7,15 +7,12 @@ own business.
 A directory is watched first and listed second, and what is known already is not reported again: so a cgroup that was
 created between its parent's event and the new watch is found in the listing.
 
-inotify is counted by user, and a container's root is the node's unless it has a user namespace: whoever takes all of
-it (fs.inotify.max_user_instances, max_user_watches) leaves us to look ourselves, and keeps us from nothing.
+Without inotify (kernel/inotify.py says why there may be none) the caller looks by itself.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import struct
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -23,6 +20,7 @@ from typing import Final, Literal
 import msgspec
 
 from memguard.kernel.cgroup import CGROUP_ROOT
+from memguard.kernel.inotify import Inotify
 from memguard.kernel.paths import (
     ContainerPath,
     children,
@@ -39,16 +37,10 @@ from memguard.kernel.syscalls import (
     IN_MOVED_TO,
     IN_ONLYDIR,
     IN_Q_OVERFLOW,
-    inotify_add_watch,
-    inotify_init,
-    inotify_rm_watch,
 )
 
 _MASK: Final = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR
 _GONE: Final = IN_DELETE | IN_MOVED_FROM
-_HEADER: Final = struct.Struct("iIII")
-# Room for some 200 events in one read.
-_READ_BYTES: Final = 16384
 _VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
 
 
@@ -67,14 +59,14 @@ class Tree:
     "" for the root).
     """
 
-    __slots__ = ("_extra", "_fd", "_known", "_parents", "_paths", "_watches", "complete", "root")
+    __slots__ = ("_extra", "_inotify", "_known", "_parents", "_paths", "_watches", "complete", "root")
 
     def __init__(self, root: str = CGROUP_ROOT, extra: Iterable[str] = ()) -> None:
         self.root = root
         self._extra = _steps(extra)
+        self._inotify = Inotify()
         #: False while inotify cannot be had, or its watches ran out (sysctls fs.inotify.*): call rescan() now and then
-        self.complete = True
-        self._fd = self._inotify()
+        self.complete = self._inotify.fileno() >= 0
         self._watches: dict[int, str] = {}
         self._paths: dict[str, int] = {}
         self._known: set[str] = set()
@@ -82,7 +74,7 @@ class Tree:
 
     def fileno(self) -> int:
         """The inotify descriptor, for poll: readable when changes() has something to say; -1 while there is none."""
-        return self._fd
+        return self._inotify.fileno()
 
     def start(self) -> list[Change]:
         """Watch everything; all that exists comes back as added."""
@@ -94,12 +86,11 @@ class Tree:
     def changes(self) -> list[Change]:
         """What came and went since the last call, in order. Never waits."""
         changes: list[Change] = []
-        while data := self._read():
-            for watch, mask, name in _events(data):
-                if mask & IN_Q_OVERFLOW:
-                    changes += self.rescan()
-                else:
-                    self._apply(watch, mask, name, changes)
+        for watch, mask, name in self._inotify.events():
+            if mask & IN_Q_OVERFLOW:
+                changes += self.rescan()
+            else:
+                self._apply(watch, mask, name, changes)
         return changes
 
     def follow(self, extra: Iterable[str]) -> list[Change]:
@@ -111,35 +102,19 @@ class Tree:
 
     def rescan(self) -> list[Change]:
         """Compare with what is really there, and watch it: after events were lost, or where watches are missing."""
-        self.complete = True
-        if self._fd < 0:
-            self._fd = self._inotify()
+        self.complete = self._inotify.open()
         before, watches = self._known, self._watches
         self._known, self._watches, self._paths = set(), {}, {}
         found = self.start()  # a directory that is still the same one gets its old number back
         for watch in watches.keys() - self._watches.keys():
-            self._drop(watch)
+            self._inotify.drop(watch)
         gone = sorted(before - self._known, reverse=True)
         removed = [Change("removed", path, parse_container_path(path)) for path in gone if self._reported(path)]
         return removed + [change for change in found if change.path not in before]
 
     def close(self) -> None:
         """Stop watching."""
-        if self._fd >= 0:
-            os.close(self._fd)
-
-    def _inotify(self) -> int:
-        try:
-            return inotify_init()
-        except OSError:
-            self.complete = False
-            return -1
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self._fd, _READ_BYTES) if self._fd >= 0 else b""
-        except BlockingIOError:
-            return b""
+        self._inotify.close()
 
     def _apply(self, watch: int, mask: int, name: str, changes: list[Change]) -> None:
         parent = self._watches.get(watch)
@@ -177,7 +152,7 @@ class Tree:
     def _watch(self, path: str, changes: list[Change]) -> None:
         directory = f"{self.root}/{path}" if path else self.root
         try:
-            watch = inotify_add_watch(self._fd, directory, _MASK)
+            watch = self._inotify.watch(directory, _MASK)
         except OSError as error:
             if error.errno not in _VANISHED:
                 self.complete = False
@@ -191,17 +166,7 @@ class Tree:
         watch = self._paths.pop(path, None)
         if watch is not None and self._watches.get(watch) == path:
             del self._watches[watch]
-            self._drop(watch)
-
-    def _drop(self, watch: int) -> None:
-        """A removed cgroup's watch stays, with its inode (kernfs never says that the last link went).
-
-        They would count against fs.inotify.max_user_watches, which is root's and not ours alone.
-        """
-        try:
-            inotify_rm_watch(self._fd, watch)
-        except OSError:
-            return  # other file systems drop it themselves
+            self._inotify.drop(watch)
 
     def _reported(self, path: str) -> bool:
         parent = path.split("/")[:-1]
@@ -223,11 +188,3 @@ def _steps(globs: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 def _alike(parts: Sequence[str], steps: Sequence[str]) -> bool:
     return all(map(fnmatchcase, parts, steps))
 
-
-def _events(data: bytes) -> Iterable[tuple[int, int, str]]:
-    at = 0
-    while at + _HEADER.size <= len(data):
-        watch, mask, _, length = _HEADER.unpack_from(data, at)
-        at += _HEADER.size
-        yield watch, mask, os.fsdecode(data[at : at + length].rstrip(b"\0"))
-        at += length

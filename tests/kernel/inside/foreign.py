@@ -12,8 +12,8 @@ from guest.cgroups import Names
 
 from inside.stage import LOADS, MIB, ROOT, high, stage, tell, until
 
-#: The guard looks after its lines every 10 s.
-NOTICE_SECONDS = 12.0
+#: Who writes there is heard; the guard looks after its lines every 10 s, too.
+HEARD_SECONDS, NOTICE_SECONDS = 1.0, 12.0
 
 
 def found_before() -> dict[str, Any]:
@@ -36,11 +36,27 @@ def written_over(value: str) -> dict[str, Any]:
         guard = scene.guard()
         ours = high(web)
         (web / "memory.high").write_text(value)
-        told = guard.hears("line", NOTICE_SECONDS)
+        told = guard.hears("line", HEARD_SECONDS)
         during = high(web)
         return {
             "ours": ours, "told": told and guard.said("line"), "during": during, "exit": guard.stop(),
             "after": high(web), "value": value,
+        }  # fmt: skip
+
+
+def resized(limit_mib: int) -> dict[str, Any]:
+    """The container's limit is changed in place, of a container that is not small."""
+    with stage() as scene:
+        web = scene.container("web", limit_mib=256)
+        scene.load(web, "pause")
+        guard = scene.guard()
+        ours = high(web)
+        (web / "memory.max").write_text(str(limit_mib * MIB))
+        began = time.monotonic()
+        followed = until(lambda: high(web) not in {ours, "max"}, HEARD_SECONDS, step=0.0005)
+        return {
+            "ours": ours, "followed": followed, "seconds": time.monotonic() - began, "during": high(web),
+            "exit": guard.stop(), "after": high(web),
         }  # fmt: skip
 
 
@@ -68,7 +84,7 @@ def set_property() -> dict[str, Any]:
             check=False,
         )
         reset = high(web)
-        told = guard.hears("line", NOTICE_SECONDS)
+        told = guard.hears("line", HEARD_SECONDS)
         during = high(web)
         return {
             "systemd": done.stderr, "ours": ours, "reset": reset, "told": told and guard.said("line"),
@@ -83,6 +99,8 @@ def main() -> None:
             "before": found_before(),
             "over": written_over(str(128 * MIB)),
             "max": written_over("max"),
+            "raised": resized(512),
+            "lowered": resized(192),
             "property": set_property(),
         }
     )
