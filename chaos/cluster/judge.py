@@ -21,6 +21,8 @@ NAMED_SECONDS = 35.0
 LIFTED_SECONDS = 2.0
 #: By SIGKILL, ours or the kernel's.
 KILLED = 137
+#: containerd's word for a container that could not be started.
+NEVER_STARTED = 128
 #: Five calm minutes, and the last report of trouble may have been a while after it.
 TAINT_SECONDS = 400.0
 #: Faults that end the guard, and those of them that end its supervisor, too.
@@ -120,7 +122,8 @@ def every_end_is_told(seen: Seen) -> Iterator[Finding]:
     by_kernel = sum(after.uid.replace("-", "_") in kill.cgroup for kill in seen.kills)
     if ended > by_kernel + len(seen.records):
         words = f"the leak ended {ended} times, {by_kernel} by the kernel, {len(seen.records)} by a record"
-        yield words, _guard_died(seen) or _state_gone(seen)
+        never = "kubelet was restarted while it started it again" * (after.exits.get("app") == NEVER_STARTED)
+        yield words, never or _guard_died(seen) or _state_gone(seen)
 
 
 def nothing_is_left(seen: Seen) -> Iterator[Finding]:

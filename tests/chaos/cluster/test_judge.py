@@ -57,6 +57,8 @@ BROKEN: list[tuple[str, Seen]] = [
     ("service was ended", seen("agent killed", **after(service=pod("service", SERVICE, 1)))),
     ("service was ended", seen("agent killed", **after(service=pod("service", "another")))),
     ("service was ended", seen("disk full", **after(service=pod("service", SERVICE, 1)))),
+    ("ended hog", seen("set-property", kills=(OOM,))),
+    ("the leak ended 2 times", seen("kubelet evicts", **after(leak=pod("leak-1", LEAK, 2)))),
     ("the leak lives on", seen("etcd stopped", lives_on=True)),
     ("ended 2 times with a budget of 1", seen("guard killed", leak="twice", **recorded("a", "b"))),
     ("20261130-1 was said and not recorded", seen("agent killed", records=())),
@@ -97,6 +99,9 @@ EXCUSED: list[tuple[str, Seen]] = [
     ))),
     ("kubelet evicted it", seen("kubelet evicts", **after(
         service=pod("service", "another"), old=pod("service", SERVICE, evicted=True),
+    ))),
+    ("while it started it again", seen("kubelet evicts", **after(
+        leak=Pod(app="leak-1", uid=LEAK, restarts={"app": 2}, exits={"app": 128}),
     ))),
     ("in the middle of it", seen("guard killed", **recorded(ACT.id, phase="Acted"))),
     ("was a fault's victim", seen("guard killed", "supervisor stopped", left_seconds=(8.0,))),
