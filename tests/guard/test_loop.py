@@ -666,9 +666,7 @@ def noticed_seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.row("E4")
 @pytest.mark.parametrize("limit", [192 * MIB, 512 * MIB])
-def test_a_limit_that_is_changed_is_followed(
-    world: World, serve: Serve, noticed_seconds: float, limit: int
-) -> None:
+def test_a_limit_that_is_changed_is_followed(world: World, serve: Serve, noticed_seconds: float, limit: int) -> None:
     web = world.container(1, anon=100 * MIB, limit=256 * MIB)
     duty = serve(ENFORCE + TUNING + LIMITS + names(web))
     duty.run(1)

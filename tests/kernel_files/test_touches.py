@@ -78,8 +78,19 @@ def test_where_events_were_lost_everybody_may_have_been(root: Path, touches: Tou
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     for _ in range(limit // 2 + 1):  # what is the same as the last one is not queued again
         for path in (WEB, DATABASE):
-            (root / path / "memory.current").write_text("0\n")
+            (root / path / "memory.max").write_text("0\n")
     assert touches.heard() == {WEB, DATABASE}
+
+
+def test_a_watch_goes_with_its_cgroup(root: Path, touches: Touches) -> None:
+    def count() -> int:
+        return Path(f"/proc/self/fdinfo/{touches.fileno()}").read_text().count("inotify wd:")
+
+    assert count() == 4
+    touches.ignore(WEB)
+    assert count() == 2
+    touches.attend("kubepods.slice/none")
+    assert count() == 2
 
 
 def test_without_inotify_nobody_would_be_heard(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

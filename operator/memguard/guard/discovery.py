@@ -115,5 +115,8 @@ class Discovery:
 
     def _forget(self, path: str) -> None:
         self._limits.forget(path)
-        if not any(course.ward.cgroup.path == path for course in self._court.courses.values()):
-            self._watch.remove(path)  # else its course comes to its end first
+        if any(course.ward.cgroup.path == path for course in self._court.courses.values()):
+            return  # its course comes to its end first
+        ward = self._watch.remove(path)
+        if ward is not None and ward.pod_path and not self._watch.inside(ward.pod_path):
+            self._limits.forget(ward.pod_path)

@@ -142,9 +142,9 @@ class Limits:
             self.hang(ward)
 
     def check(self, wards: Iterable[Ward]) -> None:
-        """Now and then: is each line still allowed? Do `wards` want one, and are theirs as they were?
+        """Now and then: is each line of these still allowed, and as it was? Do they want one?
 
-        The others are, or somebody would have been heard to write there.
+        The others' are, or somebody would have been heard to write there.
         """
         self._next_due = None
         self._hear_touches()
@@ -152,21 +152,23 @@ class Limits:
             self.forget_all()
         wards = list(wards)
         theirs = {path for ward in wards for path in (ward.cgroup.path, ward.pod_path)}
-        for path, bell in list(self.bells.items()):
+        paths = [path for path in self.bells if path in theirs or path not in self._touches]
+        for path in paths:
+            bell = self.bells[path]
             if bell.state == "braking":
                 if _spared(self._watch.inside(path)):
                     bell.rest(self._clock.monotonic())
             elif not self._may_stand(path):
                 self.forget(path)
-            elif path in theirs or path not in self._touches:
+            else:
                 self._outdated(bell)
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward)
-        for path, bell in list(self.bells.items()):
-            if path in theirs or path not in self._touches:
+        for path in paths:
+            if path in self.bells:
                 self._touches.attend(path)
-                self._check(bell)
+                self._check(self.bells[path])
 
     def _hear_touches(self) -> None:
         """From now on, if there is inotify by now."""

@@ -1,4 +1,4 @@
-"""inotify(7): what changes in directories, told at once.
+"""inotify(7): what changes in directories and files, told at once.
 
 It is counted by user, and a container's root is the node's unless it has a user namespace: whoever takes all of it
 (fs.inotify.max_user_instances, max_user_watches) leaves us without. Then nothing is told, and nothing else fails.
@@ -40,9 +40,9 @@ class Inotify:
                 return False
         return True
 
-    def watch(self, directory: str, mask: int) -> int:
+    def watch(self, path: str, mask: int) -> int:
         """Watch it; the watch's number. Raises OSError."""
-        return inotify_add_watch(self._fd, directory, mask)
+        return inotify_add_watch(self._fd, path, mask)
 
     def drop(self, watch: int) -> None:
         """A removed cgroup's watch stays, with its inode (kernfs never says that the last link went).

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from memguard.kernel.inotify import Inotify
-from memguard.kernel.syscalls import IN_CLOSE_WRITE, IN_ONLYDIR, IN_Q_OVERFLOW
+from memguard.kernel.syscalls import IN_CLOSE_WRITE, IN_Q_OVERFLOW
 
-_MASK: Final = IN_CLOSE_WRITE | IN_ONLYDIR
-_FILES: Final = frozenset({"memory.high", "memory.max"})
+# Each by itself, not their directory: every exec probe writes cgroup.procs there.
+_FILES: Final = ("memory.high", "memory.max")
 
 
 class Touches:
@@ -24,7 +24,7 @@ class Touches:
         self._root = root
         self._inotify = Inotify()
         self._paths: dict[int, str] = {}
-        self._watches: dict[str, int] = {}
+        self._watches: dict[str, list[int]] = {}
 
     def __contains__(self, path: str) -> bool:
         """Would we be told?"""
@@ -38,26 +38,28 @@ class Touches:
         """From now on, if there is inotify for it."""
         if path in self._watches or not self._inotify.open():
             return
+        watches: list[int] = []
+        self._watches[path] = watches
         try:
-            watch = self._inotify.watch(f"{self._root}/{path}", _MASK)
-        except OSError:  # no watch left, or the cgroup went
-            return
-        self._paths[watch], self._watches[path] = path, watch
+            watches.extend(self._inotify.watch(f"{self._root}/{path}/{name}", IN_CLOSE_WRITE) for name in _FILES)
+        except OSError:  # no watch left, or the cgroup went; the first may be watched already
+            self.ignore(path)
+        else:
+            self._paths |= dict.fromkeys(watches, path)
 
     def ignore(self, path: str) -> None:
         """No longer."""
-        watch = self._watches.pop(path, None)
-        if watch is not None:
-            del self._paths[watch]
+        for watch in self._watches.pop(path, ()):
+            self._paths.pop(watch, None)
             self._inotify.drop(watch)
 
     def heard(self) -> set[str]:
         """Where somebody else wrote since the last call; everywhere, where so much was written that it was lost."""
         found = set()
-        for watch, mask, name in self._inotify.events():
+        for watch, mask, _ in self._inotify.events():
             if mask & IN_Q_OVERFLOW:
                 return set(self._watches)
-            if name in _FILES and watch in self._paths:
+            if mask & IN_CLOSE_WRITE and watch in self._paths:
                 found.add(self._paths[watch])
         return found
 

@@ -187,4 +187,3 @@ def _steps(globs: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 def _alike(parts: Sequence[str], steps: Sequence[str]) -> bool:
     return all(map(fnmatchcase, parts, steps))
-
