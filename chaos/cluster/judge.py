@@ -21,8 +21,8 @@ NAMED_SECONDS = 35.0
 LIFTED_SECONDS = 2.0
 #: By SIGKILL, ours or the kernel's.
 KILLED = 137
-#: containerd's word for a container that could not be started.
-NEVER_STARTED = 128
+#: containerd's word for a container that could not be started; of one that was not even made there is none.
+NEVER_STARTED = frozenset({128, None})
 #: Five calm minutes, and the last report of trouble may have been a while after it.
 TAINT_SECONDS = 400.0
 #: Faults that end the guard, and those of them that end its supervisor, too.
@@ -83,8 +83,8 @@ def nobody_else_was_ended(seen: Seen) -> Iterator[Finding]:
 def the_leak_was_ended(seen: Seen) -> Iterator[Finding]:
     """It is not let go on for ever."""
     if seen.lives_on:
-        braked = seen.draw.plays("memory.high by another")
-        yield "the leak lives on", "somebody else's memory.high brakes it" * braked
+        braked = "somebody else's memory.high brakes it" * seen.draw.plays("memory.high by another")
+        yield "the leak lives on", braked or "no guard came meanwhile" * (seen.guard_since > seen.over_at)
 
 
 def budgets_are_held(seen: Seen) -> Iterator[Finding]:
@@ -122,7 +122,7 @@ def every_end_is_told(seen: Seen) -> Iterator[Finding]:
     by_kernel = sum(after.uid.replace("-", "_") in kill.cgroup for kill in seen.kills)
     if ended > by_kernel + len(seen.records):
         words = f"the leak ended {ended} times, {by_kernel} by the kernel, {len(seen.records)} by a record"
-        never = "kubelet was restarted while it started it again" * (after.exits.get("app") == NEVER_STARTED)
+        never = "kubelet was restarted while it started it again" * (after.exits.get("app") in NEVER_STARTED)
         yield words, never or _guard_died(seen) or _state_gone(seen)
 
 

@@ -63,10 +63,10 @@ class Seen:
 
     `first_leak`: the cgroup of the leak's first container; `guard_since`: when the guard that is there now began;
     `left_seconds`: how long what a dead guard left was there; `lines`, `frozen`: what stands at the end, when the leak
-    is gone; `foreign_high`: the database's memory.high then; `lost_lines`: of the journals, which the guard
-    dropped or a full disk cut; `unready`: what was not ready in time; `taint_seconds`:
-    since the node had its last trouble, where the taint stands; `logs`: what our containers wrote, by file, and the
-    Events of the leak's pod.
+    is gone; `foreign_high`: the database's memory.high then; `lost_lines`: of the journals, which the guard dropped or
+    a full disk cut; `over_at`: when the leak was over, or was waited for no longer; `unready`: what was not ready in
+    time; `taint_seconds`: since the node had its last trouble, where the taint stands; `logs`: what our containers
+    wrote, by file, and the Events of the leak's pod.
     """
 
     draw: Draw
@@ -85,6 +85,7 @@ class Seen:
     lost_lines: int = 0
     tracebacks: tuple[str, ...] = ()
     lives_on: bool = False
+    over_at: float = 0.0
     unready: str = ""
     taint_seconds: float | None = None
     logs: Mapping[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.cluster.stage import VOLUMES
 from chaos.cluster.draw import Draw, Fault
-from chaos.cluster.faults import KEEP_LOGS, LOGS, happening
+from chaos.cluster.faults import FOREIGN_HIGH, KEEP_LOGS, LOGS, happening
 from chaos.cluster.pods import AGAIN_SECONDS, DATABASE, NEIGHBOURS, NODE, SPACE, leak, objects
 from chaos.cluster.programs import GUARD, Scene
 from chaos.cluster.seen import Act, Happened, Seen, acts_of, journal, kernel_kills, lines_of, pods_of
@@ -67,6 +67,7 @@ class Stage:
         since = time.monotonic() + offset
         happened, lives_on, left = self._play(draw, scene, offset)
         self._trouble_at = time.monotonic()
+        over_at = self._trouble_at + offset
         unready, ready_seconds = self._await(lambda: self._unready(draw))
         recorded_seconds, acts, records, logs = self._settled(draw, sizes)
         seen = Seen(
@@ -84,6 +85,7 @@ class Stage:
             lost_lines=_lost(logs),
             tracebacks=tuple(sorted(name for name, text in logs.items() if "Traceback" in text)),
             lives_on=lives_on,
+            over_at=over_at,
             unready=unready,
             taint_seconds=self._taint_seconds(draw),
             logs={**logs, "events": self.shop.kubectl("events", "--for", f"pod/{draw.pod}")},
@@ -138,7 +140,8 @@ class Stage:
     def _watch(self) -> dict[str, Any]:
         source = Path(watcher.__file__).read_text()
         seconds = 3 * LEAK_SECONDS + LEAD_SECONDS
-        script = f"python3 - {shlex.quote(OVER)} {seconds} <<'WATCHER'\n{source}\nWATCHER"
+        foreign = " ".join(map(str, FOREIGN_HIGH.values()))
+        script = f"python3 - {shlex.quote(OVER)} {seconds} {foreign} <<'WATCHER'\n{source}\nWATCHER"
         told: dict[str, Any] = json.loads(self._node.run(script, timeout_s=2 * seconds))
         return told
 

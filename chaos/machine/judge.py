@@ -94,11 +94,10 @@ def _left(seen: Seen) -> Iterator[str]:
 
 
 def _budget(seen: Seen) -> Iterator[str]:
-    """Each guard's own: what a dead one spent nobody knows."""
-    for journal in seen.journals:
-        kills = sum(1 for _ in _of(journal))
-        if kills > seen.draw.kills_allowed:
-            yield f"{kills} kills by one guard, with {seen.draw.kills_allowed} allowed"
+    """One for all guards, however often another begins."""
+    kills = len(_deeds(seen))
+    if kills > seen.draw.kills_allowed:
+        yield f"{kills} kills, with {seen.draw.kills_allowed} allowed"
 
 
 def _records(seen: Seen) -> Iterator[str]:

@@ -77,7 +77,12 @@ def test_each_invariant_can_break(facts: dict[str, Any], words: str) -> None:
 
 def test_a_budget_that_was_not_held_is_seen() -> None:
     journal = (*JOURNAL, decision(number=2), outcome(2))
-    assert broken(seen(journals=(journal,), kills_allowed=1)) == ["2 kills by one guard, with 1 allowed"]
+    assert broken(seen(journals=(journal,), kills_allowed=1)) == ["2 kills, with 1 allowed"]
+
+
+def test_the_budget_is_one_for_all_guards() -> None:
+    second = (decision(number=2), outcome(2))
+    assert "2 kills, with 1 allowed" in broken(seen(journals=(JOURNAL, second), kills_allowed=1))
 
 
 @pytest.mark.parametrize(

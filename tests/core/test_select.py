@@ -23,12 +23,12 @@ from tests.core.strategies import containers, plans, snapshots
 
 from memguard.core.exclusion import exclusion
 from memguard.core.explain import sentence
-from memguard.core.history import History
+from memguard.core.history import History, after_victim
 from memguard.core.model import Cgroup, Container, MemoryVolume, NumaNode, Processes, Snapshot
 from memguard.core.policy import Match, Plan, Rule, Settings
 from memguard.core.replay import decide
 from memguard.core.score import factor_points
-from memguard.core.select import judge
+from memguard.core.select import Ranking, judge
 
 HOG = container("hog", anon=8 * GIB)
 #: What is never touched: readings that say so, and what the reason speaks of
@@ -374,6 +374,47 @@ def test_only_one_dies_for_growth_that_is_not_the_containers_though_nothing_is_l
     spent = changed(watch(looks, guard)[-1], foreign_spent=True)
     assert spent.victim is None
     assert "died for growth outside of the containers not long ago" in sentence(spent)
+
+
+def after_a_foreign_kill(sizes_mib: list[int], lost_mib: list[int], step_seconds: float) -> list[Ranking]:
+    """Looks that follow one at which a container died for foreign growth: what another holds, what the node lost."""
+    died = after_victim(History(), snapshot([], seconds=0).seconds, foreign=True)
+    looks = [
+        snapshot(
+            [container("other", anon=size * MIB)], available=60 * MIB - lost * MIB, seconds=(number + 1) * step_seconds
+        )
+        for number, (size, lost) in enumerate(zip(sizes_mib, lost_mib, strict=True))
+    ]
+    history, rankings = died, []
+    for look in looks:
+        history, ranking = judge(history, look, Plan(settings=Settings(patience_seconds=60)))
+        rankings.append(ranking)
+    return rankings
+
+
+@pytest.mark.row("E1", "C4")
+def test_nobody_is_blamed_while_what_one_held_comes_back() -> None:
+    """What the first gives back hides most of what the host takes: any jitter looks like the growth."""
+    sizes, lost = [2 + number for number in range(20)], [2 * number for number in range(20)]
+    hidden = after_a_foreign_kill(sizes, lost, step_seconds=0.02)
+    assert all(ranking.explained_ratio == pytest.approx(0.5) for ranking in hidden[1:])
+    assert all(ranking.returning and ranking.victim is None for ranking in hidden)
+    assert "nothing shows that this is theirs" in sentence(hidden[-1])
+    shown = after_a_foreign_kill(sizes, lost, step_seconds=0.2)
+    assert [ranking.victim is not None for ranking in shown].index(True) == 2 + 4 - 1, "four looks since it is clear"
+
+
+@pytest.mark.row("E1", "E4")
+def test_its_own_limit_is_nobody_elses_growth() -> None:
+    """Right after a container died for foreign growth, too."""
+    history = after_victim(History(), snapshot([], seconds=0).seconds, foreign=True)
+    for number in range(6):
+        full = in_slice("full", "p", anon=GIB - (8 - number) * MIB, limit_bytes=GIB)
+        look = snapshot([full], available=8 * GIB, seconds=0.005 * (number + 1))
+        history, ranking = judge(history, look, GUARDED, within="container:full")
+    assert ranking.returning
+    assert not ranking.foreign
+    assert ranking.victim is not None
 
 
 @pytest.mark.row("E4", "C4")

@@ -27,6 +27,9 @@ EPISODE_GAP_SECONDS = 120.0
 #: The stall is measured over at least this long: shorter windows are all or nothing.
 STALL_SECONDS = 0.5
 
+#: What a victim held is back by then (30 to 330 ms, braking.md); until it is, it hides what others take.
+RETURN_SECONDS = 0.5
+
 
 class Track(msgspec.Struct, frozen=True, gc=False):
     """One container's recent past. `previous_bytes` is the largest footprint of its earlier incarnation.
@@ -76,7 +79,8 @@ def observe(history: History, snapshot: Snapshot, found: tuple[Domain, ...]) -> 
         track = _track(container, now, tracks, workloads)
         tracks[container.id] = track
         workloads[track.workload] = container.id
-    gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now) for domain in found}
+    clear = clear_at(history)
+    gauges = {domain.key: _gauge(history.gauges.get(domain.key, Gauge()), domain, now, clear) for domain in found}
     reclaim = (*_thinned(history.reclaim)[-WINDOW + 1 :], _reclaim(history, snapshot, now))
     kept = history.gauges
     if swept != history.swept:
@@ -134,8 +138,14 @@ def _track(container: Container, now: float, tracks: dict[str, Track], workloads
     return Track(key, ((now, used),), used, previous)
 
 
-def _gauge(gauge: Gauge, domain: Domain, now: float) -> Gauge:
-    if _stale(gauge, now):
+def clear_at(history: History) -> float:
+    """Since when a domain's fall shows again what others take, after one died for foreign growth."""
+    return float("-inf") if history.foreign_at is None else history.foreign_at + RETURN_SECONDS
+
+
+def _gauge(gauge: Gauge, domain: Domain, now: float, clear: float) -> Gauge:
+    began = gauge.available[0][0] if gauge.available else now
+    if _stale(gauge, now) or began < clear <= now:
         gauge = Gauge()
     return Gauge(
         (*gauge.available[-WINDOW + 1 :], (now, domain.available_bytes)),

@@ -26,9 +26,10 @@ from memguard.kernel.reading import boundary
 from memguard.kernel.record import Records
 from memguard.kernel.touches import Touches
 
-#: Between two times that others' writes are heard: whoever may write its own memory.high could keep us busy with it.
-#: Meanwhile a fill of 200 MiB/s takes 10 of the 16 MiB of the smallest margin.
-TOUCH_SECONDS = 0.05
+#: After others' writes were heard so long for each that was touched, and at most so long, until they are heard again:
+#: whoever may write its own memory.high could keep us busy with it. Meanwhile a fill of 200 MiB/s takes 10 of the 16
+#: MiB of the smallest margin.
+TOUCH_SECONDS, MOST_TOUCH_SECONDS = 0.05, 1.0
 NOT_ALONE = Outcome("refused", "the line would brake somebody else in the pod, who may not be touched")
 
 
@@ -136,13 +137,13 @@ class Limits:
     def renew(self, ward: Ward) -> None:
         """A ward was studied: its limit may have come or changed since its line was hung."""
         bell = self.bells.get(ward.cgroup.path)
-        if bell is not None and not self._outdated(bell):
-            return
-        if self._wanted(ward):
+        if bell is not None:
+            self._outdated(bell)
+        elif self._wanted(ward):
             self.hang(ward)
 
     def check(self, wards: Iterable[Ward]) -> None:
-        """Now and then: is each line of these still allowed, and as it was? Do they want one?
+        """Now and then: may each line still stand? Do these want one, and are theirs as they were?
 
         The others' are, or somebody would have been heard to write there.
         """
@@ -152,23 +153,18 @@ class Limits:
             self.forget_all()
         wards = list(wards)
         theirs = {path for ward in wards for path in (ward.cgroup.path, ward.pod_path)}
-        paths = [path for path in self.bells if path in theirs or path not in self._touches]
-        for path in paths:
-            bell = self.bells[path]
+        read = [path for path in self.bells if path in theirs or path not in self._touches]
+        for path, bell in list(self.bells.items()):
             if bell.state == "braking":
                 if _spared(self._watch.inside(path)):
                     bell.rest(self._clock.monotonic())
             elif not self._may_stand(path):
                 self.forget(path)
-            else:
-                self._outdated(bell)
+        for path in read:
+            self._look_after(path)
         for ward in wards:
             if self._wanted(ward):
                 self.hang(ward)
-        for path in paths:
-            if path in self.bells:
-                self._touches.attend(path)
-                self._check(self.bells[path])
 
     def _hear_touches(self) -> None:
         """From now on, if there is inotify by now."""
@@ -178,16 +174,23 @@ class Limits:
     def _touched(self, now: float) -> None:
         """Somebody else wrote a limit or a line."""
         self._ears.deafen(self._touches.fileno())
-        self._next_due, self._touches_due = None, now + TOUCH_SECONDS
-        for path in sorted(self._touches.heard() & self.bells.keys()):
-            bell = self.bells[path]
-            try:
-                if bell.state == "braking" or not self._outdated(bell):
-                    self._check(bell)
-                for ward in self._watch.inside(path):
-                    self.hang(ward)
-            except (MemguardError, OSError) as error:
-                self._report.trouble(str(error))
+        self._next_due, touched = None, self._touches.heard()
+        self._touches_due = now + min(MOST_TOUCH_SECONDS, TOUCH_SECONDS * max(1, len(touched)))
+        for path in touched:
+            self._look_after(path)
+
+    def _look_after(self, path: str) -> None:
+        """Is the line that stands there still under the limit, and still ours?"""
+        bell = self.bells.get(path)
+        if bell is None:
+            return
+        self._touches.attend(path)
+        try:
+            if bell.state == "braking" or not self._outdated(bell):
+                self._check(bell)
+        except (MemguardError, OSError) as error:
+            self._touches.ignore(path)  # it is read with each housekeeping, until it can be
+            self._report.trouble(str(error))
 
     def check_brakes(self) -> None:
         """Does each brake still stand? During a grace this cannot wait for the housekeeping."""
@@ -216,9 +219,12 @@ class Limits:
 
     def _outdated(self, bell: Bell) -> bool:
         """Was the limit changed under the line (in-place resize)? Then the line comes down, and is hung anew."""
+        path = bell.cgroup.path
         if _limit(bell.cgroup) == bell.limit_bytes:
             return False
-        self.forget(bell.cgroup.path)
+        self.forget(path)
+        for ward in self._watch.inside(path):
+            self.hang(ward)
         return True
 
     def _wanted(self, ward: Ward) -> bool:
@@ -234,12 +240,27 @@ class Limits:
 
     def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
         self._next_due = None
-        limit = _limit(cgroup)
-        if limit is None or not SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED or not self._wanted(ward):
+        path = cgroup.path
+        if not _guardable(_limit(cgroup)) or not self._wanted(ward):
             return
-        if _spared(self._watch.inside(cgroup.path)):
+        if _spared(self._watch.inside(path)):
             self._cannot_arm(cgroup, domain, NOT_ALONE)
             return
+        self._touches.attend(path)  # from now on nothing is written unheard
+        try:
+            bell = self._bell(cgroup, domain)
+            if bell is not None:
+                self.bells[path] = bell
+                self._listen(bell)
+        finally:
+            if path not in self.bells:
+                self._touches.ignore(path)
+
+    def _bell(self, cgroup: Cgroup, domain: str) -> Bell | None:
+        """One for this limit, armed or about to be; None where none can be."""
+        limit = _limit(cgroup)
+        if limit is None or not _guardable(limit):
+            return None
         bell = Bell(
             cgroup,
             domain,
@@ -256,10 +277,8 @@ class Limits:
             bell.rest(self._clock.monotonic())
         elif not (outcome := bell.arm()).ok:
             self._cannot_arm(cgroup, domain, outcome)
-            return
-        self.bells[cgroup.path] = bell
-        self._touches.attend(cgroup.path)
-        self._listen(bell)
+            return None
+        return bell
 
     def _cannot_arm(self, cgroup: Cgroup, domain: str, outcome: Outcome) -> None:
         if self._unarmed.get(cgroup.path) != outcome:
@@ -268,7 +287,7 @@ class Limits:
 
     def _rung(self, bell: Bell, now: float) -> None:
         self._next_due = None
-        if self._outdated(bell):
+        if self.bells.get(bell.cgroup.path) is not bell or self._outdated(bell):
             return
         first = bell.state == "armed"
         if bell.ring(now):
@@ -310,6 +329,10 @@ class Limits:
 def _spared(inside: Iterable[Ward]) -> bool:
     """Is somebody there who may never be touched, not even by a brake?"""
     return any(ward.forbidden is not None and ward.current_bytes > SANDBOX_BYTES for ward in inside)
+
+
+def _guardable(limit: int | None) -> bool:
+    return limit is not None and SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED
 
 
 def _limit(cgroup: Cgroup) -> int | None:

@@ -177,8 +177,9 @@ class Report:
         self._journal.write("unarmed", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
 
     def line_changed(self, domain: str, outcome: Written) -> None:
-        """Our line was not as we left it."""
-        self._journal.write("line", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
+        """Our line was not as we left it; said now and then, as often as somebody else may write there."""
+        if self.fresh(f"line {domain} {outcome.verdict}"):
+            self._journal.write("line", domain=domain, verdict=outcome.verdict, reason=outcome.detail)
 
     @property
     def dropped_lines(self) -> int:

@@ -40,6 +40,8 @@ class Watch:
         self.front: list[Ward] = []
         #: those whose rule asks for a notice when memory gets short
         self.asking: list[Ward] = []
+        #: by cgroup above them, as long as nobody comes or goes
+        self._inside: dict[str, list[Ward]] = {}
         self._queue: list[str] = []
         self._fresh: list[str] = []
         self._trouble = trouble
@@ -64,6 +66,7 @@ class Watch:
             ward.close()
             raise
         self.wards[path] = ward
+        self._inside.clear()
         self._fresh += (path, path)  # soon again, and again: its runtime is still about to set its limits
         self._list_asking()
         return ward
@@ -72,6 +75,7 @@ class Watch:
         """Forget a cgroup and close its files."""
         ward = self.wards.pop(path, None)
         if ward is not None:
+            self._inside.clear()
             self.front = [other for other in self.front if other is not ward]
             self._queue = [other for other in self._queue if other != path]
             self._fresh = [other for other in self._fresh if other != path]
@@ -94,7 +98,9 @@ class Watch:
         """The wards at or below a cgroup; nothing that is a ward holds another."""
         if path in self.wards:
             return [self.wards[path]]
-        return [ward for at, ward in self.wards.items() if at == path or at.startswith(path + "/")]
+        if path not in self._inside:
+            self._inside[path] = [ward for at, ward in self.wards.items() if at.startswith(f"{path}/")]
+        return self._inside[path]
 
     @property
     def has_fresh(self) -> bool:

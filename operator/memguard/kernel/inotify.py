@@ -14,8 +14,9 @@ from typing import Final
 from memguard.kernel.syscalls import inotify_add_watch, inotify_init, inotify_rm_watch
 
 _HEADER: Final = struct.Struct("iIII")
-# Room for some 200 events in one read.
+# Room for some 200 events in one read; and so many reads at once, however fast somebody makes more.
 _READ_BYTES: Final = 16384
+_MOST_READS: Final = 16
 
 
 class Inotify:
@@ -55,8 +56,13 @@ class Inotify:
             return  # other file systems drop it themselves
 
     def events(self) -> Iterator[tuple[int, int, str]]:
-        """Watch, mask and name of what happened since the last call, in order. Never waits."""
-        while data := self._read():
+        """Watch, mask and name of what happened since the last call, in order. Never waits, and comes to an end.
+
+        What is left then is there at the next call; the descriptor stays readable.
+        """
+        for _ in range(_MOST_READS):
+            if not (data := self._read()):
+                return
             yield from _events(data)
 
     def close(self) -> None:

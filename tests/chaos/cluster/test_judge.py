@@ -59,7 +59,8 @@ BROKEN: list[tuple[str, Seen]] = [
     ("service was ended", seen("disk full", **after(service=pod("service", SERVICE, 1)))),
     ("ended hog", seen("set-property", kills=(OOM,))),
     ("the leak ended 2 times", seen("kubelet evicts", **after(leak=pod("leak-1", LEAK, 2)))),
-    ("the leak lives on", seen("etcd stopped", lives_on=True)),
+    ("the leak lives on", seen("etcd stopped", lives_on=True, over_at=150.0)),
+    ("the leak lives on", seen("DaemonSet deleted", lives_on=True, over_at=150.0, guard_since=140.0)),
     ("ended 2 times with a budget of 1", seen("guard killed", leak="twice", **recorded("a", "b"))),
     ("20261130-1 was said and not recorded", seen("agent killed", records=())),
     ("b was recorded and never said", seen("agent killed", **recorded(ACT.id, "b"))),
@@ -103,6 +104,10 @@ EXCUSED: list[tuple[str, Seen]] = [
     ("while it started it again", seen("kubelet evicts", **after(
         leak=Pod(app="leak-1", uid=LEAK, restarts={"app": 2}, exits={"app": 128}),
     ))),
+    ("while it started it again", seen("kubelet evicts", **after(
+        leak=Pod(app="leak-1", uid=LEAK, restarts={"app": 2}, exits={}),
+    ))),
+    ("no guard came meanwhile", seen("DaemonSet deleted", lives_on=True, over_at=150.0, guard_since=160.0)),
     ("in the middle of it", seen("guard killed", **recorded(ACT.id, phase="Acted"))),
     ("was a fault's victim", seen("guard killed", "supervisor stopped", left_seconds=(8.0,))),
     ("it cannot", seen("limit raised", happened=(
