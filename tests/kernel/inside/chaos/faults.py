@@ -152,7 +152,7 @@ def files_read_only(play: Play, chance: Random) -> Iterator[None]:
         _run("mount", "-o", "remount,ro,bind", path)
     yield
     for path in paths:
-        _run("umount", path)
+        _run("umount", "--lazy", path)  # the guard may have it open
 
 
 # --- around it
