@@ -376,17 +376,12 @@ def test_only_one_dies_for_growth_that_is_not_the_containers_though_nothing_is_l
     assert "died for growth outside of the containers not long ago" in sentence(spent)
 
 
-def after_a_foreign_kill(sizes_mib: list[int], lost_mib: list[int], step_seconds: float) -> list[Ranking]:
-    """Looks that follow one at which a container died for foreign growth: what another holds, what the node lost."""
-    died = after_victim(History(), snapshot([], seconds=0).seconds, foreign=True)
-    looks = [
-        snapshot(
-            [container("other", anon=size * MIB)], available=60 * MIB - lost * MIB, seconds=(number + 1) * step_seconds
-        )
-        for number, (size, lost) in enumerate(zip(sizes_mib, lost_mib, strict=True))
-    ]
-    history, rankings = died, []
-    for look in looks:
+def after_a_foreign_kill(growers: int, step_seconds: float) -> list[Ranking]:
+    """Twenty looks after a container died for foreign growth: at each the node lost 6 MiB, of which the others 3."""
+    history, rankings = after_victim(History(), snapshot([], seconds=0).seconds, foreign=True), []
+    for number in range(20):
+        others = [container(f"{index}", anon=(2 + 3 * number // growers) * MIB) for index in range(growers)]
+        look = snapshot(others, available=(180 - 6 * number) * MIB, seconds=(number + 1) * step_seconds)
         history, ranking = judge(history, look, Plan(settings=Settings(patience_seconds=60)))
         rankings.append(ranking)
     return rankings
@@ -395,13 +390,19 @@ def after_a_foreign_kill(sizes_mib: list[int], lost_mib: list[int], step_seconds
 @pytest.mark.row("E1", "C4")
 def test_nobody_is_blamed_while_what_one_held_comes_back() -> None:
     """What the first gives back hides most of what the host takes: any jitter looks like the growth."""
-    sizes, lost = [2 + number for number in range(20)], [2 * number for number in range(20)]
-    hidden = after_a_foreign_kill(sizes, lost, step_seconds=0.02)
+    hidden = after_a_foreign_kill(growers=1, step_seconds=0.02)
     assert all(ranking.explained_ratio == pytest.approx(0.5) for ranking in hidden[1:])
     assert all(ranking.returning and ranking.victim is None for ranking in hidden)
     assert "nothing shows that this is theirs" in sentence(hidden[-1])
-    shown = after_a_foreign_kill(sizes, lost, step_seconds=0.2)
-    assert [ranking.victim is not None for ranking in shown].index(True) == 2 + 4 - 1, "four looks since it is clear"
+    shown = after_a_foreign_kill(growers=1, step_seconds=0.2)
+    assert [ranking.victim is not None for ranking in shown].index(True) == 7, "five looks since it is clear"
+
+
+@pytest.mark.row("E1", "C4")
+def test_after_a_foreign_kill_nobody_dies_for_a_third_of_the_growth() -> None:
+    shown = after_a_foreign_kill(growers=3, step_seconds=0.2)
+    assert shown[-1].explained_ratio == pytest.approx(0.5)
+    assert all(ranking.victim is None for ranking in shown)
 
 
 @pytest.mark.row("E1", "E4")
