@@ -179,13 +179,17 @@ class Stage:
     def _settled(
         self, draw: Draw, sizes: dict[str, int]
     ) -> tuple[float, tuple[Act, ...], tuple[Act, ...], dict[str, str]]:
-        """Once all that was said is recorded and has its outcome, or the time for that is over."""
+        """Once what was said is recorded and has its outcome, and what is recorded is read, or the time is over.
+
+        containerd copies the logs: where it began anew it comes to that last.
+        """
         began = time.monotonic()
         while True:
             logs = self._logs(sizes)
             acts = tuple(act for text in logs.values() for act in acts_of(journal(lines_of(text))[0], draw.pod))
             records = self._records(draw)
-            settled = {act.id for act in acts} <= {one.id for one in records if one.phase == "Done"}
+            said, recorded = {act.id for act in acts}, {one.id for one in records}
+            settled = recorded <= said <= {one.id for one in records if one.phase == "Done"}
             seconds = time.monotonic() - began
             if settled or seconds > RECORDED_SECONDS:
                 return round(seconds, 1), acts, records, logs
