@@ -45,7 +45,7 @@ class Guard:
     argv: tuple[str, ...] = ()  # command: what to run; memguard: replaces its default arguments
     environment: tuple[tuple[str, str], ...] = ()
     ready: str | None = None  # regular expression in its output; None: the kind's own
-    ready_timeout_seconds: float = 20.0
+    ready_timeout_seconds: float = 120.0  # its files come from a disk that answers in real time: once after 25 s
     fifo: int = 0  # start it SCHED_FIFO with this priority (0: let it do so itself)
     stop_timeout_seconds: float = 5.0
 
