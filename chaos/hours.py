@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from chaos.runs import FOLDER, Run, commit
+from chaos.runs import Run, commit, keep_seen
 from tests.kernel.boots import Boot
 
 PART = "hours"
@@ -34,8 +34,7 @@ def play(seeds: list[int], say: Callable[[str], None]) -> Iterator[Run]:
         if told.exit_code != 0:
             yield Run(part=PART, seed=seed, commit=commit(), broken=(f"could not be played: {told.stderr[-2000:]}",))
             continue
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        (FOLDER / f"{PART}-{seed}.json").write_text(told.stdout)
+        keep_seen(PART, seed, told.stdout.encode())
         found = json.loads(told.stdout)
         yield Run(
             part=PART, seed=seed, commit=commit(), faults=("churn",), broken=tuple(broken(found)),

@@ -35,6 +35,12 @@ def keep(run: Run, folder: Path = FOLDER) -> None:
         file.write(msgspec.json.encode(run) + b"\n")
 
 
+def keep_seen(part: str, seed: int, seen: bytes, folder: Path = FOLDER) -> None:
+    """All that was seen of a run, as JSON, for whoever wants to know why it is judged so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{part}-{seed}.json").write_bytes(seen)
+
+
 def kept(folder: Path = FOLDER) -> list[Run]:
     """All runs, each once (the last one counts), in the order of part and seed."""
     runs = {(run.part, run.seed): run for path in sorted(folder.glob("*.jsonl")) for run in _read(path)}

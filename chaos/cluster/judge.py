@@ -23,6 +23,8 @@ LIFTED_SECONDS = 2.0
 KILLED = 137
 #: containerd's word for a container that could not be started; of one that was not even made there is none.
 NEVER_STARTED = frozenset({128, None})
+#: Faults that end whoever starts containers.
+RESTARTS = ("kubelet evicts", "kubelet killed", "containerd killed")
 #: Five calm minutes, and the last report of trouble may have been a while after it.
 TAINT_SECONDS = 400.0
 #: Faults that end the guard, and those of them that end its supervisor, too.
@@ -122,8 +124,8 @@ def every_end_is_told(seen: Seen) -> Iterator[Finding]:
     by_kernel = sum(after.uid.replace("-", "_") in kill.cgroup for kill in seen.kills)
     if ended > by_kernel + len(seen.records):
         words = f"the leak ended {ended} times, {by_kernel} by the kernel, {len(seen.records)} by a record"
-        never = "kubelet was restarted while it started it again" * (after.exits.get("app") in NEVER_STARTED)
-        yield words, never or _guard_died(seen) or _state_gone(seen)
+        never = after.exits.get("app") in NEVER_STARTED and seen.draw.plays(*RESTARTS)
+        yield words, "kubelet was restarted while it started it again" * never or _guard_died(seen) or _state_gone(seen)
 
 
 def nothing_is_left(seen: Seen) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from chaos.cluster.judge import judge
 from chaos.cluster.pods import NODE
 from chaos.cluster.seen import Seen
 from chaos.cluster.stage import Stage
-from chaos.runs import FOLDER, Run, commit
+from chaos.runs import Run, commit, keep_seen
 from e2e.images import build_images
 from e2e.lab.cache import CACHE
 from e2e.lab.errors import LabError
@@ -35,7 +35,9 @@ def play(seeds: Iterable[int], say: Callable[[str], None]) -> Iterator[Run]:
             draw = drawn(seed)
             say(f"{PART} seed {seed}: {_told(draw)}")
             try:
-                yield run_of(stage.play(draw))
+                seen = stage.play(draw)
+                keep_seen(PART, seed, msgspec.json.encode(seen))
+                yield run_of(seen)
             except (LabError, AssertionError) as error:
                 say(f"{PART} seed {seed}: lost: {error}")
                 stage = None
@@ -45,9 +47,7 @@ def play(seeds: Iterable[int], say: Callable[[str], None]) -> Iterator[Run]:
 
 
 def run_of(seen: Seen) -> Run:
-    """As it is kept; all that was seen stays beside it, for whoever wants to know why."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{PART}-{seen.draw.seed}.json").write_bytes(msgspec.json.encode(seen))
+    """As it is kept."""
     verdict = judge(seen)
     figures = {**seen.figures, "guard dead, left s": max(seen.left_seconds, default=-1.0)}
     return Run(

@@ -9,7 +9,7 @@ import msgspec
 from chaos.machine.judge import broken, excused
 from chaos.machine.seen import Seen, decode
 from chaos.records import records
-from chaos.runs import FOLDER, Run, commit
+from chaos.runs import Run, commit, keep_seen
 from tests.kernel.boots import Boot
 from tests.machine.guest.result import CommandResult
 from tests.machine.machine import MachineError
@@ -41,8 +41,7 @@ def run(told: CommandResult) -> Run:
     seed = int(told.name.split()[-1])
     if told.exit_code != 0:
         return Run(part=PART, seed=seed, commit=commit(), broken=(f"could not be played: {told.stderr[-2000:]}",))
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{PART}-{seed}.json").write_text(told.stdout)
+    keep_seen(PART, seed, told.stdout.encode())
     seen = decode(json.loads(told.stdout))
     return Run(
         part=PART,

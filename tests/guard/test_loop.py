@@ -715,6 +715,15 @@ def test_a_line_that_was_reset_is_put_up_again(world: World, serve: Serve, notic
     assert [line["verdict"] for line in duty.lines("line")] == ["done"]
 
 
+def test_a_line_that_was_there_before_us_is_reported(world: World, serve: Serve) -> None:
+    web = world.container(1, anon=100 * MIB, limit=256 * MIB)
+    web.write("memory.high", f"{200 * MIB}\n")
+    duty = serve(ENFORCE + TUNING + LIMITS + names(web))
+    [line] = duty.lines("unarmed")
+    assert (line["verdict"], line["domain"]) == ("foreign", f"container:{1:064x}")
+    assert web.content("memory.high") == str(200 * MIB)
+
+
 @pytest.mark.row("E4")
 def test_a_pods_limit_that_is_changed_is_followed_at_once(world: World, serve: Serve) -> None:
     pod = world.charged_pod(1, 256 * MIB)

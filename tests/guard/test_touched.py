@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.guard.conftest import Inhabit, Serve
 from tests.guard.test_loop import ENFORCE, LIMITS, TUNING, names, unkillable
@@ -160,7 +158,7 @@ def test_a_line_comes_down_when_somebody_is_found_to_be_unkillable(world: World,
 
 
 @pytest.fixture
-def pod_of_two(world: World) -> Iterator[tuple[Load, Load, str]]:
+def pod_of_two(world: World) -> tuple[Load, Load, str]:
     """An application, a protected sidecar that is too small to matter, and the pod's slice."""
     crowd(world)
     pod = world.charged_pod(90, 512 * MIB)

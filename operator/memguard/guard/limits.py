@@ -176,7 +176,7 @@ class Limits:
         self._ears.deafen(self._touches.fileno())
         self._next_due, touched = None, self._touches.heard()
         self._touches_due = now + min(MOST_TOUCH_SECONDS, TOUCH_SECONDS * max(1, len(touched)))
-        for path in touched:
+        for path in sorted(touched):
             self._look_after(path)
 
     def _look_after(self, path: str) -> None:
@@ -241,7 +241,7 @@ class Limits:
     def _hang(self, ward: Ward, cgroup: Cgroup, domain: str) -> None:
         self._next_due = None
         path = cgroup.path
-        if not _guardable(_limit(cgroup)) or not self._wanted(ward):
+        if _guardable_limit(cgroup) is None or not self._wanted(ward):
             return
         if _spared(self._watch.inside(path)):
             self._cannot_arm(cgroup, domain, NOT_ALONE)
@@ -258,8 +258,8 @@ class Limits:
 
     def _bell(self, cgroup: Cgroup, domain: str) -> Bell | None:
         """One for this limit, armed or about to be; None where none can be."""
-        limit = _limit(cgroup)
-        if limit is None or not _guardable(limit):
+        limit = _guardable_limit(cgroup)
+        if limit is None:
             return None
         bell = Bell(
             cgroup,
@@ -331,8 +331,10 @@ def _spared(inside: Iterable[Ward]) -> bool:
     return any(ward.forbidden is not None and ward.current_bytes > SANDBOX_BYTES for ward in inside)
 
 
-def _guardable(limit: int | None) -> bool:
-    return limit is not None and SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED
+def _guardable_limit(cgroup: Cgroup) -> int | None:
+    """memory.max; None where there is none, or one too small for a line."""
+    limit = _limit(cgroup)
+    return limit if limit is not None and SMALLEST_GUARDED_LIMIT <= limit < UNLIMITED else None
 
 
 def _limit(cgroup: Cgroup) -> int | None:

@@ -59,6 +59,15 @@ BROKEN: list[tuple[str, Seen]] = [
     ("service was ended", seen("disk full", **after(service=pod("service", SERVICE, 1)))),
     ("ended hog", seen("set-property", kills=(OOM,))),
     ("the leak ended 2 times", seen("kubelet evicts", **after(leak=pod("leak-1", LEAK, 2)))),
+    (
+        "the leak ended 2 times",
+        seen(
+            "agent killed",
+            **after(
+                leak=Pod(app="leak-1", uid=LEAK, restarts={"app": 2}, exits={"app": 128}),
+            ),
+        ),
+    ),
     ("the leak lives on", seen("etcd stopped", lives_on=True, over_at=150.0)),
     ("the leak lives on", seen("DaemonSet deleted", lives_on=True, over_at=150.0, guard_since=140.0)),
     ("ended 2 times with a budget of 1", seen("guard killed", leak="twice", **recorded("a", "b"))),

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from guest import cgroups
 from guest.cgroups import Names
 
-from inside.stage import LOADS, MIB, ROOT, high, stage, tell, until
+from inside.stage import LOADS, MIB, ROOT, Guard, high, stage, tell, until
 
 #: Who writes there is heard; the guard looks after its lines every 10 s, too.
 HEARD_SECONDS, NOTICE_SECONDS = 1.0, 12.0
 
 
+@contextmanager
+def guarded(**facts: Any) -> Iterator[tuple[Path, Guard]]:
+    """A container with a limit, and a guard on duty."""
+    with stage() as scene:
+        web = scene.container("web", limit_mib=256, **facts)
+        scene.load(web, "pause")
+        yield web, scene.guard()
+
+
 def found_before() -> dict[str, Any]:
     """Somebody's value stands there when the guard comes."""
-    with stage() as scene:
-        web = scene.container("web", limit_mib=256, high_mib=200)
-        scene.load(web, "pause")
-        guard = scene.guard()
+    with guarded(high_mib=200) as (web, guard):
         told = guard.said("unarmed")
         time.sleep(NOTICE_SECONDS)
         during = high(web)
@@ -30,10 +38,7 @@ def found_before() -> dict[str, Any]:
 
 def written_over(value: str) -> dict[str, Any]:
     """Somebody writes over our line."""
-    with stage() as scene:
-        web = scene.container("web", limit_mib=256)
-        scene.load(web, "pause")
-        guard = scene.guard()
+    with guarded() as (web, guard):
         ours = high(web)
         (web / "memory.high").write_text(value)
         told = guard.hears("line", HEARD_SECONDS)
@@ -46,10 +51,7 @@ def written_over(value: str) -> dict[str, Any]:
 
 def resized(limit_mib: int) -> dict[str, Any]:
     """The container's limit is changed in place, of a container that is not small."""
-    with stage() as scene:
-        web = scene.container("web", limit_mib=256)
-        scene.load(web, "pause")
-        guard = scene.guard()
+    with guarded() as (web, guard):
         ours = high(web)
         (web / "memory.max").write_text(str(limit_mib * MIB))
         began = time.monotonic()
